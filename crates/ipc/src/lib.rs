@@ -1,0 +1,46 @@
+//! What the kernel gives to diskette: file locks, wake-ups across processes, and who is alive.
+//!
+//! Everything here is small, knows nothing of databases, and fails with [`std::io::Error`].
+//!
+//! | need | take |
+//! |---|---|
+//! | one process at a time, released when its holder dies | [`FileLock`] |
+//! | sleep until another process has changed something | [`Doorbell`] |
+//! | know whether the process that left a mark still lives | [`Owners`], [`DeathWatch`] |
+//! | stop waiting in time | [`Deadline`] |
+//! | survive `fork` | [`fork`] |
+//! | refuse a network file system | [`filesystem`] |
+#![allow(unsafe_code)] // the only crate that has any: all the others forbid it
+
+#[cfg(target_os = "linux")]
+mod alarm;
+#[cfg(not(target_os = "linux"))]
+#[path = "alarm_polling.rs"]
+mod alarm;
+mod back_off;
+pub mod clock;
+mod death_watch;
+#[cfg(target_os = "linux")]
+mod departures;
+#[cfg(not(target_os = "linux"))]
+#[path = "departures_polling.rs"]
+mod departures;
+mod doorbell;
+mod file_lock;
+pub mod filesystem;
+pub mod fork;
+#[cfg(target_os = "linux")]
+mod futex;
+#[cfg(not(target_os = "linux"))]
+#[path = "futex_polling.rs"]
+mod futex;
+mod owner_file;
+mod owner_id;
+mod owners;
+
+pub use clock::Deadline;
+pub use death_watch::{DeathWatch, Stopper};
+pub use doorbell::{Doorbell, Seen};
+pub use file_lock::{FileLock, Mode};
+pub use owner_id::OwnerId;
+pub use owners::Owners;

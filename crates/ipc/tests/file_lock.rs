@@ -1,0 +1,111 @@
+//! Locks between processes: who gets them, when they come back from the dead, and giving up in time.
+#![allow(unsafe_code, clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, mem, ptr, thread};
+
+use diskette_ipc::{Deadline, FileLock, Mode, clock};
+use diskette_testkit::{Child, PATIENCE, role};
+use nix::libc;
+use tempfile::tempdir;
+
+role! {
+    /// Holds a lock until it is killed.
+    fn holder(parent) {
+        let lock = FileLock::open(parent.arg::<PathBuf>(0)).unwrap();
+        assert!(lock.try_lock(Mode::Exclusive).unwrap());
+        parent.say("held");
+        parent.hear();
+    }
+}
+
+#[test]
+fn sharers_exclude_only_who_wants_to_be_alone() {
+    let dir = tempdir().unwrap();
+    let open = || FileLock::open(dir.path().join("lock")).unwrap();
+    let (one, two, three) = (open(), open(), open());
+
+    assert!(one.try_lock(Mode::Shared).unwrap());
+    assert!(two.try_lock(Mode::Shared).unwrap());
+    assert!(!three.try_lock(Mode::Exclusive).unwrap());
+    one.unlock().unwrap();
+    drop(two);
+    assert!(three.try_lock(Mode::Exclusive).unwrap());
+    assert!(!one.try_lock(Mode::Shared).unwrap());
+}
+
+#[test]
+fn a_lock_is_free_as_soon_as_its_holder_is_killed() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let mut child = Child::spawn(holder, &[&path.display()]);
+    child.hear(PATIENCE);
+
+    let lock = FileLock::open(&path).unwrap();
+    assert!(!lock.try_lock(Mode::Shared).unwrap());
+    thread::scope(|scope| {
+        // Two that sleep in the kernel, one of them with a timer.
+        for deadline in [Deadline::never(), Deadline::after(PATIENCE)] {
+            let path = &path;
+            scope.spawn(move || {
+                let lock = FileLock::open(path).unwrap();
+                assert!(lock.lock(Mode::Shared, deadline).unwrap());
+            });
+        }
+        child.kill();
+        assert!(lock.try_lock(Mode::Shared).unwrap());
+    });
+}
+
+#[test]
+fn a_deadline_is_kept_even_by_a_thread_that_blocks_all_signals() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let mut child = Child::spawn(holder, &[&path.display()]);
+    child.hear(PATIENCE);
+
+    let all_blocked = || unsafe {
+        let mut all: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
+    };
+    let lock = FileLock::open(&path).unwrap();
+    for blocked in [false, true] {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                if blocked {
+                    all_blocked();
+                }
+                let timeout = Duration::from_millis(100);
+                let late = Duration::from_millis(50);
+                let in_time = (0..20).any(|_| {
+                    let start = clock::now();
+                    assert!(
+                        !lock
+                            .lock(Mode::Exclusive, Deadline::after(timeout))
+                            .unwrap()
+                    );
+                    let waited = start.elapsed();
+                    assert!(waited >= timeout, "gave up after {waited:?}");
+                    waited < timeout + late // or the machine was busy: then once more
+                });
+                assert!(in_time, "never in time, all signals blocked: {blocked}");
+                assert!(!lock.lock(Mode::Exclusive, Deadline::at_once()).unwrap());
+            });
+        });
+    }
+}
+
+#[test]
+fn a_deleted_lock_file_is_noticed() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let lock = FileLock::open(&path).unwrap();
+    assert!(lock.is_linked().unwrap());
+
+    fs::remove_file(&path).unwrap();
+    let successor = FileLock::open(&path).unwrap();
+    assert!(!lock.is_linked().unwrap());
+    assert!(successor.is_linked().unwrap());
+}

@@ -1,0 +1,179 @@
+//! What a forked child inherits, and what it doesn't.
+#![allow(unsafe_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, thread};
+
+use diskette_ipc::fork::{self, Hook};
+use diskette_ipc::{Deadline, FileLock, Mode, OwnerId, Owners};
+use diskette_testkit::{Child, PATIENCE, role};
+use nix::libc;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid};
+use tempfile::{TempDir, tempdir};
+
+fn home() -> TempDir {
+    let home = tempdir().unwrap();
+    fs::create_dir(home.path().join("owners")).unwrap();
+    home
+}
+
+fn owners(home: &Path) -> Owners {
+    Owners::open(&home.join("owners"), home.join("owners.lock")).unwrap()
+}
+
+/// Runs `child` in a forked child, which ends without the destructors of its parent's memory.
+fn forked(child: impl FnOnce()) -> Pid {
+    // SAFETY: what these tests show is that this crate works in such a child.
+    match unsafe { nix::unistd::fork() }.unwrap() {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(i32::from(outcome.is_err())) }
+        }
+    }
+}
+
+fn ended_well(child: Pid) -> bool {
+    matches!(waitpid(child, None), Ok(WaitStatus::Exited(_, 0)))
+}
+
+role! {
+    /// Holds two locks and an owner, forks, and waits to be killed. Its child waits for one of the locks.
+    fn patriarch(parent) {
+        let home: PathBuf = parent.arg(0);
+        let [first, second] = ["first", "second"].map(|name| FileLock::open(home.join(name)).unwrap());
+        assert!(first.try_lock(Mode::Exclusive).unwrap());
+        assert!(second.try_lock(Mode::Exclusive).unwrap());
+        let owners = owners(&home);
+        let me = owners.me().unwrap();
+
+        forked(|| {
+            assert!(!first.try_lock(Mode::Exclusive).unwrap(), "it is its parent's");
+            first.unlock().unwrap(); // and this doesn't unlock it
+            let child = owners.me().unwrap();
+            assert_ne!(child, me);
+            assert!(owners.is_alive(me).unwrap());
+            parent.say(me.as_i64());
+            parent.say(child.as_i64());
+            assert!(first.lock(Mode::Exclusive, Deadline::after(PATIENCE)).unwrap());
+            parent.say("inherited");
+            loop {
+                thread::park();
+            }
+        });
+        parent.hear();
+    }
+}
+
+#[test]
+fn a_child_keeps_nothing_of_its_killed_parent_s() {
+    let home = home();
+    let owners = owners(home.path());
+    let mut process = Child::spawn(patriarch, &[&home.path().display()]);
+    let mut hear = || OwnerId::from_i64(process.hear(PATIENCE).parse().unwrap());
+    let (parent, child) = (hear(), hear());
+    let second = FileLock::open(home.path().join("second")).unwrap();
+    assert!(!second.try_lock(Mode::Exclusive).unwrap());
+    assert!(owners.is_alive(parent).unwrap());
+    let mut watch = owners.watch().unwrap();
+
+    process.kill();
+
+    assert!(second.try_lock(Mode::Exclusive).unwrap());
+    assert!(!owners.is_alive(parent).unwrap());
+    assert_eq!(watch.next().unwrap(), Some(parent));
+    // And the child lives on.
+    assert_eq!(process.hear(PATIENCE), "inherited");
+    assert!(owners.is_alive(child).unwrap());
+    assert_eq!(owners.dead().unwrap(), [parent]);
+}
+
+role! {
+    /// Forks while its threads are busy with everything that a fork must find in order.
+    fn busy(parent) {
+        let home: PathBuf = parent.arg(0);
+        let done = AtomicBool::new(false);
+        let shared = owners(&home);
+        shared.me().unwrap();
+        thread::scope(|scope| {
+            for i in 0..3 {
+                let (home, done, shared) = (&home, &done, &shared);
+                scope.spawn(move || {
+                    while !done.load(Ordering::Relaxed) {
+                        let lock = FileLock::open(home.join("lock")).unwrap();
+                        lock.lock(Mode::Exclusive, Deadline::after(PATIENCE)).unwrap();
+                        shared.bequeath(i).unwrap();
+                        shared.settled_all().unwrap();
+                        shared.dead().unwrap();
+                    }
+                });
+            }
+            for _ in 0..100 {
+                let child = forked(|| {
+                    let lock = FileLock::open(home.join("lock")).unwrap();
+                    assert!(lock.lock(Mode::Shared, Deadline::after(PATIENCE)).unwrap());
+                    let before = owners(&home);
+                    assert_eq!(before.me().unwrap(), shared.me().unwrap());
+                    shared.bequeath(7).unwrap();
+                });
+                assert!(ended_well(child));
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        parent.say("done");
+    }
+}
+
+#[test]
+fn a_fork_amid_busy_threads_leaves_child_and_parent_working() {
+    let home = home();
+    let mut process = Child::spawn(busy, &[&home.path().display()]);
+    assert_eq!(process.hear(PATIENCE), "done");
+    process.wait(PATIENCE);
+    // Each child died with a will; the parent ended in good order.
+    assert_eq!(owners(home.path()).dead().unwrap().len(), 100);
+}
+
+static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn call(name: &str) {
+    let generation = fork::generation();
+    CALLS.lock().unwrap().push(format!("{name}{generation}"));
+}
+
+role! {
+    /// Tells which hooks are called around a fork, in which order, in which generation.
+    fn hooked(parent) {
+        fork::hook(Hook {
+            before: || call("before a"),
+            parent: || call("parent a"),
+            child: || call("child a"),
+        });
+        fork::hook(Hook {
+            before: || call("before b"),
+            parent: || call("parent b"),
+            child: || call("child b"),
+        });
+        let calls = || CALLS.lock().unwrap().join(", ");
+        let child = forked(|| parent.say(calls()));
+        assert!(ended_well(child));
+        parent.say(calls());
+    }
+}
+
+#[test]
+fn hooks_nest_around_the_fork_and_the_child_is_a_new_generation() {
+    let mut process = Child::spawn(hooked, &[]);
+    assert_eq!(
+        process.hear(PATIENCE),
+        "before b0, before a0, child a1, child b1"
+    );
+    assert_eq!(
+        process.hear(PATIENCE),
+        "before b0, before a0, parent a0, parent b0"
+    );
+}

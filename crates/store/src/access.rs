@@ -1,0 +1,66 @@
+use crate::db::Db;
+use crate::error::Result;
+use crate::store::Store;
+
+/// How a structure reaches the database: through a [`Store`], where each operation is a transaction by
+/// itself, or through an open [`Transaction`](crate::Transaction) or [`Snapshot`](crate::Snapshot), of
+/// which it then is a part. One implementation of a structure serves all three.
+///
+/// A reading closure may run twice: a large value's file that was replaced between the row and the
+/// file is read again.
+pub trait Access {
+    /// The store that is reached.
+    fn store(&self) -> &Store;
+
+    /// Several statements that see one consistent state.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation`, and of the database.
+    fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R>;
+
+    /// One reading statement.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation`, and of the database.
+    fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R>;
+
+    /// Several statements, all of them or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation`, and of the database. Within a transaction, an error after the first
+    /// write dooms that transaction: it can only be rolled back.
+    fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
+
+    /// At most one writing statement, and no reading one that it depends on: spares the transaction
+    /// around it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation`, and of the database.
+    fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
+}
+
+impl<A: Access> Access for &A {
+    fn store(&self) -> &Store {
+        (**self).store()
+    }
+
+    fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
+        (**self).read(operation)
+    }
+
+    fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
+        (**self).read_one(operation)
+    }
+
+    fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        (**self).write(operation)
+    }
+
+    fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        (**self).write_one(operation)
+    }
+}

@@ -1,0 +1,82 @@
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::backup::Backup;
+
+use crate::connection::{self, Role};
+use crate::directory::Directory;
+use crate::error::{Error, ErrorKind, Result, from_sqlite};
+use crate::store::Store;
+
+impl Store {
+    /// Copies the store, as it is at one moment, into the directory `to`, while others go on writing.
+    /// The copy is a store like any other.
+    ///
+    /// Value files are hard links where the file system allows (they never change), copies elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid_input`](Error::is_invalid_input) when there is a store at `to` already; the errors
+    /// of [`Store::open`] for `to`; [`is_disk_full`](Error::is_disk_full). An incomplete copy stays
+    /// behind then, to be removed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path().join("live"))?;
+    /// store.backup(dir.path().join("copy"))?;
+    /// assert!(Store::open(dir.path().join("copy"))?.check()?.is_sound());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
+        let to = to.as_ref();
+        self.copy_to(to).map_err(|error| {
+            error.at(|| format!("backing up {} to {}", self.path().display(), to.display()))
+        })
+    }
+
+    fn copy_to(&self, to: &Path) -> Result<()> {
+        if to.join("store.db").exists() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "there is a store already: name a new directory",
+            ));
+        }
+        let directory = Directory::prepare(to, true)?;
+        directory.create_database()?;
+        // Until the copy is made, no file that belongs to it goes.
+        let _files = self.values().hold()?;
+        let mut copy = connection::open(&directory.database(), Role::Writer, self.durability())?;
+        {
+            let reader = self.readers().lend(self)?;
+            Backup::new(reader.connection()?, &mut copy)
+                .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::ZERO, None))
+                .map_err(from_sqlite)?;
+        }
+        let mut linked = copy
+            .prepare("SELECT id FROM value_files")
+            .map_err(from_sqlite)?;
+        let ids = linked
+            .query_map([], |row| row.get(0))
+            .and_then(Iterator::collect::<Result<Vec<i64>, _>>)
+            .map_err(from_sqlite)?;
+        let failed = |error| Error::io("can't copy a value file", error);
+        for id in ids {
+            let from = self.values().path(id);
+            let Ok(within) = from.strip_prefix(self.values().directory()) else {
+                continue;
+            };
+            let into = directory.values().join(within);
+            if let Some(parent) = into.parent() {
+                fs::create_dir_all(parent).map_err(failed)?;
+            }
+            if fs::hard_link(&from, &into).is_err() {
+                fs::copy(&from, &into).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}

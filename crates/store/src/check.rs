@@ -1,0 +1,212 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+
+use crate::access::Access;
+use crate::error::{Error, Result, from_sqlite};
+use crate::store::Store;
+
+/// What [`Store::check`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// What is wrong; empty when the store is sound.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    /// Is nothing wrong?
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// Something that is wrong with a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// SQLite found the database damaged, and says where. [`Store::repair`] rebuilds its indexes; what
+    /// remains after that needs a backup.
+    Database(String),
+    /// The file of a large value is gone, cut short or overwritten. Reading the entry fails until it is
+    /// removed or replaced.
+    ValueFile {
+        /// The file's number.
+        id: i64,
+        /// What is wrong with it.
+        how: String,
+    },
+    /// A file in `values/` that no entry names. [`Store::repair`] removes it.
+    Orphan {
+        /// The file's number.
+        id: i64,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Database(what) => write!(f, "database: {what}"),
+            Problem::ValueFile { how, .. } => f.write_str(how),
+            Problem::Orphan { id } => write!(f, "value file {id:016x} belongs to no entry"),
+        }
+    }
+}
+
+impl Store {
+    /// Looks for damage: the database page by page, each value file's presence and length, and files
+    /// that belong to nothing. Changes nothing; reads the whole database; others go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Only where looking was not possible; damage is in the report.
+    pub fn check(&self) -> Result<Report> {
+        self.check_parts()
+            .map_err(|error| error.at(|| format!("checking {}", self.path().display())))
+    }
+
+    /// Mends what can be mended without losing anything: rebuilds the database's indexes, settles
+    /// what dead processes left, removes orphaned value files. Says what is still wrong.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database; [`is_timeout`](Error::is_timeout) when the turn to write didn't come.
+    pub fn repair(&self) -> Result<Report> {
+        let mend = || {
+            self.settle_the_dead()?;
+            let turn = self.writer().enter(self)?;
+            let rebuilt = turn
+                .connection()?
+                .execute_batch("REINDEX")
+                .map_err(from_sqlite);
+            drop(turn);
+            let orphans = self.orphans()?;
+            self.remove_orphans(&orphans)?;
+            let mut report = self.check_parts()?;
+            if let Err(error) = rebuilt {
+                report
+                    .problems
+                    .insert(0, Problem::Database(error.to_string()));
+            }
+            Ok(report)
+        };
+        mend().map_err(|error: Error| error.at(|| format!("repairing {}", self.path().display())))
+    }
+
+    fn check_parts(&self) -> Result<Report> {
+        let mut problems = Vec::new();
+        {
+            let reader = self.readers().lend(self)?;
+            let mut check = reader
+                .connection()?
+                .prepare("PRAGMA integrity_check")
+                .map_err(from_sqlite)?;
+            let lines = check
+                .query_map([], |row| row.get::<_, String>(0))
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            match lines {
+                Ok(lines) => {
+                    problems.extend(
+                        lines
+                            .into_iter()
+                            .filter(|line| line != "ok")
+                            .map(Problem::Database),
+                    );
+                }
+                Err(error) => {
+                    let error = from_sqlite(error);
+                    if !error.is_corrupt() {
+                        return Err(error);
+                    }
+                    problems.push(Problem::Database(error.to_string()));
+                }
+            }
+        }
+        let broken = |error: &Error| error.is_corrupt();
+        match self.broken_value_files() {
+            Ok(found) => problems.extend(found),
+            Err(error) if broken(&error) => problems.push(Problem::Database(error.to_string())),
+            Err(error) => return Err(error),
+        }
+        match self.orphans() {
+            Ok(orphans) => problems.extend(orphans.into_iter().map(|id| Problem::Orphan { id })),
+            Err(error) if broken(&error) => {}
+            Err(error) => return Err(error),
+        }
+        problems.dedup();
+        Ok(Report { problems })
+    }
+
+    fn broken_value_files(&self) -> Result<Vec<Problem>> {
+        self.snapshot(|snapshot| {
+            let mut problems = Vec::new();
+            for (id, bytes) in snapshot.read(|db| {
+                db.query("SELECT id, bytes FROM value_files", &[], |row| {
+                    Ok((row.int(0)?, row.int(1)?))
+                })
+            })? {
+                match self.open_stream(id) {
+                    Ok(file) if i64::try_from(file.len()) == Ok(bytes) => {}
+                    Ok(_) => problems.push(Problem::ValueFile {
+                        id,
+                        how: "a value file has another length than recorded".into(),
+                    }),
+                    Err(error) if error.is_corrupt() => {
+                        problems.push(Problem::ValueFile {
+                            id,
+                            how: error.to_string(),
+                        });
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(problems)
+        })
+    }
+
+    /// The files that neither a row nor the will of a living process names. In this order, so that a
+    /// file that is being linked meanwhile is never taken for one.
+    fn orphans(&self) -> Result<Vec<i64>> {
+        let failed = |error| Error::io("can't list the value files", error);
+        let files = self.value_files_on_disk().map_err(failed)?;
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut wanted = self.values().in_flight();
+        for owner in self.owners().others().map_err(failed)? {
+            wanted.extend(self.owners().will(owner).map_err(failed)?);
+        }
+        wanted.extend(
+            self.read_one(|db| db.query("SELECT id FROM value_files", &[], |row| row.int(0)))?,
+        );
+        Ok(files
+            .into_keys()
+            .filter(|id| !wanted.contains(id))
+            .collect())
+    }
+
+    /// The numbers of the files in `values/`, with their lengths in bytes.
+    pub(crate) fn value_files_on_disk(&self) -> io::Result<BTreeMap<i64, u64>> {
+        let mut files = BTreeMap::new();
+        for directory in fs::read_dir(self.values().directory())? {
+            let directory = directory?;
+            if !directory.file_type()?.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(directory.path())? {
+                let file = file?;
+                let name = format!(
+                    "{}{}",
+                    directory.file_name().to_string_lossy(),
+                    file.file_name().to_string_lossy()
+                );
+                if let Ok(id) = i64::from_str_radix(&name, 16) {
+                    // It may be unlinked by now.
+                    files.insert(id, file.metadata().map_or(0, |found| found.len()));
+                }
+            }
+        }
+        Ok(files)
+    }
+}

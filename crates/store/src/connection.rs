@@ -1,0 +1,80 @@
+//! The one place that opens connections, and how they are set.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Error, ErrorKind, Result, from_sqlite};
+use crate::options::Durability;
+
+/// SQLite before 3.51.3 can corrupt a database when its WAL is reset by two connections at once.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long SQLite itself waits for a stranger's lock: diskette's own writers queue at the gate.
+const STRANGERS: Duration = Duration::from_secs(10);
+
+/// Room for every statement of a few dozen structures.
+const STATEMENTS: usize = 512;
+
+/// Cached pages, in KiB: most a connection may hold.
+const CACHE: i64 = 16 * 1024;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Writer,
+    Reader,
+}
+
+pub(crate) fn require_sound_sqlite() -> Result<()> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "SQLite {} can corrupt a database that several processes write; \
+                 link 3.51.3 or newer, or turn on diskette's feature `bundled`",
+                rusqlite::version()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Opens the database, which exists.
+#[allow(clippy::disallowed_methods)]
+pub(crate) fn open(database: &Path, role: Role, durability: Durability) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(database, flags).map_err(from_sqlite)?;
+    connection.busy_timeout(STRANGERS).map_err(from_sqlite)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let synchronous = match durability {
+        Durability::Process => "NORMAL",
+        Durability::Power => "FULL",
+    };
+    connection
+        .execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -{CACHE};
+             PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF;"
+        ))
+        .map_err(from_sqlite)?;
+    if role == Role::Reader {
+        connection
+            .pragma_update(None, "query_only", true)
+            .map_err(from_sqlite)?;
+    }
+    Ok(connection)
+}
+
+/// Closes a connection before a fork: quickly, without the checkpoint of a last one.
+pub(crate) fn close_for_fork(connection: Connection) {
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    drop(connection);
+}
+
+/// No call sees this: a turn and a reader have their connection until they are dropped.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Misuse, "the connection is closed")
+}

@@ -1,0 +1,339 @@
+use std::cell::{Cell, RefCell};
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection};
+use smallvec::SmallVec;
+
+use crate::error::{Error, ErrorKind, Result, from_sqlite};
+use crate::store::Store;
+
+/// A parameter of a statement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// SQL's NULL.
+    Null,
+    /// A 64-bit integer.
+    Int(i64),
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Bytes.
+    Blob(&'a [u8]),
+}
+
+impl Value<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Value::Null | Value::Int(_) => 0,
+            Value::Text(text) => text.len(),
+            Value::Blob(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(value: Option<i64>) -> Self {
+        value.map_or(Value::Null, Value::Int)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Value::Text(value)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Value::Blob(value)
+    }
+}
+
+/// One row of a result; columns count from 0.
+#[derive(Debug)]
+pub struct Row<'r>(&'r rusqlite::Row<'r>);
+
+impl Row<'_> {
+    /// The integer in a column.
+    pub fn int(&self, column: usize) -> Result<i64> {
+        self.opt_int(column)?
+            .ok_or_else(|| unexpected(column, "an integer"))
+    }
+
+    /// The integer in a column, or `None` for NULL.
+    pub fn opt_int(&self, column: usize) -> Result<Option<i64>> {
+        match self.0.get_ref(column).map_err(from_sqlite)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(value) => Ok(Some(value)),
+            _ => Err(unexpected(column, "an integer")),
+        }
+    }
+
+    /// The text in a column.
+    pub fn text(&self, column: usize) -> Result<&str> {
+        match self.0.get_ref(column).map_err(from_sqlite)? {
+            ValueRef::Text(text) => {
+                std::str::from_utf8(text).map_err(|_| unexpected(column, "UTF-8"))
+            }
+            _ => Err(unexpected(column, "text")),
+        }
+    }
+
+    /// The bytes in a column.
+    pub fn blob(&self, column: usize) -> Result<&[u8]> {
+        self.opt_blob(column)?
+            .ok_or_else(|| unexpected(column, "bytes"))
+    }
+
+    /// The bytes in a column, or `None` for NULL.
+    pub fn opt_blob(&self, column: usize) -> Result<Option<&[u8]>> {
+        match self.0.get_ref(column).map_err(from_sqlite)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes)),
+            _ => Err(unexpected(column, "bytes")),
+        }
+    }
+}
+
+fn unexpected(column: usize, wanted: &str) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!(
+            "column {column} of a row does not hold {wanted}: Store::check says what is damaged"
+        ),
+    )
+}
+
+/// What runs after the end of a transaction.
+pub(crate) type Afterwards = Box<dyn FnOnce(&Store)>;
+
+/// A connection within one operation or transaction: runs statements, and takes down what is to
+/// happen after the commit or the rollback.
+pub struct Db<'c> {
+    store: &'c Store,
+    connection: &'c Connection,
+    wrote: Cell<bool>,
+    doomed: Cell<bool>,
+    pages: Cell<usize>,
+    rings: RefCell<SmallVec<[usize; 4]>>,
+    after_commit: RefCell<Vec<Afterwards>>,
+    after_rollback: RefCell<Vec<Afterwards>>,
+}
+
+/// Where a savepoint began in the lists of what is to happen afterwards.
+pub(crate) struct Mark {
+    wrote: bool,
+    rings: usize,
+    after_commit: usize,
+    after_rollback: usize,
+}
+
+impl<'c> Db<'c> {
+    pub(crate) fn new(store: &'c Store, connection: &'c Connection) -> Self {
+        Db {
+            store,
+            connection,
+            wrote: Cell::new(false),
+            doomed: Cell::new(false),
+            pages: Cell::new(0),
+            rings: RefCell::default(),
+            after_commit: RefCell::default(),
+            after_rollback: RefCell::default(),
+        }
+    }
+
+    /// The store that this is part of.
+    pub fn store(&self) -> &Store {
+        self.store
+    }
+
+    /// Runs a statement that returns no rows; says how many rows it changed.
+    pub fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
+        self.wrote.set(true);
+        let changed = self
+            .prepare(sql, params)?
+            .raw_execute()
+            .map_err(from_sqlite)?;
+        let bytes: usize = params.iter().map(Value::len).sum();
+        self.pages
+            .set(self.pages.get() + 2 + bytes / 4096 + changed / 32);
+        Ok(changed)
+    }
+
+    /// The first row of a result, if there is one.
+    pub fn query_one<R>(
+        &self,
+        sql: &str,
+        params: &[Value<'_>],
+        read: impl FnOnce(&Row<'_>) -> Result<R>,
+    ) -> Result<Option<R>> {
+        let mut statement = self.prepare(sql, params)?;
+        if !statement.readonly() {
+            self.wrote.set(true);
+        }
+        let mut rows = statement.raw_query();
+        let found = rows
+            .next()
+            .map_err(from_sqlite)?
+            .map(|row| read(&Row(row)))
+            .transpose()?;
+        // A writing statement is done only once it has been stepped to its end.
+        if found.is_some() && self.wrote.get() {
+            rows.next().map_err(from_sqlite)?;
+        }
+        Ok(found)
+    }
+
+    /// Each row of a result, in order.
+    pub fn query_each(
+        &self,
+        sql: &str,
+        params: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.prepare(sql, params)?;
+        if !statement.readonly() {
+            self.wrote.set(true);
+        }
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(from_sqlite)? {
+            read(&Row(row))?;
+        }
+        Ok(())
+    }
+
+    /// All rows of a result.
+    pub fn query<R>(
+        &self,
+        sql: &str,
+        params: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<R>,
+    ) -> Result<Vec<R>> {
+        let mut all = Vec::new();
+        self.query_each(sql, params, |row| {
+            all.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Wakes those who wait on a line of the doorbell, once this is committed.
+    pub fn ring(&self, line: usize) {
+        let mut rings = self.rings.borrow_mut();
+        if !rings.contains(&line) {
+            rings.push(line);
+        }
+    }
+
+    /// Runs `then` once this is committed.
+    pub fn on_commit(&self, then: impl FnOnce(&Store) + 'static) {
+        self.after_commit.borrow_mut().push(Box::new(then));
+    }
+
+    /// Runs `then` once this is rolled back.
+    pub fn on_rollback(&self, then: impl FnOnce(&Store) + 'static) {
+        self.after_rollback.borrow_mut().push(Box::new(then));
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    pub(crate) fn doomed(&self) -> bool {
+        self.doomed.get()
+    }
+
+    /// Runs one operation in an open transaction. If it fails after it has written, it may be half
+    /// done, so the transaction can no longer commit (as in PostgreSQL).
+    pub(crate) fn step<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        if self.doomed() {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "an earlier operation of this transaction failed half way, so the whole will be rolled back; \
+                 wrap what may fail in a nested `tx.transaction`",
+            ));
+        }
+        let before = self.wrote.replace(false);
+        let result = operation(self);
+        if result.is_err() && self.wrote.get() {
+            self.doomed.set(true);
+        }
+        self.wrote.set(before || self.wrote.get());
+        result
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            wrote: self.wrote.get(),
+            rings: self.rings.borrow().len(),
+            after_commit: self.after_commit.borrow().len(),
+            after_rollback: self.after_rollback.borrow().len(),
+        }
+    }
+
+    /// Undoes what was taken down since `mark`; gives back what is to run now.
+    pub(crate) fn rewind(&self, mark: &Mark) -> Vec<Afterwards> {
+        self.wrote.set(mark.wrote);
+        self.doomed.set(false);
+        self.rings.borrow_mut().truncate(mark.rings);
+        self.after_commit.borrow_mut().truncate(mark.after_commit);
+        self.after_rollback
+            .borrow_mut()
+            .split_off(mark.after_rollback)
+    }
+
+    /// What is to happen after the end: `finish` it once the connection is given back.
+    pub(crate) fn into_outcome(self, committed: bool) -> Outcome {
+        if committed {
+            Outcome {
+                pages: self.pages.get(),
+                rings: self.rings.into_inner(),
+                then: self.after_commit.into_inner(),
+            }
+        } else {
+            Outcome {
+                pages: 0,
+                rings: SmallVec::new(),
+                then: self.after_rollback.into_inner(),
+            }
+        }
+    }
+
+    fn prepare(&self, sql: &str, params: &[Value<'_>]) -> Result<CachedStatement<'_>> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(from_sqlite)?;
+        for (index, value) in params.iter().enumerate() {
+            let value = match *value {
+                Value::Null => ValueRef::Null,
+                Value::Int(value) => ValueRef::Integer(value),
+                Value::Text(text) => ValueRef::Text(text.as_bytes()),
+                Value::Blob(bytes) => ValueRef::Blob(bytes),
+            };
+            statement
+                .raw_bind_parameter(index + 1, ToSqlOutput::Borrowed(value))
+                .map_err(from_sqlite)?;
+        }
+        Ok(statement)
+    }
+}
+
+impl std::fmt::Debug for Db<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is to happen after a transaction has ended.
+#[must_use]
+pub(crate) struct Outcome {
+    /// About how many pages were written.
+    pub(crate) pages: usize,
+    pub(crate) rings: SmallVec<[usize; 4]>,
+    pub(crate) then: Vec<Afterwards>,
+}

@@ -1,0 +1,272 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What diskette's calls return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation failed: a [kind](ErrorKind), a message that names the thing and the way out, and
+/// the [source](StdError::source) where something below was the cause.
+///
+/// Outcomes that a program expects (an empty deque, a key that is not there) are values, never errors.
+///
+/// # Example
+///
+/// ```
+/// use diskette_store::Store;
+///
+/// let file = tempfile::NamedTempFile::new()?;
+/// let error = Store::open(file.path()).unwrap_err();
+/// assert!(error.is_not_a_store());
+/// assert!(error.to_string().contains("is a file"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    place: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of [`Error`]; new ones may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The time allowed for the call is up.
+    Timeout,
+    /// A bounded structure that refuses when full is full.
+    Full,
+    /// Stored bytes are damaged: the database, or a value file.
+    Corrupt,
+    /// A value or key could not be written as, or read from, bytes.
+    Codec,
+    /// The name belongs to another kind of structure, or to one with another codec.
+    WrongKind,
+    /// The path is not a store, and can't become one.
+    NotAStore,
+    /// The store, or a structure, was written by a newer version of diskette.
+    NewerFormat,
+    /// The directory of the store is gone or was replaced while the store was open.
+    Removed,
+    /// There is no room left on the device.
+    DiskFull,
+    /// The file system, the directory or the transaction doesn't allow writing.
+    ReadOnly,
+    /// The call can't be made here: a blocking call or a second transaction within a transaction,
+    /// a store carried over `fork` in the middle of one, a claim of another process.
+    Misuse,
+    /// An argument is out of its range: a name, a size, an index.
+    InvalidInput,
+    /// The place can't hold a store: a network file system, an SQLite that is too old.
+    Unsupported,
+    /// Any other failure of the operating system or of SQLite.
+    Io,
+}
+
+impl Error {
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Was the time allowed for the call up? Nothing was changed.
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == ErrorKind::Timeout
+    }
+
+    /// Did a bounded structure refuse, being full?
+    pub fn is_full(&self) -> bool {
+        self.kind() == ErrorKind::Full
+    }
+
+    /// Are stored bytes damaged?
+    pub fn is_corrupt(&self) -> bool {
+        self.kind() == ErrorKind::Corrupt
+    }
+
+    /// Could a value not be encoded, or stored bytes not be decoded as the type asked for?
+    pub fn is_codec(&self) -> bool {
+        self.kind() == ErrorKind::Codec
+    }
+
+    /// Does the name belong to another kind of structure, or to one with another codec?
+    pub fn is_wrong_kind(&self) -> bool {
+        self.kind() == ErrorKind::WrongKind
+    }
+
+    /// Is the path something else than a store?
+    pub fn is_not_a_store(&self) -> bool {
+        self.kind() == ErrorKind::NotAStore
+    }
+
+    /// Was the store written by a newer version of diskette?
+    pub fn is_newer_format(&self) -> bool {
+        self.kind() == ErrorKind::NewerFormat
+    }
+
+    /// Was the directory of the store removed or replaced while the store was open?
+    pub fn is_removed(&self) -> bool {
+        self.kind() == ErrorKind::Removed
+    }
+
+    /// Is the disk full?
+    pub fn is_disk_full(&self) -> bool {
+        self.kind() == ErrorKind::DiskFull
+    }
+
+    /// Is writing not allowed here?
+    pub fn is_read_only(&self) -> bool {
+        self.kind() == ErrorKind::ReadOnly
+    }
+
+    /// Can the call not be made here?
+    pub fn is_misuse(&self) -> bool {
+        self.kind() == ErrorKind::Misuse
+    }
+
+    /// Is an argument out of its range?
+    pub fn is_invalid_input(&self) -> bool {
+        self.kind() == ErrorKind::InvalidInput
+    }
+
+    /// Can the place not hold a store?
+    pub fn is_unsupported(&self) -> bool {
+        self.kind() == ErrorKind::Unsupported
+    }
+}
+
+/// For the structures, which build their own errors.
+impl Error {
+    /// An error of `kind` that says `message`.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            place: None,
+            source: None,
+        }))
+    }
+
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same error with where it happened, unless that is known already.
+    #[must_use]
+    pub fn at(mut self, place: impl FnOnce() -> String) -> Self {
+        self.0.place.get_or_insert_with(place);
+        self
+    }
+
+    /// Bytes that could not be written or read as a value.
+    pub fn codec(
+        codec: &'static str,
+        doing: &'static str,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let message = match doing {
+            "decode" => format!(
+                "the stored bytes do not {doing} as the type asked for ({codec}); open the structure with the type it was written with"
+            ),
+            _ => format!("the value does not {doing} ({codec})"),
+        };
+        Error::new(ErrorKind::Codec, message).caused_by(source)
+    }
+
+    /// A key that could not be written or read.
+    pub fn key(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Codec, message)
+    }
+
+    /// A failed call to the operating system while `doing` something.
+    pub fn io(doing: impl fmt::Display, source: std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let (kind, hint) = match source.kind() {
+            Io::StorageFull | Io::QuotaExceeded => {
+                (ErrorKind::DiskFull, "; make room and try again")
+            }
+            Io::ReadOnlyFilesystem => (ErrorKind::ReadOnly, "; the file system is read-only"),
+            Io::PermissionDenied => (
+                ErrorKind::ReadOnly,
+                "; this user may not write there: change the permissions or choose another directory",
+            ),
+            _ => (ErrorKind::Io, ""),
+        };
+        Error::new(kind, format!("{doing}: {source}{hint}")).caused_by(source)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.to_string())
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// SQLite's failures, told apart by code and never by message.
+pub(crate) fn from_sqlite(error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let Some(code) = error.sqlite_error_code() else {
+        return Error::new(
+            ErrorKind::Corrupt,
+            format!("the database holds what diskette did not write: {error}"),
+        )
+        .caused_by(error);
+    };
+    let (kind, message) = match code {
+        Code::DatabaseBusy | Code::DatabaseLocked => (
+            ErrorKind::Timeout,
+            "another program held the database for longer than the store's timeout".into(),
+        ),
+        Code::DiskFull => (
+            ErrorKind::DiskFull,
+            "the disk is full; nothing was changed: make room and try again".into(),
+        ),
+        Code::ReadOnly | Code::PermissionDenied | Code::AuthorizationForStatementDenied => (
+            ErrorKind::ReadOnly,
+            "the database can't be written to here: check the permissions of the directory".into(),
+        ),
+        Code::DatabaseCorrupt => (
+            ErrorKind::Corrupt,
+            "the database is damaged: Store::check says where, a backup or Store::repair is the way out".into(),
+        ),
+        Code::NotADatabase => (
+            ErrorKind::NotAStore,
+            "store.db is not a SQLite database".into(),
+        ),
+        _ => (ErrorKind::Io, format!("SQLite failed: {error}")),
+    };
+    Error::new(kind, message).caused_by(error)
+}
+
+/// A panic or a lock of this process that stands in the way of a bounded wait.
+pub(crate) fn timed_out(what: &str, timeout: std::time::Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!(
+            "waited {timeout:?} for {what}; nothing was changed: try again, or allow a longer timeout"
+        ),
+    )
+}

@@ -1,0 +1,51 @@
+//! The store under diskette's structures: one directory, one SQLite database, transactions.
+//!
+//! - [`Store`]: opening, transactions, snapshots; [`Options`], [`Durability`].
+//! - [`Transaction`], [`Snapshot`], [`Access`]: how a structure reaches the database.
+//! - [`Codec`]: how values become bytes: [`Bincode`], [`MessagePack`], [`Json`]; [`key`]: how keys do,
+//!   in order; [`Like`]: what may stand for a stored type.
+//! - [`Report`], [`Stats`]: what [`Store::check`] and [`Store::stats`] say.
+//! - [`Structure`], [`Kind`], [`Db`], [`statements!`]: for those who write a structure.
+#![forbid(unsafe_code)]
+
+mod access;
+mod backup;
+mod catalog;
+mod check;
+mod checkpoint;
+mod codec;
+mod connection;
+mod db;
+mod directory;
+mod error;
+mod estate;
+mod fork;
+mod gate;
+mod hold;
+mod in_flight;
+pub mod key;
+mod like;
+mod options;
+mod readers;
+mod statement;
+mod stats;
+mod store;
+mod structure;
+mod transaction;
+mod values;
+mod writer;
+
+pub use access::Access;
+pub use check::{Problem, Report};
+pub use codec::{Bincode, Codec, Json, MessagePack};
+pub use db::{Db, Row, Value};
+pub use error::{Error, ErrorKind, Result};
+pub use like::Like;
+pub use options::{Durability, Options};
+#[doc(hidden)]
+pub use statement::fill;
+pub use stats::{Stats, StructureStats};
+pub use store::Store;
+pub use structure::{Claims, Kind, Structure};
+pub use transaction::{Snapshot, Transaction};
+pub use values::{INLINE, Stored, StreamReader, Values};

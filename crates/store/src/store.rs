@@ -1,0 +1,397 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::Thread;
+use std::time::Duration;
+
+use diskette_ipc::clock::Deadline;
+use diskette_ipc::{Doorbell, FileLock, Mode, Owners};
+use parking_lot::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
+use rusqlite::Connection;
+
+use crate::catalog;
+use crate::checkpoint::Checkpointer;
+use crate::connection::{self, Role};
+use crate::db::Outcome;
+use crate::directory::{Directory, Identity};
+use crate::error::{Error, ErrorKind, Result, timed_out};
+use crate::estate::{self, Undertaker};
+use crate::fork;
+use crate::gate::Gate;
+use crate::options::{Durability, Options};
+use crate::readers::{self, Readers};
+use crate::values::Values;
+use crate::writer::Writer;
+
+/// A directory in which structures live: one SQLite database, value files, and a few lock files.
+///
+/// A handle: cheap to clone, and to send to other threads. Opening the same directory again in one
+/// process gives the same store.
+///
+/// # Process safety
+///
+/// Any number of processes on one machine, and their threads, may use a store at the same time.
+/// After `fork` the child opens connections of its own; a fork in the middle of a transaction of the
+/// forking thread leaves the child with errors ([`is_misuse`](Error::is_misuse)) instead of a store.
+///
+/// # Crashes
+///
+/// A process that is killed, at any moment, takes nothing with it: what was committed stays, what
+/// was not never happened, and what it held is free at once. For power cuts see [`Durability`].
+///
+/// # Cost
+///
+/// Opening takes about a millisecond, and two threads that sleep: one copies the write-ahead log
+/// into the database, one waits for the death of other processes. Open files: about ten, and three
+/// for each connection of at most five that are kept.
+///
+/// # Example
+///
+/// ```
+/// use diskette_store::Store;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("crawl");
+/// let store = Store::open(&path)?;
+/// assert!(store.check()?.is_sound());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    timeout: Duration,
+}
+
+/// What all handles of a store in this process share.
+pub(crate) struct Shared {
+    directory: Directory,
+    identity: Identity,
+    durability: Durability,
+    writer: Writer,
+    readers: Readers,
+    checkpointer: Checkpointer,
+    values: Values,
+    owners: Arc<Owners>,
+    undertaker: Undertaker,
+    bell: Doorbell,
+    put_off: Mutex<Vec<PutOff>>,
+    waiting: AtomicBool,
+    torn: AtomicBool,
+}
+
+type PutOff = Box<dyn FnOnce(&Store) + Send>;
+
+type OpenStores = HashMap<Identity, Weak<Shared>>;
+
+/// The stores that are open in this process.
+static OPEN: Mutex<Option<OpenStores>> = Mutex::new(None);
+
+impl Store {
+    /// Opens the store in this directory, with the default [`Options`]; creates it if it is missing,
+    /// readable and writable by this user only.
+    ///
+    /// # Errors
+    ///
+    /// - [`is_not_a_store`](Error::is_not_a_store): a file, or a directory of something else.
+    /// - [`is_newer_format`](Error::is_newer_format): a newer diskette wrote it.
+    /// - [`is_read_only`](Error::is_read_only): this user may not write there.
+    /// - [`is_unsupported`](Error::is_unsupported): a network file system, or too old an SQLite.
+    /// - [`is_corrupt`](Error::is_corrupt): the database is damaged.
+    pub fn open(path: impl AsRef<Path>) -> Result<Store> {
+        Store::options().open(path)
+    }
+
+    /// How to open a store otherwise than by default.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// The same store, with another limit to how long a call may wait for its turn to write.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Store {
+        Store {
+            shared: Arc::clone(&self.shared),
+            timeout,
+        }
+    }
+
+    /// The directory of the store.
+    pub fn path(&self) -> &Path {
+        self.shared.directory.path()
+    }
+
+    /// What a power cut may take.
+    pub fn durability(&self) -> Durability {
+        self.shared.durability
+    }
+
+    pub(crate) fn open_with(path: &Path, options: &Options) -> Result<Store> {
+        let place = || format!("opening the store {}", path.display());
+        Self::open_directory(path, options).map_err(|error| error.at(place))
+    }
+
+    fn open_directory(path: &Path, options: &Options) -> Result<Store> {
+        connection::require_sound_sqlite()?;
+        fork::watch();
+        let directory = Directory::prepare(path, options.network)?;
+        let identity = directory.identity()?;
+        // Held to the end, so that two threads that open one directory open it once.
+        let mut open = OPEN.lock();
+        let open = open.get_or_insert_default();
+        if let Some(shared) = open.get(&identity).and_then(Weak::upgrade) {
+            return Ok(Store {
+                shared,
+                timeout: options.timeout,
+            });
+        }
+        let shared = Arc::new(Shared::open(directory, identity, options)?);
+        open.retain(|_, shared| shared.strong_count() > 0);
+        open.insert(identity, Arc::downgrade(&shared));
+        let store = Store {
+            shared,
+            timeout: options.timeout,
+        };
+        store.settle_the_dead()?;
+        Ok(store)
+    }
+}
+
+impl Shared {
+    fn open(directory: Directory, identity: Identity, options: &Options) -> Result<Self> {
+        let failed = |source| {
+            Error::io(
+                format!("can't open the store {}", directory.path().display()),
+                source,
+            )
+        };
+        let lock = |name: &str| FileLock::open(directory.lock(name)).map_err(failed);
+
+        // One process at a time creates or upgrades.
+        let opening = lock("open")?;
+        let deadline = Deadline::after(options.timeout);
+        if !opening.lock(Mode::Exclusive, deadline).map_err(failed)? {
+            return Err(timed_out(
+                "another process that is opening the store",
+                options.timeout,
+            ));
+        }
+        directory.create_database()?;
+        let first = connection::open(&directory.database(), Role::Writer, options.durability)?;
+        catalog::prepare(&first)?;
+        opening.unlock().map_err(failed)?;
+
+        Ok(Shared {
+            writer: Writer::new(Gate::new(lock("gate")?, lock("next")?), first),
+            readers: Readers::default(),
+            checkpointer: Checkpointer::new(lock("checkpoint")?),
+            values: Values::new(directory.values(), lock("values")?),
+            owners: Arc::new(
+                Owners::open(&directory.owners(), directory.lock("owners")).map_err(failed)?,
+            ),
+            undertaker: Undertaker::default(),
+            bell: Doorbell::open(directory.bell()).map_err(failed)?,
+            put_off: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            torn: AtomicBool::new(false),
+            durability: options.durability,
+            identity,
+            directory,
+        })
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.checkpointer.stop();
+        self.undertaker.stop();
+    }
+}
+
+/// For the structures.
+#[doc(hidden)]
+impl Store {
+    /// How long a call may wait for its turn to write.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// What wakes those who wait, in all processes.
+    pub fn bell(&self) -> &Doorbell {
+        &self.shared.bell
+    }
+
+    /// Who is alive.
+    pub fn owners(&self) -> &Arc<Owners> {
+        &self.shared.owners
+    }
+
+    /// Large values.
+    pub fn values(&self) -> &Values {
+        &self.shared.values
+    }
+
+    /// Are both handles of one store?
+    pub fn is(&self, other: &Store) -> bool {
+        self.shared.identity == other.shared.identity
+    }
+
+    /// Runs `then` at once, or, within a transaction of this thread, after its end: for what must
+    /// happen and can't fail, such as a guard that is dropped there.
+    pub fn when_free(&self, then: impl FnOnce(&Store) + Send + 'static) {
+        if self.writer().is_mine() {
+            self.shared.put_off.lock().push(Box::new(then));
+            self.shared.waiting.store(true, Ordering::Release);
+        } else {
+            then(self);
+        }
+    }
+}
+
+impl Store {
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.shared.directory
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.shared.writer
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.shared.readers
+    }
+
+    pub(crate) fn checkpointer(&self) -> &Checkpointer {
+        &self.shared.checkpointer
+    }
+
+    pub(crate) fn undertaker(&self) -> &Undertaker {
+        &self.shared.undertaker
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.shared)
+    }
+
+    /// Opens a connection of its own.
+    pub(crate) fn connect(&self, role: Role) -> Result<Connection> {
+        connection::open(
+            &self.shared.directory.database(),
+            role,
+            self.shared.durability,
+        )
+    }
+
+    /// Is the directory still the one that was opened?
+    pub(crate) fn is_linked(&self) -> bool {
+        self.shared
+            .directory
+            .identity()
+            .is_ok_and(|now| now == self.shared.identity)
+    }
+
+    pub(crate) fn usable(&self) -> Result<()> {
+        if self.shared.torn.load(Ordering::Relaxed) {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "this process was forked in the middle of a transaction of its parent; \
+                 fork outside transactions, or exec after the fork",
+            ));
+        }
+        Ok(())
+    }
+
+    /// After a turn to write, never while the gate is held: what was to follow, a checkpoint if one is
+    /// due, and what was put off until now.
+    pub(crate) fn after_turn(&self, outcome: Outcome) {
+        for line in outcome.rings {
+            self.bell().ring(line);
+        }
+        for then in outcome.then {
+            then(self);
+        }
+        self.shared
+            .checkpointer
+            .after_commit(outcome.pages, &self.shared);
+        if self.shared.waiting.swap(false, Ordering::Acquire) {
+            let put_off = std::mem::take(&mut *self.shared.put_off.lock());
+            for then in put_off {
+                then(self);
+            }
+        }
+    }
+}
+
+impl From<Arc<Shared>> for Store {
+    fn from(shared: Arc<Shared>) -> Self {
+        Store {
+            shared,
+            timeout: Options::default().timeout,
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The stores of this process, kept still over a fork, their connections closed.
+pub(crate) struct Still {
+    stores: Vec<StillStore>,
+    /// No thread is opening a store either.
+    _open: MutexGuard<'static, Option<OpenStores>>,
+}
+
+struct StillStore {
+    torn: bool,
+    _writer: Option<ArcMutexGuard<RawMutex, Option<Connection>>>,
+    _readers: Option<ArcMutexGuard<RawMutex, readers::Pool>>,
+    _checkpointer: ArcMutexGuard<RawMutex, Option<(u64, Thread)>>,
+    _undertaker: ArcMutexGuard<RawMutex, estate::Watch>,
+    /// Last, since closing the store takes what is locked above.
+    store: Arc<Shared>,
+}
+
+impl Still {
+    pub(crate) fn keep() -> Self {
+        let open = OPEN.lock();
+        let stores = open
+            .iter()
+            .flat_map(HashMap::values)
+            .filter_map(Weak::upgrade)
+            .map(StillStore::keep);
+        Still {
+            stores: stores.collect(),
+            _open: open,
+        }
+    }
+
+    /// In the child: a store that could not be stopped has SQLite's state of the parent in it, so it is
+    /// neither used nor ever closed.
+    pub(crate) fn adopt(&self) {
+        for still in self.stores.iter().filter(|still| still.torn) {
+            still.store.torn.store(true, Ordering::Relaxed);
+            std::mem::forget(Arc::clone(&still.store));
+        }
+    }
+}
+
+impl StillStore {
+    fn keep(store: Arc<Shared>) -> Self {
+        let writer = store.writer.retire();
+        let readers = store.readers.retire();
+        StillStore {
+            torn: writer.is_none() || readers.is_none(),
+            _writer: writer,
+            _readers: readers,
+            _checkpointer: store.checkpointer.retire(),
+            _undertaker: store.undertaker.retire(),
+            store,
+        }
+    }
+}

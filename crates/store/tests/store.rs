@@ -1,0 +1,327 @@
+//! The store by itself, with the smallest structure there can be: a table of numbers.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use diskette_store::{Access, Error, Kind, Result, Store, Structure};
+
+static NUMBERS: Kind = Kind {
+    name: "numbers",
+    format: 1,
+    schema: &["CREATE TABLE {t} (number BIGINT)"],
+    claims: None,
+};
+
+struct Numbers {
+    add: String,
+    all: String,
+}
+
+impl Numbers {
+    fn open(store: &Store) -> Self {
+        let structure = Structure::open(store, &NUMBERS, "numbers", "none", |_, _| Ok(())).unwrap();
+        Numbers {
+            add: structure.fill("INSERT INTO {t} (number) VALUES ($1)"),
+            all: structure.fill("SELECT number FROM {t} ORDER BY number"),
+        }
+    }
+
+    fn add(&self, to: &impl Access, number: i64) -> Result<usize> {
+        to.write(|db| db.execute(&self.add, &[number.into()]))
+    }
+
+    fn all(&self, of: &impl Access) -> Vec<i64> {
+        of.read(|db| db.query(&self.all, &[], |row| row.int(0)))
+            .unwrap()
+    }
+}
+
+fn store() -> (tempfile::TempDir, Store, Numbers) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let numbers = Numbers::open(&store);
+    (dir, store, numbers)
+}
+
+#[test]
+fn a_transaction_happens_whole_or_not_at_all() {
+    let (_dir, store, numbers) = store();
+    store
+        .transaction(|tx| {
+            numbers.add(tx, 1)?;
+            numbers.add(tx, 2)
+        })
+        .unwrap();
+    let refused = store.transaction(|tx| {
+        numbers.add(tx, 3)?;
+        Err::<(), Error>(Error::key("no"))
+    });
+    assert!(refused.is_err());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        store.transaction(|tx| -> Result<()> {
+            numbers.add(tx, 4)?;
+            panic!("in the middle")
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(numbers.all(&store), [1, 2]);
+    numbers.add(&store, 5).unwrap();
+    assert_eq!(numbers.all(&store), [1, 2, 5]);
+}
+
+#[test]
+fn a_nested_transaction_is_undone_alone() {
+    let (_dir, store, numbers) = store();
+    store
+        .transaction(|tx| {
+            numbers.add(tx, 1)?;
+            let part = tx.transaction(|tx| {
+                numbers.add(tx, 2)?;
+                Err::<(), _>(Error::key("this part only"))
+            });
+            assert!(part.is_err());
+            tx.transaction(|tx| numbers.add(tx, 3))
+        })
+        .unwrap();
+    assert_eq!(numbers.all(&store), [1, 3]);
+}
+
+#[test]
+fn what_follows_a_transaction_follows_its_outcome() {
+    let (_dir, store, numbers) = store();
+    let happened = Arc::new(AtomicBool::new(false));
+    let note = |happened: &Arc<AtomicBool>| {
+        let happened = Arc::clone(happened);
+        move |_: &Store| happened.store(true, Ordering::Relaxed)
+    };
+    let _ = store.transaction(|tx| {
+        tx.on_commit(note(&happened));
+        Err::<(), _>(Error::key("no"))
+    });
+    assert!(!happened.swap(false, Ordering::Relaxed), "not committed");
+    let _ = store.transaction(|tx| {
+        tx.on_rollback(note(&happened));
+        Err::<(), _>(Error::key("no"))
+    });
+    assert!(happened.swap(false, Ordering::Relaxed), "rolled back");
+    store
+        .transaction(|tx| {
+            let part = tx.transaction(|tx| {
+                tx.on_commit(note(&happened));
+                Err::<(), _>(Error::key("this part only"))
+            });
+            assert!(part.is_err());
+            numbers.add(tx, 1)
+        })
+        .unwrap();
+    assert!(!happened.load(Ordering::Relaxed), "its part was undone");
+}
+
+#[test]
+fn an_operation_that_failed_half_way_dooms_its_transaction() {
+    let (_dir, store, numbers) = store();
+    let half = |tx: &diskette_store::Transaction<'_>| {
+        tx.write(|db| {
+            db.execute(&numbers.add, &[7.into()])?;
+            db.execute("INSERT INTO nowhere VALUES (1)", &[])
+        })
+    };
+    let passed_over = store.transaction(|tx| {
+        half(tx).unwrap_err();
+        Ok::<_, Error>(())
+    });
+    assert!(passed_over.unwrap_err().is_misuse());
+    store
+        .transaction(|tx| {
+            tx.transaction(half).unwrap_err();
+            numbers.add(tx, 1)
+        })
+        .unwrap();
+    assert_eq!(numbers.all(&store), [1]);
+}
+
+#[test]
+fn a_snapshot_stays_as_it_is_and_cannot_write() {
+    let (_dir, store, numbers) = store();
+    numbers.add(&store, 1).unwrap();
+    store
+        .snapshot(|snapshot| {
+            assert_eq!(numbers.all(snapshot), [1]);
+            numbers.add(&store, 2)?;
+            assert_eq!(numbers.all(snapshot), [1]);
+            assert!(numbers.add(snapshot, 3).unwrap_err().is_read_only());
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    assert_eq!(numbers.all(&store), [1, 2]);
+}
+
+#[test]
+fn a_second_transaction_of_the_same_thread_is_refused_and_of_another_waits_its_time() {
+    let (_dir, store, numbers) = store();
+    let hurried = store.with_timeout(Duration::from_millis(20));
+    store
+        .transaction(|tx| {
+            assert!(numbers.add(&store, 1).unwrap_err().is_misuse());
+            let other = std::thread::scope(|scope| {
+                scope.spawn(|| numbers.add(&hurried, 2)).join().unwrap()
+            });
+            assert!(other.unwrap_err().is_timeout());
+            numbers.add(tx, 3)
+        })
+        .unwrap();
+    assert_eq!(numbers.all(&store), [3]);
+}
+
+#[test]
+fn one_directory_is_one_store_in_a_process() {
+    let (dir, store, numbers) = store();
+    let again = Store::open(dir.path().join("./store")).unwrap();
+    assert!(store.is(&again));
+    numbers.add(&again, 1).unwrap();
+    drop((store, again));
+    let reopened = Store::open(dir.path().join("store")).unwrap();
+    assert_eq!(Numbers::open(&reopened).all(&reopened), [1]);
+}
+
+#[test]
+fn what_is_not_a_store_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |path: &str| Store::open(dir.path().join(path)).unwrap_err();
+
+    fs::write(dir.path().join("file"), "mine").unwrap();
+    let error = refused("file");
+    assert!(
+        error.is_not_a_store() && error.to_string().contains("is a file"),
+        "{error}"
+    );
+
+    fs::create_dir(dir.path().join("photos")).unwrap();
+    fs::write(dir.path().join("photos/cat.jpg"), "cat").unwrap();
+    let error = refused("photos");
+    assert!(
+        error.is_not_a_store() && error.to_string().contains("cat.jpg"),
+        "{error}"
+    );
+    assert_eq!(fs::read_dir(dir.path().join("photos")).unwrap().count(), 1);
+
+    fs::create_dir(dir.path().join("text")).unwrap();
+    fs::write(
+        dir.path().join("text/store.db"),
+        "not a database, but of some length".repeat(99),
+    )
+    .unwrap();
+    assert!(refused("text").is_not_a_store());
+
+    let error = Store::open("/proc/no/such/place").unwrap_err();
+    assert!(error.to_string().contains("/proc/no/such/place"), "{error}");
+}
+
+#[test]
+fn a_newer_format_and_a_database_of_another_program_are_refused() {
+    for (pragma, wanted) in [
+        ("user_version = 999", "update"),
+        ("application_id = 7", "another program"),
+    ] {
+        let (dir, store, numbers) = store();
+        numbers.add(&store, 1).unwrap();
+        store
+            .write(|db| {
+                db.execute(&format!("PRAGMA {pragma}"), &[])
+                    .map(drop)
+                    .or(Ok(()))
+            })
+            .unwrap();
+        drop(store);
+        let error = Store::open(dir.path().join("store")).unwrap_err();
+        assert!(error.is_newer_format() || error.is_not_a_store());
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn names_kinds_codecs_and_formats_are_checked() {
+    static OTHER: Kind = Kind {
+        name: "letters",
+        format: 1,
+        schema: &[],
+        claims: None,
+    };
+    static NEWER: Kind = Kind {
+        name: "numbers",
+        format: 2,
+        schema: &[],
+        claims: None,
+    };
+    let (_dir, store, _numbers) = store();
+    let open = |kind, name: &str, codec| Structure::open(&store, kind, name, codec, |_, _| Ok(()));
+
+    for name in ["", "a\nb", "nul\0", &"x".repeat(256)] {
+        let error = open(&NUMBERS, name, "none").unwrap_err();
+        assert!(error.is_invalid_input(), "{error}");
+    }
+    for name in [
+        "'; DROP TABLE structures; --",
+        "naïve 名前 🦀",
+        "%s {t} \"quoted\"",
+        &"x".repeat(255),
+    ] {
+        assert_eq!(open(&NUMBERS, name, "none").unwrap().name(), name);
+    }
+    assert!(open(&OTHER, "numbers", "none").unwrap_err().is_wrong_kind());
+    assert!(
+        open(&NUMBERS, "numbers", "json")
+            .unwrap_err()
+            .is_wrong_kind()
+    );
+    open(&NEWER, "new", "none").unwrap();
+    assert!(open(&NUMBERS, "new", "none").unwrap_err().is_newer_format());
+}
+
+#[test]
+fn a_removed_directory_is_noticed_by_the_next_write() {
+    let (dir, store, numbers) = store();
+    numbers.add(&store, 1).unwrap();
+    fs::remove_dir_all(dir.path().join("store")).unwrap();
+    let error = numbers.add(&store, 2).unwrap_err();
+    assert!(error.is_removed(), "{error}");
+    assert_eq!(numbers.all(&store), [1]);
+    let anew = Store::open(dir.path().join("store")).unwrap();
+    assert_eq!(Numbers::open(&anew).all(&anew), [0; 0]);
+}
+
+#[test]
+fn backup_stats_and_compact_on_a_live_store() {
+    let (dir, store, numbers) = store();
+    store
+        .transaction(|tx| (0..2000).try_for_each(|n| numbers.add(tx, n).map(drop)))
+        .unwrap();
+    store.backup(dir.path().join("copy")).unwrap();
+    assert!(
+        store
+            .backup(dir.path().join("copy"))
+            .unwrap_err()
+            .is_invalid_input()
+    );
+    let copy = Store::open(dir.path().join("copy")).unwrap();
+    assert_eq!(Numbers::open(&copy).all(&copy), numbers.all(&store));
+    assert!(copy.check().unwrap().is_sound());
+
+    store
+        .write(|db| db.execute("DELETE FROM numbers_1", &[]))
+        .unwrap();
+    assert!(store.stats().unwrap().free_bytes > 0);
+    store.compact().unwrap();
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.free_bytes, stats.wal_bytes), (0, 0));
+    assert_eq!(
+        (
+            stats.structures[0].name.as_str(),
+            stats.structures[0].kind.as_str()
+        ),
+        ("numbers", "numbers")
+    );
+    assert_eq!(store.repair().unwrap().problems, []);
+}

@@ -1,0 +1,40 @@
+//! Real processes, gates and signals for diskette's tests.
+//!
+//! A test plays its other processes itself: each is the test's own binary, started again for one named [`role!`].
+//!
+//! ```no_run
+//! use diskette_testkit::{Child, PATIENCE, role};
+//!
+//! role! {
+//!     /// Says hello to whoever its first argument names.
+//!     fn greeter(parent) {
+//!         let whom: String = parent.arg(0);
+//!         parent.say(format!("hello, {whom}"));
+//!         parent.hear(); // stays until it is told to go, or killed
+//!     }
+//! }
+//!
+//! #[test]
+//! fn a_greeter_greets() {
+//!     let mut child = Child::spawn(greeter, &[&"world"]);
+//!     assert_eq!(child.hear(PATIENCE), "hello, world");
+//!     child.kill();
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Everything fails by panicking, with what the children printed.
+#![allow(clippy::expect_used, reason = "this is how a test fails")]
+
+mod child;
+mod eventually;
+mod gate;
+mod proc;
+mod role;
+
+pub use child::Child;
+pub use eventually::{PATIENCE, eventually};
+pub use gate::Gate;
+pub use nix::sys::signal::Signal;
+pub use proc::{context_switches, cpu_time};
+pub use role::{Parent, is_child, play};

@@ -29,7 +29,8 @@ pub use self::message_pack::MessagePack;
 ///
 /// What the three promise, and another implementation must too:
 ///
-/// - `decode` gives back what `encode` was given, or else `encode` had refused it.
+/// - `decode` gives back what `encode` was given, or else `encode` had refused it; what a codec can't keep to
+///   in this, its documentation names.
 /// - Decoding runs nothing but the type's own `Deserialize`. On any bytes whatsoever it returns a value or an
 ///   error: it doesn't panic, doesn't exhaust the stack, and allocates in proportion to the bytes,
 ///   not to what they claim.
@@ -37,7 +38,8 @@ pub use self::message_pack::MessagePack;
 ///
 /// Values may nest 100 levels deep, where each sequence, map, tuple, struct, newtype, `Some` and enum
 /// variant with one field is a level, and an enum variant with several fields is two. Deeper values are
-/// refused alike by `encode` and `decode`. A type whose own `Serialize` or `Deserialize` recurses without serde's
+/// refused alike by `encode` and `decode`, as are more than 4096 elements that a codec writes as nothing
+/// (those of a `Vec<()>` in [`Bincode`]). A type whose own `Serialize` or `Deserialize` recurses without serde's
 /// knowledge, or allocates ahead of what it reads, is beyond these bounds.
 ///
 /// # Cost

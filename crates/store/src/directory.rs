@@ -32,7 +32,7 @@ impl Directory {
             }
             Ok(_) => refuse_others(path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                private_directories(path).map_err(failed)?
+                private_directories(path).map_err(failed)?;
             }
             Err(error) => return Err(failed(error)),
         }

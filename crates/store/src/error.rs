@@ -168,11 +168,12 @@ impl Error {
         doing: &'static str,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
+        let source = source.into();
         let message = match doing {
             "decode" => format!(
-                "the stored bytes do not {doing} as the type asked for ({codec}); open the structure with the type it was written with"
+                "the stored bytes are no such value ({codec}): {source}; open the structure with the type it was written with"
             ),
-            _ => format!("the value does not {doing} ({codec})"),
+            _ => format!("the value can't be written ({codec}): {source}"),
         };
         Error::new(ErrorKind::Codec, message).caused_by(source)
     }

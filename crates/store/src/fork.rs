@@ -25,7 +25,7 @@ pub(crate) fn watch() {
             before,
             parent,
             child,
-        })
+        });
     });
 }
 

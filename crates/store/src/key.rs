@@ -44,14 +44,14 @@
 //! `serde_bytes` it is 1. Refused with an error: maps, fields left out by `skip_serializing_if` or
 //! brought in by `flatten`, and nesting beyond 100 levels.
 //!
-//! Once there are keys in a store, their type may be changed to a wider integer or float, a newtype,
-//! an enum with variants added at the end. A key that does not fit the type it is read as is
+//! Once there are keys in a store, their type may still become a wider integer or float, a newtype of
+//! itself, or an enum with more variants at its end. A key that does not fit the type it is read as is
 //! an error that says what was expected and what was found.
 //!
 //! # The format
 //!
-//! Each value is a tag and what the tag says. No value's bytes begin another's, so values can
-//! stand one after the other. All numbers are big-endian.
+//! Each value is a tag and what the tag says. No value's bytes begin those of another of its type, so that
+//! fields can stand one after the other. All numbers are big-endian.
 //!
 //! | value | bytes |
 //! |---|---|
@@ -65,21 +65,21 @@
 //! | float | `f0`, the 8 bytes of the `f64`: sign flipped if positive, all bits flipped if negative |
 //! | `char` | `f1`, 3 bytes |
 //! | string | `f2`, its UTF-8 with `00` written as `01 01` and `01` as `01 02`, `00` |
-//! | bytes | `f3`, they with `00` written as `01 01` and `01` as `01 02`, `00` |
+//! | bytes | `f3`, the bytes with `00` written as `01 01` and `01` as `01 02`, `00` |
 //! | `Vec`, slice | `f4`, the elements, `00` |
 //! | enum variant | `f5`, its index as an integer, its fields |
 //! | tuple, struct, array | the fields |
 //!
-//! The closing `00` is below every tag and stands nowhere in a string, so that what ends sorts before what goes on. The tag costs a byte and pays for it: integers
-//! take the bytes that they need and no more, and bytes read as the wrong type are noticed. A string at the
-//! end of a key is closed like any other, so that a key is the same bytes whether it stands alone or
-//! begins a tuple.
+//! The closing `00` is below every tag and stands nowhere in a string, so that what ends sorts before what
+//! goes on. The tag costs a byte and pays for it: integers take the bytes that they need and no more, and bytes
+//! read as the wrong type are noticed. A string at the end of a key is closed like any other, so that a key is the
+//! same bytes whether it stands alone or begins a tuple.
 //!
 //! # Cost
 //!
-//! One pass, no allocation beyond the bytes: some 15 ns for a string of 30 bytes. A key is decoded without
-//! copying but for strings and byte strings themselves, and rotten bytes are an error that has
-//! allocated no more than the bytes could hold.
+//! One pass, no allocation beyond the bytes: some 10 ns for a string of 30 bytes, 5 for an integer. A key is decoded
+//! without copying but for its strings and bytes, and rotten bytes are an error that has allocated
+//! no more than they could hold.
 
 mod deserializer;
 mod failure;

@@ -46,15 +46,17 @@ impl Store {
     /// # Example
     ///
     /// ```
-    /// # use diskette_store::{Error, Store};
+    /// # use diskette_store::Store;
+    /// # type Failure = Box<dyn std::error::Error>;
     /// # let dir = tempfile::tempdir()?;
     /// let store = Store::open(dir.path())?;
     /// store.transaction(|tx| {
     ///     // structure.within(tx).insert(…)?;
-    ///     tx.transaction(|_nested| Err::<(), _>("only this part is rolled back")).ok();
-    ///     Ok::<(), Error>(())
+    ///     let part = tx.transaction(|_nested| Err::<(), Failure>("only this part is undone".into()));
+    ///     assert!(part.is_err());
+    ///     Ok::<(), Failure>(())
     /// })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), Failure>(())
     /// ```
     pub fn transaction<R, E: From<Error>>(
         &self,

@@ -1,4 +1,9 @@
 //! The store by itself, with the smallest structure there can be: a table of numbers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "this is how a test fails"
+)]
 
 use std::fs;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Write};
 use super::refusal::Refusal;
 use crate::error::{Error, Result};
 
-/// Where a codec writes a value: buffered, counted, and with the first failure kept.
+/// Where a codec writes a value: buffered, and with the first failure kept.
 pub(super) struct Sink<W: Write> {
     to: BufWriter<W>,
     failure: Option<io::Error>,

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::departures::Departures;
-use crate::owner_file::OwnerFiles;
+use crate::owner_file::{OwnerFiles, State};
 use crate::{Deadline, Doorbell, OwnerId, fork, owners};
 
 /// Tells which owners of a directory die, as they do: killed, ended, or with their last [`Owners`](crate::Owners)
@@ -152,7 +152,7 @@ impl DeathWatch {
     }
 
     fn look_at(&mut self, id: OwnerId) -> io::Result<()> {
-        if !owners::is_mine(self.files.key(), id) && !self.files.is_locked(id)? {
+        if !owners::is_mine(self.files.key(), id) && self.files.state(id)? != State::Alive {
             self.tell(id);
         }
         Ok(())

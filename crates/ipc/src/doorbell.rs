@@ -142,8 +142,8 @@ impl Doorbell {
             if now & !WAITED_FOR != seen.0 {
                 return true;
             }
-            let left = deadline.min(Self::SAFETY_POLL).remaining();
-            let left = left.unwrap_or(Self::SAFETY_POLL);
+            let left = deadline.remaining().unwrap_or(Duration::MAX);
+            let left = left.min(Self::SAFETY_POLL);
             if left.is_zero() {
                 return false;
             }

@@ -11,7 +11,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, openat};
 use nix::libc;
-use nix::sys::stat::Mode as Permissions;
+use nix::sys::stat::{Mode as Permissions, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::{Deadline, FileLock, Mode, OwnerId};
@@ -34,6 +34,17 @@ pub(crate) struct OwnerFiles {
 
 /// Device and inode of a directory.
 pub(crate) type Key = (u64, u64);
+
+/// How it stands with an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The file is locked.
+    Alive,
+    /// The file is there and nobody has it locked.
+    Dead,
+    /// There is no file: an orderly end, or a settled estate.
+    Gone,
+}
 
 impl OwnerFiles {
     pub(crate) fn open(path: &Path, lock: PathBuf) -> io::Result<Self> {
@@ -85,18 +96,25 @@ impl OwnerFiles {
         Ok(file.into())
     }
 
-    /// Whether another process has the file of `id` locked. Never to be asked about a file of this process: closing
-    /// it here, by whatever descriptor, would give up its lock.
-    pub(crate) fn is_locked(&self, id: OwnerId) -> io::Result<bool> {
+    /// What the file of `id` tells. Never to be asked about a file of this process: closing it here, by whatever
+    /// descriptor, would give up its lock.
+    pub(crate) fn state(&self, id: OwnerId) -> io::Result<State> {
         let Some(file) = self.read_only(id)? else {
-            return Ok(false);
+            return Ok(State::Gone);
         };
         let mut lock = whole_file();
         fcntl(&file, FcntlArg::F_GETLK(&mut lock))?;
-        Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
+        if lock.l_type != libc::F_UNLCK as libc::c_short {
+            return Ok(State::Alive);
+        }
+        // Who ends in good order removes the file first, and unlocks it then.
+        Ok(match file.metadata()?.nlink() {
+            0 => State::Gone,
+            _ => State::Dead,
+        })
     }
 
-    /// The entries of the will of `id`. The same rule as for [`is_locked`](Self::is_locked).
+    /// The entries of the will of `id`. The same rule as for [`state`](Self::state).
     pub(crate) fn will(&self, id: OwnerId) -> io::Result<Vec<i64>> {
         let mut bytes = Vec::new();
         if let Some(file) = self.read_only(id)? {
@@ -108,6 +126,12 @@ impl OwnerFiles {
 
     /// All that have a file.
     pub(crate) fn list(&self) -> io::Result<Vec<OwnerId>> {
+        if fstat(&self.dir)?.st_nlink == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the directory of owners was removed",
+            ));
+        }
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut dir = Dir::openat(&self.dir, ".", flags, Permissions::empty())?;
         let mut ids = Vec::new();

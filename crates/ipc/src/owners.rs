@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::{io, mem};
 
 use crate::fork::{self, Hook, Kept};
-use crate::owner_file::{Key, LONGEST_WILL, OwnerFiles};
+use crate::owner_file::{Key, LONGEST_WILL, OwnerFiles, State};
 use crate::{DeathWatch, Mode, OwnerId};
 
 /// The processes that share a directory, alive and dead.
@@ -103,7 +103,7 @@ impl Owners {
     ///
     /// What opening a file can fail with.
     pub fn is_alive(&self, id: OwnerId) -> io::Result<bool> {
-        Ok(is_mine(self.files.key(), id) || self.files.is_locked(id)?)
+        Ok(is_mine(self.files.key(), id) || self.files.state(id)? == State::Alive)
     }
 
     /// The dead whose estates aren't settled yet.
@@ -163,7 +163,7 @@ impl Owners {
     pub fn bury(&self, id: OwnerId) -> io::Result<()> {
         self.must_be_another(id)?;
         let _guard = self.files.guard(Mode::Exclusive)?;
-        if self.files.is_locked(id)? {
+        if self.files.state(id)? == State::Alive {
             return Err(invalid(format!("owner {id} is alive and cannot be buried")));
         }
         self.files.remove(id)
@@ -239,7 +239,7 @@ pub(crate) const HOOK: Hook = Hook {
     },
 };
 
-/// Whether `id` is this process: then its file must not be opened (see [`OwnerFiles::is_locked`]).
+/// Whether `id` is this process: then its file must not be opened (see [`OwnerFiles::state`]).
 pub(crate) fn is_mine(key: Key, id: OwnerId) -> bool {
     let here = HERE.lock();
     let mine = here.get(&key).and_then(|owner| owner.mine.as_ref());
@@ -248,27 +248,30 @@ pub(crate) fn is_mine(key: Key, id: OwnerId) -> bool {
 
 /// The other owners that have a file: the living and the dead.
 pub(crate) fn census(files: &OwnerFiles) -> io::Result<(BTreeSet<OwnerId>, BTreeSet<OwnerId>)> {
-    let (mut living, mut dead) = (BTreeSet::new(), BTreeSet::new());
-    for id in files.list()? {
-        if is_mine(files.key(), id) {
-            continue;
-        }
-        if files.is_locked(id)? {
-            living.insert(id);
-        } else {
-            dead.insert(id);
-        }
+    let mut others = files.list()?;
+    others.retain(|&id| !is_mine(files.key(), id));
+
+    let (living, dead) = sort(files, others)?;
+    if dead.is_empty() {
+        return Ok((living, dead));
     }
-    if !dead.is_empty() {
-        // Or about to be born: then they are locked once we have the guard.
-        let _guard = files.guard(Mode::Shared)?;
-        for id in mem::take(&mut dead) {
-            if files.is_locked(id)? {
-                living.insert(id);
-            } else {
-                dead.insert(id);
-            }
-        }
+    // Or about to be born: such are locked by the time we have the guard.
+    let _guard = files.guard(Mode::Shared)?;
+    let (newborn, still_dead) = sort(files, dead)?;
+    Ok((&living | &newborn, still_dead))
+}
+
+fn sort(
+    files: &OwnerFiles,
+    ids: impl IntoIterator<Item = OwnerId>,
+) -> io::Result<(BTreeSet<OwnerId>, BTreeSet<OwnerId>)> {
+    let (mut living, mut dead) = (BTreeSet::new(), BTreeSet::new());
+    for id in ids {
+        match files.state(id)? {
+            State::Alive => living.insert(id),
+            State::Dead => dead.insert(id),
+            State::Gone => false,
+        };
     }
     Ok((living, dead))
 }

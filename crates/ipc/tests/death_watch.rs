@@ -1,12 +1,12 @@
 //! Being told who dies.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
+use std::{fs, io, thread};
 
-use diskette_ipc::{OwnerId, Owners, clock};
+use diskette_ipc::{DeathWatch, OwnerId, Owners, clock};
 use diskette_testkit::{Child, PATIENCE, role};
 use tempfile::{TempDir, tempdir};
 
@@ -35,6 +35,22 @@ fn spawn(home: &Path) -> (Child, OwnerId) {
     (child, OwnerId::from_i64(id))
 }
 
+/// What the watch tells next, in time.
+fn next(watch: &mut DeathWatch) -> io::Result<Option<OwnerId>> {
+    let stopper = watch.stopper();
+    let (told, hear) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if hear.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                stopper.stop();
+            }
+        });
+        let news = watch.next();
+        drop(told);
+        news
+    })
+}
+
 #[test]
 fn each_death_is_told_once_however_and_whenever_it_came() {
     let home = home();
@@ -46,23 +62,23 @@ fn each_death_is_told_once_however_and_whenever_it_came() {
     dead_before.kill();
 
     let mut watch = owners.watch().unwrap();
-    assert_eq!(watch.next().unwrap(), Some(before));
+    assert_eq!(next(&mut watch).unwrap(), Some(before));
 
     let (mut came_later, later) = spawn(home.path());
     came_later.kill();
-    assert_eq!(watch.next().unwrap(), Some(later));
+    assert_eq!(next(&mut watch).unwrap(), Some(later));
 
     owners.bury(before).unwrap(); // which is no second death
     there_before.kill();
-    assert_eq!(watch.next().unwrap(), Some(there));
+    assert_eq!(next(&mut watch).unwrap(), Some(there));
 
     let (mut orderly, in_order) = spawn(home.path());
     orderly.say("end");
-    assert_eq!(watch.next().unwrap(), Some(in_order));
+    assert_eq!(next(&mut watch).unwrap(), Some(in_order));
     orderly.wait(PATIENCE);
 
     watch.stopper().stop();
-    assert_eq!(watch.next().unwrap(), None);
+    assert_eq!(next(&mut watch).unwrap(), None);
 }
 
 #[test]
@@ -74,7 +90,7 @@ fn a_death_is_told_long_before_the_safety_poll() {
             let (mut child, id) = spawn(home.path());
             child.kill();
             let start = clock::now();
-            assert_eq!(watch.next().unwrap(), Some(id));
+            assert_eq!(next(&mut watch).unwrap(), Some(id));
             start.elapsed()
         })
         .collect();
@@ -89,12 +105,12 @@ fn a_stopped_watch_is_over_at_once_and_for_ever() {
     let mut watch = owners.watch().unwrap();
     let stopper = watch.stopper();
     thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch.next().unwrap());
+        let watcher = scope.spawn(|| next(&mut watch).unwrap());
         stopper.stop();
         assert_eq!(watcher.join().unwrap(), None);
     });
     stopper.stop();
-    assert_eq!(watch.next().unwrap(), None);
+    assert_eq!(next(&mut watch).unwrap(), None);
 }
 
 #[test]
@@ -103,5 +119,6 @@ fn a_directory_that_is_removed_is_an_error() {
     let owners = open(home.path());
     let mut watch = owners.watch().unwrap();
     fs::remove_dir(home.path().join("owners")).unwrap();
-    assert!(watch.next().is_err());
+    let error = next(&mut watch).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }

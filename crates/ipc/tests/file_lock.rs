@@ -2,6 +2,7 @@
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use std::{fs, mem, ptr, thread};
 
@@ -58,6 +59,15 @@ fn a_lock_is_free_as_soon_as_its_holder_is_killed() {
     });
 }
 
+fn block_all_signals() {
+    // SAFETY: plain data, filled in before it is used.
+    unsafe {
+        let mut all: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
+    }
+}
+
 #[test]
 fn a_deadline_is_kept_even_by_a_thread_that_blocks_all_signals() {
     let dir = tempdir().unwrap();
@@ -65,36 +75,43 @@ fn a_deadline_is_kept_even_by_a_thread_that_blocks_all_signals() {
     let mut child = Child::spawn(holder, &[&path.display()]);
     child.hear(PATIENCE);
 
-    let all_blocked = || unsafe {
-        let mut all: libc::sigset_t = mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
-    };
     let lock = FileLock::open(&path).unwrap();
-    for blocked in [false, true] {
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                if blocked {
-                    all_blocked();
-                }
-                let timeout = Duration::from_millis(100);
-                let late = Duration::from_millis(50);
-                let in_time = (0..20).any(|_| {
-                    let start = clock::now();
-                    assert!(
-                        !lock
-                            .lock(Mode::Exclusive, Deadline::after(timeout))
-                            .unwrap()
-                    );
-                    let waited = start.elapsed();
-                    assert!(waited >= timeout, "gave up after {waited:?}");
-                    waited < timeout + late // or the machine was busy: then once more
-                });
-                assert!(in_time, "never in time, all signals blocked: {blocked}");
-                assert!(!lock.lock(Mode::Exclusive, Deadline::at_once()).unwrap());
-            });
+    let (done, all_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if all_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                child.kill(); // or else a deadline that isn't kept is waited for here
+            }
         });
-    }
+        for blocked in [false, true] {
+            let (lock, done) = (&lock, done.clone());
+            scope.spawn(move || {
+                if blocked {
+                    block_all_signals();
+                }
+                assert!(gives_up_in_time(lock), "all signals blocked: {blocked}");
+                drop(done);
+            });
+        }
+        drop(done);
+    });
+}
+
+/// Never early; and within 50 milliseconds, in one of 20 attempts on a machine that may be busy.
+fn gives_up_in_time(lock: &FileLock) -> bool {
+    let timeout = Duration::from_millis(100);
+    let late = Duration::from_millis(50);
+    (0..20).any(|_| {
+        let start = clock::now();
+        assert!(
+            !lock
+                .lock(Mode::Exclusive, Deadline::after(timeout))
+                .unwrap()
+        );
+        let waited = start.elapsed();
+        assert!(waited >= timeout, "gave up after {waited:?}");
+        waited < timeout + late
+    })
 }
 
 #[test]

@@ -92,6 +92,8 @@ fn a_child_keeps_nothing_of_its_killed_parent_s() {
     assert_eq!(owners.dead().unwrap(), [parent]);
 }
 
+const FORKS: usize = 40;
+
 role! {
     /// Forks while its threads are busy with everything that a fork must find in order.
     fn busy(parent) {
@@ -112,7 +114,12 @@ role! {
                     }
                 });
             }
-            for _ in 0..100 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    FileLock::open(home.join("other")).unwrap();
+                }
+            });
+            for _ in 0..FORKS {
                 let child = forked(|| {
                     let lock = FileLock::open(home.join("lock")).unwrap();
                     assert!(lock.lock(Mode::Shared, Deadline::after(PATIENCE)).unwrap());
@@ -135,7 +142,7 @@ fn a_fork_amid_busy_threads_leaves_child_and_parent_working() {
     assert_eq!(process.hear(PATIENCE), "done");
     process.wait(PATIENCE);
     // Each child died with a will; the parent ended in good order.
-    assert_eq!(owners(home.path()).dead().unwrap().len(), 100);
+    assert_eq!(owners(home.path()).dead().unwrap().len(), FORKS);
 }
 
 static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());

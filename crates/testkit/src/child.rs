@@ -99,6 +99,11 @@ impl Child {
         }
     }
 
+    /// A line that it has said already and that nobody has heard, if there is one.
+    pub fn heard(&mut self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics

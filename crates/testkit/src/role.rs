@@ -14,10 +14,10 @@ use std::{env, process, thread};
 /// `if is_child() { name(); other_name(); return }`: each but the right one returns at once.
 #[macro_export]
 macro_rules! role {
-    ($(#[$meta:meta])* fn $name:ident($parent:ident) $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($parent:ident) $body:block) => {
         $(#[$meta])*
         #[allow(clippy::unwrap_used, clippy::expect_used, reason = "this is how a test fails")]
-        fn $name() {
+        $vis fn $name() {
             $crate::play($name, |$parent: &$crate::Parent| $body);
         }
 

@@ -1,0 +1,284 @@
+//! What is measured: the same work, in raw SQLite and in diskette. Values have 30 bytes.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use diskette::{Deque, Index, Store};
+use diskette_ipc::{FileLock, Mode};
+use rusqlite::params;
+
+use crate::raw::Raw;
+
+pub(crate) struct Pair {
+    pub(crate) name: &'static str,
+    pub(crate) budget: f64,
+    /// How many operations one run of the closures is.
+    pub(crate) each: u32,
+    pub(crate) raw: Box<dyn FnMut()>,
+    pub(crate) ours: Box<dyn FnMut()>,
+}
+
+/// Keys in the indexes.
+const KEYS: u64 = 50_000;
+
+/// Items in the long deques.
+const ITEMS: i64 = 100_000;
+
+const INDEX: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB)";
+const UPSERT: &str = "INSERT INTO t (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+const DEQUE: &str = "CREATE TABLE t (pos INTEGER PRIMARY KEY, value BLOB)";
+const PUSH: &str =
+    "INSERT INTO t (pos, value) VALUES ((SELECT coalesce(max(pos), 0) + 1 FROM t), ?1)";
+const FRONT: &str = "SELECT pos, value FROM t ORDER BY pos LIMIT 1";
+const DELETE: &str = "DELETE FROM t WHERE pos = ?1";
+const POINT: &str = "SELECT pos, value FROM t WHERE pos = ?1";
+
+pub(crate) fn all(dir: &Path) -> Vec<Pair> {
+    [index(dir), deque(dir), locks(dir)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn index(dir: &Path) -> Vec<Pair> {
+    let raw = Rc::new(Raw::open(&dir.join("index.db"), INDEX));
+    raw.transaction(|raw| {
+        (0..KEYS).for_each(|n| raw.execute(UPSERT, params![key(n).as_bytes(), value(n).as_bytes()]))
+    });
+    let store = Store::open(dir.join("index")).expect("a store");
+    let ours = Index::<String, String>::new(&store, "bench").expect("an index");
+    ours.extend((0..KEYS).map(|n| (key(n), value(n))))
+        .expect("room");
+
+    let pair = |name, budget, raw, ours| Pair {
+        name,
+        budget,
+        each: 1,
+        raw,
+        ours,
+    };
+    let mut new = (KEYS.., KEYS..);
+    let mut over = (scattered(), scattered());
+    let mut look = (scattered(), scattered());
+    let mut gone = (KEYS.., KEYS..);
+    let mut batch = (scattered(), scattered());
+    vec![
+        pair(
+            "Index::get",
+            1.3,
+            with(&raw, move |raw| {
+                drop(raw.row(
+                    "SELECT id, value FROM t WHERE key = ?1",
+                    params![key(next(&mut look.0) % KEYS).as_bytes()],
+                ))
+            }),
+            with(&Rc::new(ours.clone()), move |ours| {
+                drop(
+                    ours.get(key(next(&mut look.1) % KEYS).as_str())
+                        .expect("a read"),
+                )
+            }),
+        ),
+        pair(
+            "Index::insert, over",
+            1.3,
+            with(&raw, move |raw| {
+                let n = next(&mut over.0);
+                raw.execute(
+                    UPSERT,
+                    params![key(n % KEYS).as_bytes(), value(n).as_bytes()],
+                );
+            }),
+            with(&Rc::new(ours.clone()), move |ours| {
+                let n = next(&mut over.1);
+                ours.insert(key(n % KEYS).as_str(), value(n).as_str())
+                    .expect("a write");
+            }),
+        ),
+        pair(
+            "Index::insert, new",
+            1.3,
+            with(&raw, move |raw| {
+                let n = next(&mut new.0);
+                raw.execute(UPSERT, params![key(n).as_bytes(), value(n).as_bytes()]);
+            }),
+            with(&Rc::new(ours.clone()), move |ours| {
+                let n = next(&mut new.1);
+                ours.insert(key(n).as_str(), value(n).as_str())
+                    .expect("a write");
+            }),
+        ),
+        pair(
+            "Index::remove",
+            1.3,
+            with(&raw, move |raw| {
+                raw.transaction(|raw| {
+                    let (id, _) = raw.row(
+                        "SELECT id, value FROM t WHERE key = ?1",
+                        params![key(next(&mut gone.0)).as_bytes()],
+                    );
+                    raw.execute("DELETE FROM t WHERE id = ?1", params![id]);
+                });
+            }),
+            with(&Rc::new(ours.clone()), move |ours| {
+                drop(
+                    ours.remove(key(next(&mut gone.1)).as_str())
+                        .expect("a write"),
+                )
+            }),
+        ),
+        Pair {
+            name: "Index::extend by 100, each",
+            budget: 1.3,
+            each: 100,
+            raw: with(&raw, move |raw| {
+                raw.transaction(|raw| {
+                    for n in batch.0.by_ref().take(100) {
+                        raw.execute(
+                            UPSERT,
+                            params![key(n % KEYS).as_bytes(), value(n).as_bytes()],
+                        );
+                    }
+                });
+            }),
+            ours: with(&Rc::new(ours), move |ours| {
+                let entries = batch
+                    .1
+                    .by_ref()
+                    .take(100)
+                    .map(|n| (key(n % KEYS), value(n)));
+                ours.extend(entries).expect("a write");
+            }),
+        },
+    ]
+}
+
+fn deque(dir: &Path) -> Vec<Pair> {
+    let raw = Rc::new(Raw::open(&dir.join("deque.db"), DEQUE));
+    raw.transaction(|raw| (0..ITEMS).for_each(|_| raw.execute(PUSH, params![value(0).as_bytes()])));
+    let store = Store::open(dir.join("deque")).expect("a store");
+    let ours = Deque::<String>::new(&store, "bench").expect("a deque");
+    ours.extend((0..ITEMS).map(|_| value(0))).expect("room");
+    let ours = Rc::new(ours);
+
+    let pair = |name, budget, raw, ours| Pair {
+        name,
+        budget,
+        each: 1,
+        raw,
+        ours,
+    };
+    let mut pushed = (0_u64.., 0_u64..);
+    let mut batch = (0_u64.., 0_u64..);
+    let middle = || params![ITEMS / 2];
+    vec![
+        pair(
+            "Deque::len, of 100,000",
+            1.3,
+            with(&raw, move |raw| drop(raw.row(POINT, middle()))),
+            with(&ours, |ours| assert!(ours.len().expect("a read") > 0)),
+        ),
+        pair(
+            "Deque::get, the middle of 100,000",
+            1.3,
+            with(&raw, move |raw| drop(raw.row(POINT, middle()))),
+            with(&ours, |ours| {
+                drop(ours.get(ITEMS as usize / 2).expect("a read"))
+            }),
+        ),
+        pair(
+            "Deque::push_back",
+            1.3,
+            with(&raw, move |raw| {
+                raw.execute(PUSH, params![value(next(&mut pushed.0)).as_bytes()])
+            }),
+            with(&ours, move |ours| {
+                ours.push_back(value(next(&mut pushed.1)).as_str())
+                    .expect("a write")
+            }),
+        ),
+        Pair {
+            name: "Deque::extend by 100, each",
+            budget: 1.3,
+            each: 100,
+            raw: with(&raw, move |raw| {
+                raw.transaction(|raw| {
+                    batch
+                        .0
+                        .by_ref()
+                        .take(100)
+                        .for_each(|n| raw.execute(PUSH, params![value(n).as_bytes()]));
+                });
+            }),
+            ours: with(&ours, move |ours| {
+                ours.extend(batch.1.by_ref().take(100).map(value))
+                    .expect("a write")
+            }),
+        },
+        pair(
+            "Deque::pop_front",
+            1.3,
+            with(&raw, |raw| {
+                raw.transaction(|raw| {
+                    let (pos, _) = raw.row(FRONT, params![]);
+                    raw.execute(DELETE, params![pos]);
+                });
+            }),
+            with(&ours, |ours| drop(ours.pop_front().expect("a write"))),
+        ),
+        pair(
+            "claim_front and complete (raw: pop)",
+            3.0,
+            with(&raw, |raw| {
+                raw.transaction(|raw| {
+                    let (pos, _) = raw.row(FRONT, params![]);
+                    raw.execute(DELETE, params![pos]);
+                });
+            }),
+            with(&ours, |ours| {
+                let claim = ours.try_claim_front().expect("a write").expect("an item");
+                claim.complete_now().expect("a write");
+            }),
+        ),
+    ]
+}
+
+fn locks(dir: &Path) -> Vec<Pair> {
+    let raw = std::fs::File::create(dir.join("raw.lock")).expect("a file");
+    let ours = FileLock::open(dir.join("our.lock")).expect("a file");
+    vec![Pair {
+        name: "file lock and unlock (raw: flock)",
+        budget: 2.0,
+        each: 1,
+        raw: Box::new(move || {
+            raw.lock().expect("a lock");
+            raw.unlock().expect("a lock");
+        }),
+        ours: Box::new(move || {
+            assert!(ours.try_lock(Mode::Exclusive).expect("a lock"));
+            ours.unlock().expect("a lock");
+        }),
+    }]
+}
+
+fn with<T: 'static>(on: &Rc<T>, mut operation: impl FnMut(&T) + 'static) -> Box<dyn FnMut()> {
+    let on = Rc::clone(on);
+    Box::new(move || operation(&on))
+}
+
+fn key(n: u64) -> String {
+    format!("https://example.org/{n:010}")
+}
+
+fn value(n: u64) -> String {
+    format!("{n:030}")
+}
+
+/// Numbers below [`KEYS`] in no order, and above it in the same one: never twice the same value.
+fn scattered() -> impl Iterator<Item = u64> {
+    (0..).map(|n: u64| (n * 7_919) % KEYS + KEYS * (n / KEYS))
+}
+
+fn next(numbers: &mut impl Iterator<Item = u64>) -> u64 {
+    numbers.next().expect("an endless row")
+}

@@ -1,0 +1,306 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use diskette_store::{Access, Bincode, Codec, Db, Error, ErrorKind, Result, Store, Structure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bound::{Bound, WhenFull, check_max_len};
+use crate::options::DequeOptions;
+use crate::order::Inner;
+use crate::sql::{KIND, Sql};
+
+/// A double-ended queue in a store, with `VecDeque`'s methods.
+///
+/// A handle: cheap to clone, and to send to other threads. Each method is one transaction;
+/// [`within`](Self::within) makes several of them one.
+///
+/// The type of the items is not recorded, only the codec ([`Bincode`] unless
+/// [`options`](Self::options) say otherwise): open a deque with the type it was written with.
+///
+/// # Process safety
+///
+/// Any number of processes and threads may push, pop and change a deque at the same time; each
+/// operation happens as a whole, and no item is handed out twice.
+///
+/// # Crashes
+///
+/// What a method returned from survives the death of the process (of the machine: see
+/// [`Durability`](diskette_store::Durability)); what it didn't return from happened as a whole or not
+/// at all. An item that is popped is gone, whatever becomes of who popped it; one that is
+/// [claimed](Self::claim_front) returns to its place when its owner dies.
+///
+/// # Ordering
+///
+/// Items keep the order that they were put in. Who waits for an item is woken when one comes; which of
+/// several gets it is open.
+///
+/// # Cost
+///
+/// Pushing, popping, `len` and access by index take one or two statements of some microseconds at any
+/// length; taking from the middle and inserting there make room or close the gap from the shorter side.
+/// A transaction of many operations, and the methods for many items, cost a fraction for each.
+///
+/// # Example
+///
+/// ```
+/// use diskette_deque::Deque;
+/// use diskette_store::Store;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("store");
+/// let store = Store::open(path)?;
+/// let todo = Deque::<String>::new(&store, "todo")?;
+/// todo.push_back("write")?;
+/// todo.push_back("read")?;
+/// todo.push_front("think")?;
+///
+/// assert_eq!(todo.len()?, 3);
+/// assert_eq!(todo.get(1)?.as_deref(), Some("write"));
+/// assert_eq!(todo.pop_front()?.as_deref(), Some("think"));
+/// for item in &todo {
+///     println!("{}", item?);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Deque<T, C = Bincode, A = Store> {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) access: A,
+    /// Is it within a transaction of another store?
+    astray: bool,
+    stored_as: PhantomData<fn() -> (T, C)>,
+}
+
+impl<T> Deque<T> {
+    /// The name of a deque that has a store of its own.
+    pub(crate) const ALONE: &str = "deque";
+
+    /// Opens the deque of this name in a store; makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`is_wrong_kind`](Error::is_wrong_kind) when the name belongs to another kind of structure or
+    /// was written by another codec; [`is_invalid_input`](Error::is_invalid_input) for a name that is
+    /// empty, longer than 255 bytes or has control characters;
+    /// [`is_newer_format`](Error::is_newer_format).
+    pub fn new(store: &Store, name: &str) -> Result<Self> {
+        Self::options().new(store, name)
+    }
+
+    /// Opens a deque in a store of its own, in this directory; makes both if they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::open`] and of [`new`](Self::new).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("numbers");
+    /// let numbers = diskette_deque::Deque::<u32>::open(path)?;
+    /// numbers.push_back(&1)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(path)
+    }
+
+    /// How to open a deque otherwise than by default: bounded, or with another codec.
+    pub fn options() -> DequeOptions<T> {
+        DequeOptions::default()
+    }
+}
+
+impl<T, C: Codec> Deque<T, C> {
+    pub(crate) fn with_options(
+        store: &Store,
+        name: &str,
+        options: &DequeOptions<T, C>,
+    ) -> Result<Self> {
+        let wanted = check_max_len(options.max_len)?;
+        let structure = Structure::open(store, &KIND, name, C::NAME, |db, structure| {
+            let sql = Sql::new(structure.table(), structure.id());
+            let when_full = options.when_full.unwrap_or_default().number();
+            db.execute(&sql.create_bound, &[wanted.into(), when_full.into()])?;
+            Ok(())
+        })?;
+        let sql = Sql::new(structure.table(), structure.id());
+        let bounded = AtomicBool::new(false);
+        let deque = Deque {
+            inner: Arc::new(Inner {
+                structure,
+                sql,
+                bounded,
+            }),
+            access: store.clone(),
+            astray: false,
+            stored_as: PhantomData,
+        };
+        let found = deque.read_one(|db| deque.inner.bound(db));
+        let fits = found.and_then(|found| agree(found, options.max_len, options.when_full));
+        deque.doing("opening", fits)?;
+        Ok(deque)
+    }
+}
+
+impl<T, C, A: Access> Deque<T, C, A> {
+    /// The same deque inside an open transaction or snapshot: its methods are part of that.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_deque::Deque;
+    /// # use diskette_store::{Error, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let todo = Deque::<u32>::new(&store, "todo")?;
+    /// let done = Deque::<u32>::new(&store, "done")?;
+    /// todo.push_back(&1)?;
+    ///
+    /// store.transaction(|tx| {
+    ///     while let Some(item) = todo.within(tx).pop_front()? {
+    ///         done.within(tx).push_back(&item)?;
+    ///     }
+    ///     Ok::<(), Error>(())
+    /// })?;
+    /// assert_eq!((todo.len()?, done.len()?), (0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn within<'t, B: Access>(&self, tx: &'t B) -> Deque<T, C, &'t B> {
+        Deque {
+            inner: Arc::clone(&self.inner),
+            astray: self.astray || !self.store().is(tx.store()),
+            access: tx,
+            stored_as: PhantomData,
+        }
+    }
+
+    /// The name of the deque in its store.
+    pub fn name(&self) -> &str {
+        self.inner.structure.name()
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
+        self.access.store()
+    }
+
+    /// The same deque, reached in another way.
+    pub(crate) fn through<B>(&self, access: B) -> Deque<T, C, B> {
+        Deque {
+            inner: Arc::clone(&self.inner),
+            access,
+            astray: self.astray,
+            stored_as: PhantomData,
+        }
+    }
+
+    pub(crate) fn doing<R>(&self, verb: &str, result: Result<R>) -> Result<R> {
+        self.inner.structure.doing(verb, result)
+    }
+
+    pub(crate) fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.at_home()?;
+        self.access.read(operation)
+    }
+
+    pub(crate) fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.at_home()?;
+        self.access.read_one(operation)
+    }
+
+    pub(crate) fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.at_home()?;
+        self.access.write(operation)
+    }
+
+    pub(crate) fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.at_home()?;
+        self.access.write_one(operation)
+    }
+
+    fn at_home(&self) -> Result<()> {
+        if self.astray {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                format!(
+                    "it is not in the store of this transaction, {}",
+                    self.store().path().display()
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl<T, C, A> Deque<T, C, A>
+where
+    T: Serialize + DeserializeOwned,
+    C: Codec,
+    A: Access,
+{
+    /// The number of items; those that are [claimed](Self::claimed) don't count.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    ///
+    /// # Cost
+    ///
+    /// One statement, at any length.
+    pub fn len(&self) -> Result<usize> {
+        self.doing("len", self.read_one(|db| self.inner.len(db)))
+    }
+
+    /// Are there no items?
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn is_empty(&self) -> Result<bool> {
+        let any = self.read_one(|db| db.query_one(&self.inner.sql.any, &[], |_| Ok(())));
+        self.doing("is_empty", any).map(|any| any.is_none())
+    }
+}
+
+impl<T, C, A: Clone> Clone for Deque<T, C, A> {
+    fn clone(&self) -> Self {
+        Deque {
+            inner: Arc::clone(&self.inner),
+            access: self.access.clone(),
+            astray: self.astray,
+            stored_as: PhantomData,
+        }
+    }
+}
+
+impl<T, C, A: Access> fmt::Debug for Deque<T, C, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deque")
+            .field("name", &self.name())
+            .field("store", &self.store().path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Is the bound that was asked for, if any, the recorded one?
+fn agree(found: Bound, max_len: Option<usize>, when_full: Option<WhenFull>) -> Result<()> {
+    let differs = if max_len.is_some_and(|wanted| Some(wanted) != found.max_len) {
+        let found = found.max_len.map_or("without a bound".into(), |max_len| {
+            format!("with a max_len of {max_len}")
+        });
+        format!("it was made {found}: open it without `max_len`, or change that by `set_max_len`")
+    } else if when_full.is_some_and(|wanted| wanted != found.when_full) {
+        format!(
+            "it was made with WhenFull::{:?}: open it without `when_full`, or change that by `set_when_full`",
+            found.when_full
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::InvalidInput, differs))
+}

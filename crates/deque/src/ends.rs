@@ -1,0 +1,228 @@
+//! At the ends: pushing, popping, looking.
+
+use std::borrow::Borrow;
+use std::sync::atomic::Ordering;
+
+use diskette_store::{Access, Codec, Db, Like, Result, Row, Stored};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bound::{Bound, Room, WhenFull, full};
+use crate::deque::Deque;
+use crate::order::as_offset;
+use crate::positions::{End, Run};
+
+impl<T, C, A> Deque<T, C, A>
+where
+    T: Serialize + DeserializeOwned,
+    C: Codec,
+    A: Access,
+{
+    /// Puts an item behind the last.
+    ///
+    /// # Errors
+    ///
+    /// [`is_full`](diskette_store::Error::is_full) when a bounded deque refuses;
+    /// [`is_timeout`](diskette_store::Error::is_timeout) when it waited in vain
+    /// ([`WhenFull`]).
+    ///
+    /// # Cost
+    ///
+    /// One statement; a bounded deque takes four to six, a large value is written to a file first.
+    pub fn push_back<Q: Like<T> + ?Sized>(&self, item: &Q) -> Result<()> {
+        self.doing("push_back", self.push(End::Back, item))
+    }
+
+    /// Puts an item before the first. Otherwise like [`push_back`](Self::push_back).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push_back`](Self::push_back).
+    pub fn push_front<Q: Like<T> + ?Sized>(&self, item: &Q) -> Result<()> {
+        self.doing("push_front", self.push(End::Front, item))
+    }
+
+    /// Puts items behind the last, all of them or, on an error, none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push_back`](Self::push_back).
+    ///
+    /// # Cost
+    ///
+    /// One transaction. The items are encoded before it begins, and held in memory so.
+    pub fn extend<I>(&self, items: I) -> Result<()>
+    where
+        I: IntoIterator,
+        I::Item: Borrow<T>,
+    {
+        self.doing("extend", self.push_many(End::Back, items))
+    }
+
+    /// Puts items before the first, one after the other, so that the last of them is the first.
+    /// Otherwise like [`extend`](Self::extend).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push_back`](Self::push_back).
+    pub fn extend_front<I>(&self, items: I) -> Result<()>
+    where
+        I: IntoIterator,
+        I::Item: Borrow<T>,
+    {
+        self.doing("extend_front", self.push_many(End::Front, items))
+    }
+
+    /// Takes the first item; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`is_codec`](diskette_store::Error::is_codec) when the item can't be decoded: it stays.
+    ///
+    /// # Crashes
+    ///
+    /// The item is gone with this call. If its work must be done though the process may die, take it by
+    /// [`claim_front`](Self::claim_front).
+    ///
+    /// # Cost
+    ///
+    /// Two statements.
+    pub fn pop_front(&self) -> Result<Option<T>> {
+        self.doing("pop_front", self.pop(End::Front))
+    }
+
+    /// Takes the last item. Otherwise like [`pop_front`](Self::pop_front).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`pop_front`](Self::pop_front).
+    pub fn pop_back(&self) -> Result<Option<T>> {
+        self.doing("pop_back", self.pop(End::Back))
+    }
+
+    /// Takes the first items, up to so many, in one transaction; in the order in which
+    /// [`pop_front`](Self::pop_front) would.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`pop_front`](Self::pop_front): then all stay.
+    pub fn pop_front_many(&self, count: usize) -> Result<Vec<T>> {
+        self.doing("pop_front_many", self.pop_many(End::Front, count))
+    }
+
+    /// Takes the last items, up to so many, in one transaction; the last one first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`pop_front`](Self::pop_front): then all stay.
+    pub fn pop_back_many(&self, count: usize) -> Result<Vec<T>> {
+        self.doing("pop_back_many", self.pop_many(End::Back, count))
+    }
+
+    /// The first item, which stays.
+    ///
+    /// # Errors
+    ///
+    /// [`is_codec`](diskette_store::Error::is_codec) when the item can't be decoded.
+    pub fn front(&self) -> Result<Option<T>> {
+        self.doing("front", self.peek(End::Front))
+    }
+
+    /// The last item, which stays.
+    ///
+    /// # Errors
+    ///
+    /// [`is_codec`](diskette_store::Error::is_codec) when the item can't be decoded.
+    pub fn back(&self) -> Result<Option<T>> {
+        self.doing("back", self.peek(End::Back))
+    }
+
+    pub(crate) fn pop(&self, end: End) -> Result<Option<T>> {
+        self.write(|db| self.inner.take(db, end, |row| self.decode(row)))
+    }
+
+    pub(crate) fn encode<Q: Serialize + ?Sized>(&self, item: &Q) -> Result<Stored> {
+        self.store().store_value::<C>(item)
+    }
+
+    /// The item of a row of pos, file, value.
+    pub(crate) fn decode(&self, row: &Row<'_>) -> Result<T> {
+        self.store().load_value::<C, T>(row, 2, 1)
+    }
+
+    /// Writes the values in `items`, and leaves none there; or finds no room, and touches nothing.
+    pub(crate) fn admit(&self, end: End, items: &mut Vec<Stored>) -> Result<Option<Bound>> {
+        self.write(|db| match self.inner.make_room(db, end, items.len())? {
+            Room::Full(bound) => Ok(Some(bound)),
+            Room::For { skip } => {
+                self.inner.put(db, end, items.drain(..).skip(skip))?;
+                Ok(None)
+            }
+        })
+    }
+
+    fn push<Q: Like<T> + ?Sized>(&self, end: End, item: &Q) -> Result<()> {
+        let stored = self.encode(item)?;
+        if !stored.is_file() && !self.inner.bounded.load(Ordering::Relaxed) {
+            let inserted = self.write_one(|db| self.insert_unless_bounded(db, end, &stored))?;
+            if inserted {
+                return Ok(());
+            }
+        }
+        self.push_stored(end, vec![stored])
+    }
+
+    fn insert_unless_bounded(&self, db: &Db<'_>, end: End, stored: &Stored) -> Result<bool> {
+        let inserted = db.execute(self.inner.sql.push(end), &[stored.value()])? > 0;
+        if inserted {
+            db.ring(self.inner.structure.arrivals());
+        }
+        Ok(inserted)
+    }
+
+    fn push_many<I>(&self, end: End, items: I) -> Result<()>
+    where
+        I: IntoIterator,
+        I::Item: Borrow<T>,
+    {
+        let encode = |item: I::Item| self.encode(item.borrow());
+        let stored = items.into_iter().map(encode).collect::<Result<Vec<_>>>()?;
+        if stored.is_empty() {
+            return Ok(());
+        }
+        self.push_stored(end, stored)
+    }
+
+    fn push_stored(&self, end: End, mut stored: Vec<Stored>) -> Result<()> {
+        match self.admit(end, &mut stored)? {
+            None => Ok(()),
+            Some(bound) if bound.when_full == WhenFull::Wait => {
+                self.push_when_free(end, stored, bound)
+            }
+            Some(bound) => Err(full(bound)),
+        }
+    }
+
+    fn pop_many(&self, end: End, count: usize) -> Result<Vec<T>> {
+        let limit = as_offset(count).unwrap_or(i64::MAX);
+        self.write(|db| {
+            let bounds = [i64::MIN.into(), i64::MAX.into(), limit.into()];
+            let mut run: Option<Run> = None;
+            let items = db.query(self.inner.sql.page(end), &bounds, |row| {
+                let pos = row.int(0)?;
+                let known = run.get_or_insert(Run::one(pos));
+                known.first = known.first.min(pos);
+                known.last = known.last.max(pos);
+                self.decode(row)
+            })?;
+            if let Some(run) = run {
+                self.inner.take_run(db, run)?;
+            }
+            Ok(items)
+        })
+    }
+
+    fn peek(&self, end: End) -> Result<Option<T>> {
+        self.read_one(|db| db.query_one(self.inner.sql.end(end), &[], |row| self.decode(row)))
+    }
+}

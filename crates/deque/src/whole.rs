@@ -1,0 +1,354 @@
+//! All of it: searching, changing the order, emptying.
+
+use std::ops::ControlFlow;
+
+use diskette_store::{Access, Codec, Db, Error, ErrorKind, Like, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bound::{Room, full};
+use crate::deque::Deque;
+use crate::iter::PAGE;
+use crate::positions::{End, Run};
+
+impl<T, C, A> Deque<T, C, A>
+where
+    T: Serialize + DeserializeOwned,
+    C: Codec,
+    A: Access,
+{
+    /// All items, in one consistent state.
+    ///
+    /// # Errors
+    ///
+    /// [`is_codec`](Error::is_codec) when an item can't be decoded.
+    pub fn to_vec(&self) -> Result<Vec<T>> {
+        let all = self.read(|db| {
+            let mut items = Vec::new();
+            self.walk(db, |_, _, item| {
+                items.push(item);
+                ControlFlow::Continue(())
+            })?;
+            Ok(items)
+        });
+        self.doing("to_vec", all)
+    }
+
+    /// Is there an item equal to this one?
+    ///
+    /// # Errors
+    ///
+    /// [`is_codec`](Error::is_codec) when an item can't be decoded.
+    ///
+    /// # Cost
+    ///
+    /// Decodes the items up to it, one at a time, in one consistent state.
+    pub fn contains<Q>(&self, item: &Q) -> Result<bool>
+    where
+        Q: Like<T> + ?Sized,
+        T: PartialEq<Q>,
+    {
+        let found = self.read(|db| self.find(db, item));
+        self.doing("contains", found).map(|found| found.is_some())
+    }
+
+    /// The index of the first item that is equal to this one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`contains`](Self::contains), whose cost it has, too.
+    pub fn position<Q>(&self, item: &Q) -> Result<Option<usize>>
+    where
+        Q: Like<T> + ?Sized,
+        T: PartialEq<Q>,
+    {
+        let found = self.read(|db| self.find(db, item));
+        let index = found.map(|found| found.map(|found| found.index));
+        self.doing("position", index)
+    }
+
+    /// The number of items that are equal to this one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`contains`](Self::contains), whose cost it has, too.
+    pub fn count<Q>(&self, item: &Q) -> Result<usize>
+    where
+        Q: Like<T> + ?Sized,
+        T: PartialEq<Q>,
+    {
+        let count = self.read(|db| {
+            let mut count = 0;
+            self.walk(db, |_, _, found| {
+                count += usize::from(found == *item);
+                ControlFlow::Continue(())
+            })?;
+            Ok(count)
+        });
+        self.doing("count", count)
+    }
+
+    /// Takes the first item that is equal to this one; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`contains`](Self::contains), whose cost it has, too, in a write transaction.
+    pub fn remove_value<Q>(&self, item: &Q) -> Result<bool>
+    where
+        Q: Like<T> + ?Sized,
+        T: PartialEq<Q>,
+    {
+        let removed = self.write(|db| match self.find(db, item)? {
+            Some(found) => self.inner.take_at(db, found.pos, found.file).map(|()| true),
+            None => Ok(false),
+        });
+        self.doing("remove_value", removed)
+    }
+
+    /// Keeps the items for which `keep` says so, and removes the others.
+    ///
+    /// # Errors
+    ///
+    /// [`is_codec`](Error::is_codec) when an item can't be decoded: then all stay.
+    ///
+    /// # Cost
+    ///
+    /// One write transaction, in which `keep` runs, and others wait; decodes all items, one at a time.
+    pub fn retain(&self, mut keep: impl FnMut(&T) -> bool) -> Result<()> {
+        let retained = self.write(|db| {
+            let mut after = Some(i64::MIN);
+            while let Some(start) = after {
+                let mut gone = Vec::new();
+                let (last, _) = self.page(db, start, |pos, file, item| {
+                    if !keep(&item) {
+                        gone.push((pos, file));
+                    }
+                    ControlFlow::Continue(())
+                })?;
+                for (pos, file) in gone {
+                    self.inner.leave_hole(db, pos, file)?;
+                }
+                after = last;
+            }
+            self.inner.close_holes(db)?;
+            db.ring(self.inner.structure.departures());
+            Ok(())
+        });
+        self.doing("retain", retained)
+    }
+
+    /// Keeps so many of the first items, and removes the others.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn truncate(&self, len: usize) -> Result<()> {
+        let truncated = self.write(|db| {
+            let first = self.inner.locate(db, len)?;
+            match (first, self.inner.items(db)?) {
+                (Some(first), Some(Run { last, .. })) => {
+                    self.inner.take_run(db, Run { first, last })
+                }
+                _ => Ok(()),
+            }
+        });
+        self.doing("truncate", truncated)
+    }
+
+    /// Removes all items. Claimed ones are in other hands, and stay there.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn clear(&self) -> Result<()> {
+        let cleared = self.write(|db| match self.inner.items(db)? {
+            Some(all) => self.inner.take_run(db, all),
+            None => Ok(()),
+        });
+        self.doing("clear", cleared)
+    }
+
+    /// Moves all items of another deque of the same store behind the last. Claimed ones stay there.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid_input`](Error::is_invalid_input) for a deque of another store;
+    /// [`is_full`](Error::is_full) if not all of them have room, unless others are dropped.
+    ///
+    /// # Cost
+    ///
+    /// One transaction, within the database: nothing is decoded.
+    pub fn append<B: Access>(&self, other: &Deque<T, C, B>) -> Result<()> {
+        let append = || {
+            if !self.store().is(other.store()) {
+                return Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    "items can't move between stores; `extend` one deque with the items of the other",
+                ));
+            }
+            let (inner, other) = (&*self.inner, &*other.inner);
+            if inner.structure.id() == other.structure.id() {
+                return Ok(());
+            }
+            self.write(|db| {
+                match inner.make_room(db, End::Back, other.len(db)?)? {
+                    Room::Full(bound) => return Err(full(bound)),
+                    Room::For { skip } => {
+                        for _ in 0..skip {
+                            other.take(db, End::Front, |_| Ok(()))?;
+                        }
+                    }
+                }
+                let Some(moving) = other.items(db)? else {
+                    return Ok(());
+                };
+                let sql = inner.sql.append.replace("{other}", other.structure.table());
+                db.execute(&sql, &[inner.edge(db, End::Back)?.into()])?;
+                db.execute(&other.sql.delete_all, &[])?;
+                other.vacate_run(db, moving)?;
+                db.ring(inner.structure.arrivals());
+                db.ring(other.structure.departures());
+                Ok(())
+            })
+        };
+        self.doing("append", append())
+    }
+
+    /// Moves the first `count` items behind the last; counts round, so that any number will do.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    ///
+    /// # Cost
+    ///
+    /// Renumbers the shorter of the two parts, in place: half of all rows at the worst.
+    pub fn rotate_left(&self, count: usize) -> Result<()> {
+        let rotated = self.write(|db| match self.inner.len(db)? {
+            0 => Ok(()),
+            len => self.rotate_to(db, count % len),
+        });
+        self.doing("rotate_left", rotated)
+    }
+
+    /// Moves the last `count` items before the first. Otherwise like
+    /// [`rotate_left`](Self::rotate_left).
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn rotate_right(&self, count: usize) -> Result<()> {
+        let rotated = self.write(|db| match self.inner.len(db)? {
+            0 => Ok(()),
+            len => self.rotate_to(db, (len - count % len) % len),
+        });
+        self.doing("rotate_right", rotated)
+    }
+
+    /// Puts the items in the opposite order.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    ///
+    /// # Cost
+    ///
+    /// Renumbers all rows, in place.
+    pub fn reverse(&self) -> Result<()> {
+        let reversed = self.write(|db| {
+            let Some(all) = self.inner.all(db)? else {
+                return Ok(());
+            };
+            // Mirrored at its end, so that no row lands where another still is.
+            let sum = [(2 * all.last + 1).into()];
+            db.execute(&self.inner.sql.mirror_items, &sum)?;
+            db.execute(&self.inner.sql.mirror_gaps, &sum)?;
+            Ok(())
+        });
+        self.doing("reverse", reversed)
+    }
+
+    /// Makes the item with this index the first.
+    fn rotate_to(&self, db: &Db<'_>, index: usize) -> Result<()> {
+        if index == 0 {
+            return Ok(());
+        }
+        let inner = &*self.inner;
+        let (Some(pos), Some(all)) = (inner.locate(db, index)?, inner.all(db)?) else {
+            return Ok(());
+        };
+        let left = Run {
+            first: all.first,
+            last: pos - 1,
+        };
+        let right = Run {
+            first: pos,
+            last: all.last,
+        };
+        if left.len() <= right.len() {
+            inner.shift(db, left, all.len())
+        } else {
+            inner.shift(db, right, -all.len())
+        }
+    }
+
+    fn find<Q>(&self, db: &Db<'_>, wanted: &Q) -> Result<Option<Found>>
+    where
+        Q: ?Sized,
+        T: PartialEq<Q>,
+    {
+        let mut index = 0;
+        let mut first = None;
+        self.walk(db, |pos, file, item| {
+            if item == *wanted {
+                first = Some(Found { index, pos, file });
+                return ControlFlow::Break(());
+            }
+            index += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(first)
+    }
+
+    /// Shows the items, with their positions and files, in order.
+    fn walk(
+        &self,
+        db: &Db<'_>,
+        mut look: impl FnMut(i64, Option<i64>, T) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut after = Some(i64::MIN);
+        while let Some(start) = after {
+            match self.page(db, start, &mut look)? {
+                (last, ControlFlow::Continue(())) => after = last,
+                (_, ControlFlow::Break(())) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the next items behind `after`; gives the position to go on from.
+    fn page(
+        &self,
+        db: &Db<'_>,
+        after: i64,
+        mut look: impl FnMut(i64, Option<i64>, T) -> ControlFlow<()>,
+    ) -> Result<(Option<i64>, ControlFlow<()>)> {
+        let bounds = [after.into(), i64::MAX.into(), PAGE.into()];
+        let (mut last, mut flow) = (None, ControlFlow::Continue(()));
+        db.query_each(&self.inner.sql.page_up, &bounds, |row| {
+            if flow.is_continue() {
+                let pos = row.int(0)?;
+                flow = look(pos, row.opt_int(1)?, self.decode(row)?);
+                last = Some(pos);
+            }
+            Ok(())
+        })?;
+        Ok((last, flow))
+    }
+}
+
+struct Found {
+    index: usize,
+    pos: i64,
+    file: Option<i64>,
+}

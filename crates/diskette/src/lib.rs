@@ -1,0 +1,62 @@
+//! Persistent data structures that many processes share, with no server to run.
+//!
+//! A [`Store`] is a directory. Structures live in it by name, and every thread of every process on the
+//! machine may use them at once:
+//!
+//! - [`Deque`]: a queue with two ends; waiting pops, and claims that come back when their owner dies.
+//! - [`Index`]: a map in insertion order and in key order; streams for what doesn't fit into memory.
+//!
+//! ```
+//! use std::time::Duration;
+//! use diskette::{Deque, Error, Index, Store};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("words");
+//! let store = Store::open(path)?;
+//! let todo = Deque::<String>::new(&store, "todo")?;
+//! let lengths = Index::<String, usize>::new(&store, "lengths")?;
+//!
+//! todo.extend(["deque", "index"].map(String::from))?;
+//! while let Some(claim) = todo.claim_front(Duration::from_millis(1))? {
+//!     // If this process dies here, the word is back in its place at once.
+//!     let length = claim.len();
+//!     store.transaction(|tx| {
+//!         lengths.within(tx).insert(&*claim, &length)?;
+//!         claim.complete(tx)
+//!     })?;
+//! }
+//! assert_eq!(lengths.get("deque")?, Some(5));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # One operation, one transaction
+//!
+//! Each method is atomic by itself. [`Store::transaction`] makes one transaction of several, over
+//! several structures: `structure.within(tx)` is the structure inside it, with the same methods.
+//! [`Store::snapshot`] is for reading several things as of one moment.
+//!
+//! # What is kept, and when
+//!
+//! A process that is killed loses nothing that a call had returned, and holds nothing afterwards.
+//! What a power cut may take is the store's [`Durability`].
+//!
+//! # Bytes
+//!
+//! Values are whatever serde can handle, written by a [`Codec`]: [`Bincode`] unless another is asked
+//! for, [`MessagePack`] where types grow, [`Json`] where other programs read. Keys are written so that
+//! their bytes sort as they do: see [`key`].
+#![forbid(unsafe_code)]
+
+pub use diskette_deque as deque;
+pub use diskette_deque::Deque;
+pub use diskette_index as index;
+pub use diskette_index::Index;
+pub use diskette_store::{
+    Access, Bincode, Codec, Durability, Error, ErrorKind, Json, Like, MessagePack, Options,
+    Problem, Report, Result, Snapshot, Stats, Store, StreamReader, StructureStats, Transaction,
+    key,
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,159 @@
+//! Many entries in one transaction.
+
+use std::borrow::Borrow;
+
+use diskette_store::{Access, Codec, Like, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::index::Index;
+use crate::rows::{key_bytes, read_found};
+use crate::walk::{End, PAGE, Page};
+
+impl<K, V, C, A: Access> Index<K, V, C, A> {
+    /// [Inserts](Self::insert) each entry, all of them or none.
+    ///
+    /// `entries` is gone through within the transaction, while the store's other writers wait: it
+    /// should be quick, and can't write to the store itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert); nothing was inserted.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let squares = Index::<u64, u64>::new(&store, "squares")?;
+    /// squares.extend((0..100).map(|n| (n, n * n)))?;
+    /// squares.extend(&HashMap::from([(100, 10_000)]))?;
+    /// assert_eq!(squares.len()?, 101);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn extend<Q, W>(&self, entries: impl IntoIterator<Item = (Q, W)>) -> Result<()>
+    where
+        Q: Borrow<K>,
+        W: Borrow<V>,
+        K: Serialize,
+        V: Serialize,
+        C: Codec,
+    {
+        self.doing("extend", || {
+            self.access.write(|db| {
+                for (key, value) in entries {
+                    let key = key_bytes::<K>(key.borrow())?;
+                    self.put(db, &key, self.store().store_value::<C>(value.borrow())?)?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// The value of each key, all at one moment, in the order of `keys`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let ages = Index::<String, u32>::new(&store, "ages")?;
+    /// ages.insert("Ada", &36)?;
+    /// assert_eq!(ages.get_many(["Ada", "Bob"])?, [Some(36), None]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_many<'q, Q>(&self, keys: impl IntoIterator<Item = &'q Q>) -> Result<Vec<Option<V>>>
+    where
+        Q: Like<K> + ?Sized + 'q,
+        V: DeserializeOwned,
+        C: Codec,
+    {
+        self.doing("get_many", || {
+            let keys = keys
+                .into_iter()
+                .map(key_bytes::<K>)
+                .collect::<Result<Vec<_>>>()?;
+            self.access.read(|db| {
+                let find = |key: &Vec<u8>| Ok(self.find(db, key)?.map(|(_, value)| value));
+                keys.iter().map(find).collect()
+            })
+        })
+    }
+
+    /// Removes each of these keys without reading their values; returns how many were there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert); nothing was removed.
+    pub fn remove_many<'q, Q>(&self, keys: impl IntoIterator<Item = &'q Q>) -> Result<usize>
+    where
+        Q: Like<K> + ?Sized + 'q,
+    {
+        self.doing("remove_many", || {
+            let keys = keys
+                .into_iter()
+                .map(key_bytes::<K>)
+                .collect::<Result<Vec<_>>>()?;
+            self.access.write(|db| {
+                let count = self.count(db)?;
+                let mut removed = 0;
+                for key in &keys {
+                    if let Some(place) = self.place(db, key)? {
+                        self.drop_row(db, place)?;
+                        removed += 1;
+                    }
+                }
+                self.recount(db, count - removed)?;
+                Ok(usize::try_from(removed).unwrap_or(0))
+            })
+        })
+    }
+
+    /// Removes the entries for which `keep` says `false`, in one transaction; the order of the others
+    /// stays. Goes through them in insertion order, a page at a time.
+    ///
+    /// `keep` runs within the transaction, while the store's other writers wait: it should be quick,
+    /// and can't write to the store itself. If it panics, nothing is removed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert) and [`get`](Self::get); nothing was removed.
+    pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> Result<()>
+    where
+        K: DeserializeOwned,
+        V: DeserializeOwned,
+        C: Codec,
+    {
+        self.doing("retain", || {
+            self.access.write(|db| {
+                let mut left = self.ids(db)?;
+                let mut count = self.count(db)?;
+                while let Some(range) = left {
+                    let sql = &self.sql.entries_up;
+                    let page =
+                        Page::fetch(db, sql, &range, End::Front, PAGE, read_found::<K, V, C>)?;
+                    left = page.left;
+                    for slot in page.slots {
+                        let found = slot.read(db, &self.sql.find, read_found::<K, V, C>)?;
+                        if let Some((place, (key, value))) = found
+                            && !keep(&key, &value)
+                        {
+                            self.drop_row(db, place)?;
+                            count -= 1;
+                        }
+                    }
+                }
+                self.recount(db, count)
+            })
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! Reading and writing an entry as one step, that nobody else comes between.
+
+use diskette_store::{Access, Codec, Like, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::entry::Entry;
+use crate::index::Index;
+use crate::rows::key_bytes;
+
+impl<K, V, C, A> Index<K, V, C, A>
+where
+    V: DeserializeOwned,
+    C: Codec,
+    A: Access,
+{
+    /// Inserts an entry or replaces its value, in its place; returns the value before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert) and [`get`](Self::get). If the old value can't be read, it stays.
+    pub fn replace<Q, W>(&self, key: &Q, value: &W) -> Result<Option<V>>
+    where
+        Q: Like<K> + ?Sized,
+        W: Like<V> + ?Sized,
+    {
+        self.doing("replace", || {
+            let key = key_bytes::<K>(key)?;
+            let stored = self.store().store_value::<C>(value)?;
+            self.access.write(|db| {
+                let (place, old) = self.find(db, &key)?.unzip();
+                self.swap(db, &key, place, Some(stored))?;
+                Ok(old)
+            })
+        })
+    }
+
+    /// Gives `change` the value of a key, and puts what it returns in its place: `None` is no entry,
+    /// before and after. Returns the new value. Nobody changes the entry meanwhile.
+    ///
+    /// `change` runs within the transaction, while the store's other writers wait: it should be quick,
+    /// and can't write to the store itself. If it panics, nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert) and [`get`](Self::get).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let stock = Index::<String, u32>::new(&store, "stock")?;
+    /// stock.insert("apple", &2)?;
+    ///
+    /// let sell = |left: Option<u32>| left.and_then(|left| left.checked_sub(1)).filter(|&left| left > 0);
+    /// assert_eq!(stock.update("apple", sell)?, Some(1));
+    /// assert_eq!(stock.update("apple", sell)?, None);
+    /// assert!(!stock.contains_key("apple")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn update<Q>(
+        &self,
+        key: &Q,
+        change: impl FnOnce(Option<V>) -> Option<V>,
+    ) -> Result<Option<V>>
+    where
+        Q: Like<K> + ?Sized,
+        V: Serialize,
+    {
+        self.doing("update", || {
+            let key = key_bytes::<K>(key)?;
+            self.access.write(|db| {
+                let (place, old) = self.find(db, &key)?.unzip();
+                let new = change(old);
+                let stored = new
+                    .as_ref()
+                    .map(|new| self.store().store_value::<C>(new))
+                    .transpose()?;
+                self.swap(db, &key, place, stored)?;
+                Ok(new)
+            })
+        })
+    }
+
+    /// The entry of a key, to read, change or insert in one transaction, which takes place at the
+    /// [`Entry`]'s last method.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let words = Index::<String, u64>::new(&store, "words")?;
+    /// for word in "to be or not to be".split(' ') {
+    ///     words.entry(word).and_modify(|count| *count += 1).or_insert(1)?;
+    /// }
+    /// assert_eq!(words.get("be")?, Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn entry<Q: Like<K> + ?Sized>(&self, key: &Q) -> Entry<'_, K, V, C, A>
+    where
+        V: Serialize,
+    {
+        Entry::new(self, key_bytes::<K>(key))
+    }
+
+    /// The value of a key; if it is not there, inserts what `make` returns, and returns that.
+    ///
+    /// `make` runs outside of any transaction, so that it may take its time, and use the store. If
+    /// somebody else inserts the key meanwhile, what it made is dropped, and theirs is returned. To have
+    /// only one of all processes make it, use [`entry`](Self::entry), for what is quickly made.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert) and [`get`](Self::get).
+    pub fn get_or_insert_with<Q>(&self, key: &Q, make: impl FnOnce() -> V) -> Result<V>
+    where
+        Q: Like<K> + ?Sized,
+        V: Serialize,
+    {
+        self.doing("get_or_insert_with", || {
+            let key = key_bytes::<K>(key)?;
+            if let Some((_, value)) = self.access.read_one(|db| self.find(db, &key))? {
+                return Ok(value);
+            }
+            let made = make();
+            let stored = self.store().store_value::<C>(&made)?;
+            self.access.write(|db| {
+                if let Some((_, value)) = self.find(db, &key)? {
+                    return Ok(value);
+                }
+                self.add(db, &key, stored)?;
+                Ok(made)
+            })
+        })
+    }
+
+    /// Puts `new` in the place of `expected`, if that is what is there; was it? `None` is no entry, on
+    /// either side. Values are compared as a `V`, not byte by byte.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert) and [`get`](Self::get).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let leader = Index::<String, u32>::new(&store, "leader")?;
+    /// assert!(leader.compare_and_swap("eu", None, Some(&7))?);
+    /// assert!(!leader.compare_and_swap("eu", None, Some(&8))?);
+    /// assert!(leader.compare_and_swap("eu", Some(&7), None)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compare_and_swap<Q>(
+        &self,
+        key: &Q,
+        expected: Option<&V>,
+        new: Option<&V>,
+    ) -> Result<bool>
+    where
+        Q: Like<K> + ?Sized,
+        V: Serialize + PartialEq,
+    {
+        self.doing("compare_and_swap", || {
+            let key = key_bytes::<K>(key)?;
+            let stored = new
+                .map(|new| self.store().store_value::<C>(new))
+                .transpose()?;
+            self.access.write(|db| {
+                let (place, found) = self.find(db, &key)?.unzip();
+                if found.as_ref() != expected {
+                    return Ok(false);
+                }
+                self.swap(db, &key, place, stored)?;
+                Ok(true)
+            })
+        })
+    }
+}

@@ -1,0 +1,98 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use diskette_store::{Access, Result, Store, Structure};
+
+use crate::index::Index;
+use crate::sql::{KIND, Sql};
+
+impl<K, V, C, A: Access> Index<K, V, C, A> {
+    /// The same index within an open transaction or snapshot.
+    ///
+    /// # Panics
+    ///
+    /// When `tx` belongs to another store.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::{Error, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let balance = Index::<String, i64>::new(&store, "balance")?;
+    /// balance.extend([("from".to_string(), 10), ("to".to_string(), 0)])?;
+    ///
+    /// store.transaction(|tx| {
+    ///     let balance = balance.within(tx);
+    ///     balance.update("from", |amount| amount.map(|amount| amount - 5))?;
+    ///     balance.update("to", |amount| amount.map(|amount| amount + 5))?;
+    ///     Ok::<_, Error>(())
+    /// })?;
+    /// let sum: i64 = store.snapshot(|now| balance.within(now).values().sum::<Result<_, _>>())?;
+    /// assert_eq!(sum, 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn within<'t, B: Access>(&self, tx: &'t B) -> Index<K, V, C, &'t B> {
+        assert!(
+            self.store().is(tx.store()),
+            "the index {:?} in {} can't be used within a transaction of the store {}",
+            self.structure.name(),
+            self.store().path().display(),
+            tx.store().path().display(),
+        );
+        Index {
+            access: tx,
+            structure: Arc::clone(&self.structure),
+            sql: Arc::clone(&self.sql),
+            types: PhantomData,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.access.store()
+    }
+
+    /// Says in an error what was done, and to which index.
+    pub(crate) fn doing<R>(
+        &self,
+        verb: &'static str,
+        operation: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        self.structure.doing(verb, operation())
+    }
+}
+
+impl<K, V, C> Index<K, V, C> {
+    /// Opens it with what the catalog is to say of its values.
+    pub(crate) fn open_as(store: &Store, name: &str, codec: &'static str) -> Result<Self> {
+        let structure = Structure::open(store, &KIND, name, codec, |_, _| Ok(()))?;
+        Ok(Index {
+            access: store.clone(),
+            sql: Arc::new(Sql::new(structure.table(), structure.id())),
+            structure,
+            types: PhantomData,
+        })
+    }
+}
+
+impl<K, V, C, A: Clone> Clone for Index<K, V, C, A> {
+    fn clone(&self) -> Self {
+        Index {
+            access: self.access.clone(),
+            structure: Arc::clone(&self.structure),
+            sql: Arc::clone(&self.sql),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, V, C, A: Access> fmt::Debug for Index<K, V, C, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index")
+            .field("name", &self.structure.name())
+            .field("store", &self.store().path())
+            .finish()
+    }
+}

@@ -1,0 +1,333 @@
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+
+use diskette_store::{Access, Bincode, Codec, Like, Result, Store, Structure};
+use serde::de::DeserializeOwned;
+
+use crate::content::Content;
+use crate::rows::{key_bytes, read_value};
+use crate::sql::Sql;
+
+/// A persistent map from `K` to `V`, shared by any number of processes, that keeps two orders: the one
+/// in which the entries were inserted, and that of the keys.
+///
+/// A handle: cheap to clone, and to send to other threads. Each method is one transaction by itself;
+/// [`within`](Self::within) makes several of them one.
+///
+/// A key is an integer, float, string, bytes, `bool`, `char`, an `Option` or tuple of those, or a
+/// newtype; see [`key`](diskette_store::key). What stands for a key or a value may be given in its place, such as a
+/// `&str` for a `String`; see [`Like`]. Values are written by the codec `C`; a large one becomes a file of
+/// its own. For values that don't fit in memory there is `Index<K, Stream>`: see
+/// [`Stream`](crate::Stream).
+///
+/// # Process safety
+///
+/// Any number of processes and threads may read and write at the same time. Readers wait for nobody.
+/// Writers take turns, each waiting for its own at most as long as the store's timeout.
+///
+/// # Crashes
+///
+/// A process that dies, at any moment, leaves each of its operations done or not begun. One that
+/// returned is done.
+///
+/// # Ordering
+///
+/// - *Insertion order*: [`iter`](Self::iter), [`keys`](Self::keys), [`values`](Self::values),
+///   [`oldest`](Self::oldest), [`newest`](Self::newest). Writing to a key that is there keeps its place;
+///   removing and inserting it again puts it at the end; [`move_to_end`](Self::move_to_end) and
+///   [`move_to_front`](Self::move_to_front) change it.
+/// - *Key order*: [`range`](Self::range), [`prefix`](Self::prefix),
+///   [`first_key_value`](Self::first_key_value), [`last_key_value`](Self::last_key_value).
+///
+/// # Cost
+///
+/// Each reading method is one statement, at any size of the index; [`insert`](Self::insert) and
+/// [`insert_if_absent`](Self::insert_if_absent) are one writing statement, what reads before it writes is four
+/// or five in a transaction. A write returns without an fsync, or after one: see
+/// [`Durability`](diskette_store::Durability). Iterating holds a page of at most 256 entries in memory.
+///
+/// # Example
+///
+/// ```
+/// use diskette_index::Index;
+/// use diskette_store::Store;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("crawl");
+/// let store = Store::open(path)?;
+/// let pages = Index::<String, Vec<u8>>::new(&store, "pages")?;
+/// let seen = Index::<(u32, String), u64>::new(&store, "seen")?;
+///
+/// // Both, or neither.
+/// store.transaction(|tx| {
+///     pages.within(tx).insert("https://example.org/", b"<html>".as_slice())?;
+///     seen.within(tx).insert(&(1, "https://example.org/"), &6)
+/// })?;
+///
+/// assert_eq!(pages.len()?, 1);
+/// assert_eq!(pages.prefix("https://").count(), 1);
+/// assert_eq!(pages.get("https://example.com/")?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Index<K, V, C = Bincode, A = Store> {
+    pub(crate) access: A,
+    pub(crate) structure: Arc<Structure>,
+    pub(crate) sql: Arc<Sql>,
+    pub(crate) types: PhantomData<Types<K, V, C>>,
+}
+
+/// They are made, never held: a handle can go to other threads whether they can or not.
+type Types<K, V, C> = fn() -> (K, V, C);
+
+impl<K, V: Content<Bincode>> Index<K, V> {
+    /// The index of this name in a store; created if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`is_wrong_kind`](diskette_store::Error::is_wrong_kind) when the name belongs to another kind of
+    /// structure, or to an index with another codec;
+    /// [`is_invalid_input`](diskette_store::Error::is_invalid_input) for a name that is empty, longer
+    /// than 255 bytes or has control characters.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let ages = Index::<String, u32>::new(&store, "ages")?;
+    /// ages.insert("Ada", &36)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(store: &Store, name: &str) -> Result<Self> {
+        Self::with_codec(store, name)
+    }
+
+    /// An index in a store of its own: the one called `index` in the store in this directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::open`] and [`new`](Self::new).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::new(&Store::open(path)?, "index")
+    }
+}
+
+impl<K, V: Content<C>, C> Index<K, V, C> {
+    /// The index of this name, its values written by the codec `C`, which the store remembers.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Index::new).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::{Json, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let ages = Index::<String, u32, Json>::with_codec(&store, "ages")?;
+    /// ages.insert("Ada", &36)?;
+    ///
+    /// assert!(Index::<String, u32>::new(&store, "ages").unwrap_err().is_wrong_kind());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_codec(store: &Store, name: &str) -> Result<Self> {
+        Self::open_as(store, name, V::CODEC)
+    }
+}
+
+impl<K, V, C, A: Access> Index<K, V, C, A> {
+    /// Inserts an entry at the end of the insertion order, or replaces the value of one that is
+    /// there, in its place. One statement.
+    ///
+    /// # Errors
+    ///
+    /// Those of every writing method:
+    ///
+    /// - [`is_codec`](diskette_store::Error::is_codec): the key or value can't be written as bytes;
+    /// - [`is_timeout`](diskette_store::Error::is_timeout): the turn to write didn't come in time;
+    /// - [`is_disk_full`](diskette_store::Error::is_disk_full),
+    ///   [`is_read_only`](diskette_store::Error::is_read_only): nothing was changed.
+    pub fn insert<Q, W>(&self, key: &Q, value: &W) -> Result<()>
+    where
+        Q: Like<K> + ?Sized,
+        W: Like<V> + ?Sized,
+        C: Codec,
+    {
+        self.doing("insert", || {
+            let key = key_bytes::<K>(key)?;
+            let stored = self.store().store_value::<C>(value)?;
+            // By itself, without a transaction around it, as long as no file comes or goes.
+            if !stored.is_file()
+                && self
+                    .access
+                    .write_one(|db| self.put_inline(db, &key, &stored))?
+            {
+                return Ok(());
+            }
+            self.access.write(|db| self.put(db, &key, stored))
+        })
+    }
+
+    /// Inserts an entry unless its key is there; was it inserted? One statement, so that of all
+    /// processes that insert a key only one is told `true`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let seen = Index::<String, ()>::new(&store, "seen")?;
+    /// assert!(seen.insert_if_absent("https://example.org/", &())?);
+    /// assert!(!seen.insert_if_absent("https://example.org/", &())?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn insert_if_absent<Q, W>(&self, key: &Q, value: &W) -> Result<bool>
+    where
+        Q: Like<K> + ?Sized,
+        W: Like<V> + ?Sized,
+        C: Codec,
+    {
+        self.doing("insert_if_absent", || {
+            let key = key_bytes::<K>(key)?;
+            let stored = self.store().store_value::<C>(value)?;
+            if stored.is_file() {
+                self.access.write(|db| self.add(db, &key, stored))
+            } else {
+                self.access.write_one(|db| self.add(db, &key, stored))
+            }
+        })
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    ///
+    /// Those of every reading method:
+    ///
+    /// - [`is_codec`](diskette_store::Error::is_codec): the bytes are not those of a `V`, or `key` can't be
+    ///   written as bytes;
+    /// - [`is_corrupt`](diskette_store::Error::is_corrupt): the database, or the file of a large value, is
+    ///   damaged.
+    pub fn get<Q>(&self, key: &Q) -> Result<Option<V>>
+    where
+        Q: Like<K> + ?Sized,
+        V: DeserializeOwned,
+        C: Codec,
+    {
+        self.doing("get", || {
+            let key = key_bytes::<K>(key)?;
+            self.access.read_one(|db| {
+                db.query_one(&self.sql.find, &[key.as_slice().into()], |row| {
+                    read_value::<V, C>(self.store(), row)
+                })
+            })
+        })
+    }
+
+    /// Is the key there?
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get), except that the value is not looked at.
+    pub fn contains_key<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
+        self.doing("contains_key", || {
+            let key = key_bytes::<K>(key)?;
+            let sql = &self.sql.contains;
+            let there = self
+                .access
+                .read_one(|db| db.query_one(sql, &[key.as_slice().into()], |_| Ok(())));
+            Ok(there?.is_some())
+        })
+    }
+
+    /// Removes an entry, and returns its value.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert) and [`get`](Self::get). An entry whose value can't be read
+    /// stays; [`delete`](Self::delete) removes it.
+    pub fn remove<Q>(&self, key: &Q) -> Result<Option<V>>
+    where
+        Q: Like<K> + ?Sized,
+        V: DeserializeOwned,
+        C: Codec,
+    {
+        self.doing("remove", || {
+            let key = key_bytes::<K>(key)?;
+            self.access.write(|db| {
+                let Some((place, value)) = self.find(db, &key)? else {
+                    return Ok(None);
+                };
+                self.take(db, place)?;
+                Ok(Some(value))
+            })
+        })
+    }
+
+    /// Removes an entry without reading its value, whatever state that is in; was it there?
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert).
+    pub fn delete<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
+        self.doing("delete", || {
+            let key = key_bytes::<K>(key)?;
+            self.access.write(|db| {
+                let Some(place) = self.place(db, &key)? else {
+                    return Ok(false);
+                };
+                self.take(db, place)?;
+                Ok(true)
+            })
+        })
+    }
+
+    /// The number of entries. One statement, at any size.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn len(&self) -> Result<usize> {
+        self.doing("len", || {
+            let count = self.access.read_one(|db| self.count(db))?;
+            Ok(usize::try_from(count).unwrap_or(0))
+        })
+    }
+
+    /// Are there no entries?
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Removes all entries. The time it takes grows with their number.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert).
+    pub fn clear(&self) -> Result<()> {
+        self.doing("clear", || {
+            self.access.write(|db| {
+                for file in db.query(&self.sql.files, &[], |row| row.opt_int(0))? {
+                    self.store().forget_value(db, file)?;
+                }
+                db.execute(&self.sql.clear, &[])?;
+                self.recount(db, 0)
+            })
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! A persistent map that many processes share, ordered by insertion and by key.
+//!
+//! - [`Index`]: the map. [`Entry`]: read, change or insert in one transaction.
+//! - [`Iter`], [`Keys`], [`Values`]: in insertion order. [`Range`]: in key order.
+//! - [`Stream`]: the type of values that are read and written piece by piece.
+//!
+//! ```
+//! use diskette_index::Index;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("ages");
+//! let ages = Index::<String, u32>::open(path)?;
+//! ages.insert("Ada", &36)?;
+//! ages.insert("Alan", &41)?;
+//! assert_eq!(ages.get("Ada")?, Some(36));
+//!
+//! // Any process that opens the directory sees the same, and counts without losing a birthday.
+//! ages.entry("Ada").and_modify(|age| *age += 1).or_insert(0)?;
+//! assert_eq!(ages.oldest()?, Some(("Ada".into(), 37)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod batch;
+mod change;
+mod content;
+mod entry;
+mod handle;
+mod index;
+mod iter;
+mod order;
+mod rows;
+mod sql;
+mod stream;
+mod walk;
+
+pub use content::Content;
+pub use entry::Entry;
+pub use index::Index;
+pub use iter::{Iter, Keys, Range, Values};
+pub use stream::Stream;

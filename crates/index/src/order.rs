@@ -1,0 +1,348 @@
+//! What goes by one of the two orders.
+
+use std::ops::{Bound, RangeBounds};
+
+use diskette_store::{Access, Codec, Like, Result, key};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::index::Index;
+use crate::iter::{Iter, Keys, Range, Values};
+use crate::rows::{key_bytes, read_entry, read_found, read_key};
+use crate::walk::{End, Position, Reading, Walk};
+
+/// In insertion order.
+impl<K, V, C, A: Access> Index<K, V, C, A> {
+    /// The entries, in insertion order; a double-ended iterator of `Result<(K, V)>`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let ages = Index::<String, u32>::new(&store, "ages")?;
+    /// ages.insert("Bob", &25)?;
+    /// ages.insert("Ada", &36)?;
+    /// for entry in &ages {
+    ///     let (name, age) = entry?;
+    ///     println!("{name} is {age}");
+    /// }
+    /// let entries = ages.iter().rev().collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(entries, [("Ada".into(), 36), ("Bob".into(), 25)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter(&self) -> Iter<K, V, C, A>
+    where
+        K: DeserializeOwned,
+        V: DeserializeOwned,
+        C: Codec,
+        A: Clone,
+    {
+        let reading = Reading {
+            verb: "iter",
+            up: |sql| &sql.entries_up,
+            down: |sql| &sql.entries_down,
+            read: read_entry::<K, V, C>,
+        };
+        Iter(Walk::new(
+            self.clone(),
+            reading,
+            self.access.read_one(|db| self.ids(db)),
+        ))
+    }
+
+    /// The keys, in insertion order, without a look at the values; a double-ended iterator of
+    /// `Result<K>`.
+    pub fn keys(&self) -> Keys<K, V, C, A>
+    where
+        K: DeserializeOwned,
+        A: Clone,
+    {
+        let reading = Reading {
+            verb: "keys",
+            up: |sql| &sql.keys_up,
+            down: |sql| &sql.keys_down,
+            read: read_key::<K>,
+        };
+        Keys(Walk::new(
+            self.clone(),
+            reading,
+            self.access.read_one(|db| self.ids(db)),
+        ))
+    }
+
+    /// The values, in insertion order; a double-ended iterator of `Result<V>`.
+    pub fn values(&self) -> Values<K, V, C, A>
+    where
+        K: DeserializeOwned,
+        V: DeserializeOwned,
+        C: Codec,
+        A: Clone,
+    {
+        Values(self.iter())
+    }
+
+    /// The entry at the front of the insertion order.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn oldest(&self) -> Result<Option<(K, V)>>
+    where
+        K: DeserializeOwned,
+        V: DeserializeOwned,
+        C: Codec,
+    {
+        self.look("oldest", &self.sql.oldest)
+    }
+
+    /// The entry at the end of the insertion order.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn newest(&self) -> Result<Option<(K, V)>>
+    where
+        K: DeserializeOwned,
+        V: DeserializeOwned,
+        C: Codec,
+    {
+        self.look("newest", &self.sql.newest)
+    }
+}
+
+/// In insertion order, changing it.
+impl<K, V, C, A: Access> Index<K, V, C, A> {
+    /// Removes the entry at the front of the insertion order, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`remove`](Self::remove). An entry that can't be read stays.
+    pub fn pop_oldest(&self) -> Result<Option<(K, V)>>
+    where
+        K: DeserializeOwned,
+        V: DeserializeOwned,
+        C: Codec,
+    {
+        self.pop("pop_oldest", &self.sql.oldest)
+    }
+
+    /// Removes the entry at the end of the insertion order, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`remove`](Self::remove). An entry that can't be read stays.
+    pub fn pop_newest(&self) -> Result<Option<(K, V)>>
+    where
+        K: DeserializeOwned,
+        V: DeserializeOwned,
+        C: Codec,
+    {
+        self.pop("pop_newest", &self.sql.newest)
+    }
+
+    /// Moves an entry to the end of the insertion order; is it there at all?
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert).
+    pub fn move_to_end<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
+        self.relocate("move_to_end", key, End::Back)
+    }
+
+    /// Moves an entry to the front of the insertion order; is it there at all?
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert).
+    pub fn move_to_front<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
+        self.relocate("move_to_front", key, End::Front)
+    }
+
+    fn relocate<Q: Like<K> + ?Sized>(&self, verb: &'static str, key: &Q, end: End) -> Result<bool> {
+        self.doing(verb, || {
+            let key = key_bytes::<K>(key)?;
+            self.access.write(|db| {
+                let (Some(place), Some(ids)) = (self.place(db, &key)?, self.ids(db)?) else {
+                    return Ok(false);
+                };
+                let to = match end {
+                    End::Front if place.id > ids.start => ids.start - 1,
+                    End::Back if place.id < ids.end - 1 => ids.end,
+                    _ => return Ok(true),
+                };
+                let count = self.count(db)?;
+                db.execute(&self.sql.relocate, &[to.into(), place.id.into()])?;
+                self.recount(db, count)?;
+                Ok(true)
+            })
+        })
+    }
+}
+
+/// In key order.
+impl<K, V, C, A> Index<K, V, C, A>
+where
+    K: DeserializeOwned,
+    V: DeserializeOwned,
+    C: Codec,
+    A: Access,
+{
+    /// The entry with the least key.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn first_key_value(&self) -> Result<Option<(K, V)>> {
+        self.look("first_key_value", &self.sql.first)
+    }
+
+    /// The entry with the greatest key.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn last_key_value(&self) -> Result<Option<(K, V)>> {
+        self.look("last_key_value", &self.sql.last)
+    }
+
+    /// Removes the entry with the least key, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`remove`](Self::remove). An entry that can't be read stays.
+    pub fn pop_first(&self) -> Result<Option<(K, V)>> {
+        self.pop("pop_first", &self.sql.first)
+    }
+
+    /// Removes the entry with the greatest key, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`remove`](Self::remove). An entry that can't be read stays.
+    pub fn pop_last(&self) -> Result<Option<(K, V)>> {
+        self.pop("pop_last", &self.sql.last)
+    }
+
+    /// The entries whose keys are in `range`, in key order; a double-ended iterator of `Result<(K, V)>`.
+    ///
+    /// A range that ends before it begins has no entries; it does not panic, as `BTreeMap`'s would.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let readings = Index::<(String, u64), f64>::new(&store, "readings")?;
+    /// readings.insert(&("roof", 1_700_000_000), &21.5)?;
+    /// readings.insert(&("roof", 1_700_000_060), &21.75)?;
+    ///
+    /// let since = readings.range(("roof", 1_700_000_030)..=("roof", u64::MAX));
+    /// let latest = since.rev().next().transpose()?;
+    /// assert_eq!(latest.map(|(_, degrees)| degrees), Some(21.75));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn range<Q, R>(&self, range: R) -> Range<K, V, C, A>
+    where
+        Q: Like<K> + ?Sized,
+        R: RangeBounds<Q>,
+        A: Clone,
+    {
+        self.between("range", || {
+            let start = match range.start_bound() {
+                Bound::Included(key) => key_bytes::<K>(key)?,
+                Bound::Excluded(key) => key_bytes::<K>(key)?.after(),
+                Bound::Unbounded => Vec::new(),
+            };
+            let end = match range.end_bound() {
+                Bound::Included(key) => Some(key_bytes::<K>(key)?.after()),
+                Bound::Excluded(key) => Some(key_bytes::<K>(key)?),
+                Bound::Unbounded => None,
+            };
+            Ok((start, end))
+        })
+    }
+
+    /// From one key's bytes to before another's; an open end is after the last key there is now.
+    fn between(
+        &self,
+        verb: &'static str,
+        bounds: impl FnOnce() -> Result<(Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Range<K, V, C, A>
+    where
+        A: Clone,
+    {
+        let range = || {
+            let (start, end) = bounds()?;
+            let end = match end {
+                Some(end) => Some(end),
+                None => self
+                    .access
+                    .read_one(|db| db.query_one(&self.sql.last_key, &[], Vec::<u8>::of))?
+                    .map(Vec::after),
+            };
+            Ok(end.filter(|end| start < *end).map(|end| start..end))
+        };
+        let reading = Reading {
+            verb,
+            up: |sql| &sql.range_up,
+            down: |sql| &sql.range_down,
+            read: read_entry::<K, V, C>,
+        };
+        Range(Walk::new(self.clone(), reading, range()))
+    }
+
+    /// The entries whose keys begin with `prefix`, in key order: of strings those that start with a
+    /// string, of tuples those whose first fields are the fields of a tuple. For more see
+    /// [`key::prefix`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_index::Index;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let pages = Index::<String, u32>::new(&store, "pages")?;
+    /// pages.insert("https://example.org/", &200)?;
+    /// pages.insert("http://example.org/", &301)?;
+    /// assert_eq!(pages.prefix("https:").count(), 1);
+    ///
+    /// let readings = Index::<(String, u64), f64>::new(&store, "readings")?;
+    /// readings.insert(&("roof", 1_700_000_000), &21.5)?;
+    /// assert_eq!(readings.prefix(&("roof",)).count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn prefix<P: Serialize + ?Sized>(&self, prefix: &P) -> Range<K, V, C, A>
+    where
+        A: Clone,
+    {
+        self.between("prefix", || key::prefix(prefix))
+    }
+
+    fn look(&self, verb: &'static str, sql: &str) -> Result<Option<(K, V)>> {
+        self.doing(verb, || {
+            self.access.read_one(|db| {
+                db.query_one(sql, &[], |row| read_entry::<K, V, C>(self.store(), row))
+            })
+        })
+    }
+
+    fn pop(&self, verb: &'static str, sql: &str) -> Result<Option<(K, V)>> {
+        self.doing(verb, || {
+            self.access.write(|db| {
+                let found =
+                    db.query_one(sql, &[], |row| read_found::<K, V, C>(self.store(), row))?;
+                let Some((place, entry)) = found else {
+                    return Ok(None);
+                };
+                self.take(db, place)?;
+                Ok(Some(entry))
+            })
+        })
+    }
+}

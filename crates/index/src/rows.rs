@@ -1,0 +1,165 @@
+//! What the methods are made of: each of these runs within one operation.
+
+use std::ops::Range;
+
+use diskette_store::{Access, Codec, Db, Error, ErrorKind, Like, Result, Row, Store, Stored, key};
+use serde::de::DeserializeOwned;
+
+use crate::index::Index;
+
+/// A row that was found: its place in insertion order, and the file that has to go with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) id: i64,
+    pub(crate) file: Option<i64>,
+}
+
+/// The bytes of a key.
+pub(crate) fn key_bytes<K: ?Sized>(key: &(impl Like<K> + ?Sized)) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(32);
+    key::encode(key, &mut bytes)?;
+    Ok(bytes)
+}
+
+pub(crate) fn read_place(row: &Row<'_>) -> Result<Place> {
+    Ok(Place {
+        id: row.int(0)?,
+        file: row.opt_int(1)?,
+    })
+}
+
+pub(crate) fn read_value<V: DeserializeOwned, C: Codec>(store: &Store, row: &Row<'_>) -> Result<V> {
+    store.load_value::<C, V>(row, 2, 1)
+}
+
+pub(crate) fn read_key<K: DeserializeOwned>(_: &Store, row: &Row<'_>) -> Result<K> {
+    key::decode(row.blob(3)?)
+}
+
+pub(crate) fn read_entry<K, V, C>(store: &Store, row: &Row<'_>) -> Result<(K, V)>
+where
+    K: DeserializeOwned,
+    V: DeserializeOwned,
+    C: Codec,
+{
+    Ok((read_key(store, row)?, read_value::<V, C>(store, row)?))
+}
+
+/// An entry, and its place.
+pub(crate) fn read_found<K, V, C>(store: &Store, row: &Row<'_>) -> Result<(Place, (K, V))>
+where
+    K: DeserializeOwned,
+    V: DeserializeOwned,
+    C: Codec,
+{
+    Ok((read_place(row)?, read_entry::<K, V, C>(store, row)?))
+}
+
+impl<K, V, C, A: Access> Index<K, V, C, A> {
+    pub(crate) fn place(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<Place>> {
+        db.query_one(&self.sql.place, &[key.into()], read_place)
+    }
+
+    /// Inserts or updates.
+    pub(crate) fn put(&self, db: &Db<'_>, key: &[u8], stored: Stored) -> Result<()> {
+        if !stored.is_file() && self.put_inline(db, key, &stored)? {
+            return Ok(());
+        }
+        let place = self.place(db, key)?;
+        self.swap(db, key, place, Some(stored))
+    }
+
+    /// Puts a value, or none, in the place of the one that was found, or not found.
+    pub(crate) fn swap(
+        &self,
+        db: &Db<'_>,
+        key: &[u8],
+        place: Option<Place>,
+        stored: Option<Stored>,
+    ) -> Result<()> {
+        match (place, stored) {
+            (Some(place), Some(stored)) => self.set(db, place, stored),
+            (Some(place), None) => self.take(db, place),
+            (None, Some(stored)) => self.add(db, key, stored).map(drop),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Inserts or updates a value that is no file, unless a file is to go.
+    pub(crate) fn put_inline(&self, db: &Db<'_>, key: &[u8], stored: &Stored) -> Result<bool> {
+        Ok(db.execute(&self.sql.put_inline, &[key.into(), stored.value()])? == 1)
+    }
+
+    /// Inserts, unless the key is there.
+    pub(crate) fn add(&self, db: &Db<'_>, key: &[u8], stored: Stored) -> Result<bool> {
+        let row = [key.into(), stored.file(), stored.value()];
+        let added = db.execute(&self.sql.add, &row)? == 1;
+        if added {
+            stored.link(db)?;
+        }
+        Ok(added)
+    }
+
+    /// Updates.
+    pub(crate) fn set(&self, db: &Db<'_>, place: Place, stored: Stored) -> Result<()> {
+        db.execute(
+            &self.sql.set,
+            &[stored.file(), stored.value(), place.id.into()],
+        )?;
+        stored.link(db)?;
+        self.store().forget_value(db, place.file)
+    }
+
+    /// Removes.
+    pub(crate) fn take(&self, db: &Db<'_>, place: Place) -> Result<()> {
+        let count = self.count(db)?;
+        self.drop_row(db, place)?;
+        self.recount(db, count - 1)
+    }
+
+    /// Removes; to be followed by [`recount`](Self::recount).
+    pub(crate) fn drop_row(&self, db: &Db<'_>, place: Place) -> Result<()> {
+        db.execute(&self.sql.drop, &[place.id.into()])?;
+        self.store().forget_value(db, place.file)
+    }
+
+    pub(crate) fn count(&self, db: &Db<'_>) -> Result<i64> {
+        db.query_one(&self.sql.count, &[], |row| row.int(0))?
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Corrupt,
+                    "the index has no line in the table `indexes`; restore a backup",
+                )
+            })
+    }
+
+    /// Makes `count` the number of rows, after some have gone or moved.
+    pub(crate) fn recount(&self, db: &Db<'_>, count: i64) -> Result<()> {
+        db.execute(&self.sql.recount, &[count.into()]).map(drop)
+    }
+
+    /// The ids there are, from the least to after the greatest.
+    pub(crate) fn ids(&self, db: &Db<'_>) -> Result<Option<Range<i64>>> {
+        let ends = db.query_one(&self.sql.ends, &[], |row| {
+            Ok((row.opt_int(0)?, row.opt_int(1)?))
+        })?;
+        Ok(match ends {
+            Some((Some(first), Some(last))) => Some(first..last + 1),
+            _ => None,
+        })
+    }
+}
+
+impl<K, V, C, A> Index<K, V, C, A>
+where
+    V: DeserializeOwned,
+    C: Codec,
+    A: Access,
+{
+    /// The value of a key, and its place.
+    pub(crate) fn find(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Place, V)>> {
+        db.query_one(&self.sql.find, &[key.into()], |row| {
+            Ok((read_place(row)?, read_value::<V, C>(self.store(), row)?))
+        })
+    }
+}

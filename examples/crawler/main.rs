@@ -1,0 +1,138 @@
+//! A web crawler whose workers are processes. They share a todo `Deque` and a pages `Index`, and
+//! nothing else: kill any of them at any moment, and no page is lost or recorded twice.
+//!
+//! ```text
+//! cargo run --release --example crawler              # the Rust book, served by the example itself
+//! cargo run --release --example crawler -- https://example.org/ --workers 8
+//! ```
+//!
+//! - `frontier.rs`: all that the processes share, and the page transaction. Read this first.
+//! - `worker.rs`: a worker process, the loop around the frontier. `visitor.rs`: what it does with
+//!   a URL (`fetch.rs`, `robots.rs`, `links.rs`, `normal.rs`, `scope.rs`). `page.rs`: the record.
+//! - `supervisor.rs`: keeps the workers alive and knows when to end. `progress.rs`, `summary.rs`:
+//!   what people see.
+//! - `plan.rs`: what a crawl set out to do, `site.rs`: the site that every machine has.
+#![allow(unreachable_pub, reason = "a program has no public API")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "diskette's clock is diskette's, this is its user"
+)]
+
+mod fetch;
+mod frontier;
+mod links;
+mod normal;
+mod options;
+mod page;
+mod plan;
+mod progress;
+mod robots;
+mod scope;
+mod site;
+mod summary;
+mod supervisor;
+mod visitor;
+mod worker;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use frontier::Frontier;
+use options::{Cli, Options, Role};
+use plan::Plan;
+use summary::{Figures, Summary};
+use supervisor::{End, Run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.role {
+        Some(Role::Worker(options)) => return worker::run(options),
+        None => crawl(&cli.options),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("crawler: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn crawl(options: &Options) -> Result<ExitCode> {
+    // Before the crawl, so that a slip of the pen doesn't cost one.
+    let export = options
+        .export
+        .as_ref()
+        .map(|path| File::create(path).with_context(|| format!("cannot write {}", path.display())));
+    let export = export.transpose()?;
+    let frontier = Frontier::open(&options.data)?;
+    if options.fresh {
+        frontier.clear()?;
+    }
+
+    let started = Instant::now();
+    let run = Arc::new(Run::default());
+    let (plan, end) = begin_or_go_on(&frontier, options, &run)?;
+    let seconds = started.elapsed().as_secs_f64();
+
+    if let Some(file) = export {
+        frontier.export(file).context("cannot export the pages")?;
+    }
+    let summary = Summary::of(&frontier)?;
+    let figures = Figures {
+        pages: summary.pages,
+        fetches: run.fetches.load(Relaxed),
+        errors: summary.errors,
+        bytes: summary.bytes,
+        queued: frontier.counts()?.queued,
+        seconds,
+        workers: options.workers,
+        restarts: run.restarts.load(Relaxed),
+    };
+    let mut out = io::stdout().lock();
+    summary.write(&plan, end, &figures, &mut out)?;
+    if options.json {
+        writeln!(out, "{}", serde_json::to_string(&figures)?)?;
+    }
+    Ok(match end {
+        End::Interrupted => ExitCode::from(130),
+        _ if summary.is_failure() => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+fn begin_or_go_on(frontier: &Frontier, options: &Options, run: &Arc<Run>) -> Result<(Plan, End)> {
+    let data = options.data.display();
+    let (plan, _site) = match frontier.plan()? {
+        None => {
+            let (plan, site) = Plan::new(options)?;
+            frontier.begin(&plan)?;
+            eprintln!(
+                "crawling {plan} with {} worker processes, into {data}",
+                options.workers
+            );
+            (plan, site)
+        }
+        Some(plan) => {
+            plan.agrees_with(options)?;
+            let counts = frontier.counts()?;
+            if counts.queued == 0 {
+                eprintln!("{data} holds the whole crawl of {plan}; --fresh begins it anew");
+                return Ok((plan, End::Complete));
+            }
+            eprintln!(
+                "going on with {plan} in {data} ({} pages done, {} queued) with {} worker \
+                 processes; --fresh begins anew",
+                counts.pages, counts.queued, options.workers
+            );
+            let site = plan.resume()?;
+            (plan, site)
+        }
+    };
+    let end = supervisor::run(frontier, options, run)?;
+    Ok((plan, end))
+}

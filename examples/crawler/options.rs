@@ -1,0 +1,102 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, value_parser};
+use url::Url;
+
+use crate::normal::normal;
+use crate::scope::Scope;
+use crate::site::Docs;
+
+/// Crawls a site with several processes, and goes on where it was stopped.
+///
+/// Without a URL it crawls the Rust book that comes with the toolchain, served on this machine.
+#[derive(Parser)]
+#[command(
+    name = "crawler",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub role: Option<Role>,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+#[derive(Subcommand)]
+pub enum Role {
+    /// One of the processes that the supervisor starts
+    #[command(hide = true)]
+    Worker(Options),
+}
+
+#[derive(Args)]
+pub struct Options {
+    /// Where to start
+    #[arg(value_name = "URL", value_parser = start)]
+    pub urls: Vec<Url>,
+    /// Without a URL: which of the toolchain's documentation to crawl [default: book]
+    #[arg(long, conflicts_with = "urls")]
+    pub docs: Option<Docs>,
+    /// Where links may lead [default: prefix, and host with --docs all]
+    #[arg(long)]
+    pub scope: Option<Scope>,
+    /// Links to follow from a start URL, on the way by which a page is found first
+    #[arg(long, value_name = "N")]
+    pub max_depth: Option<u32>,
+    /// Pages to visit, of all workers and runs together
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    pub max_pages: Option<u64>,
+    /// Worker processes
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = few)]
+    pub workers: usize,
+    /// Connections at a time, shared out among the workers
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = few)]
+    pub connections: usize,
+    /// Directory that keeps the crawl; another run goes on with it
+    #[arg(long, value_name = "DIR", default_value = "crawl-data")]
+    pub data: PathBuf,
+    /// Forget the crawl kept there, and begin anew
+    #[arg(long)]
+    pub fresh: bool,
+    /// Seconds for one page, from the connection to its last byte
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    #[arg(value_parser = value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+    /// Bytes to read of one page
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    #[arg(value_parser = value_parser!(u64).range(1..=1 << 30))]
+    pub max_body: u64,
+    /// What to call ourselves; the part before the slash is what robots.txt is read for
+    #[arg(long, value_name = "NAME")]
+    #[arg(default_value = concat!("diskette-crawler/", env!("CARGO_PKG_VERSION")))]
+    pub user_agent: String,
+    /// Write the pages to a file: a line of JSON each, sorted by URL
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
+    /// Print a line of JSON at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Options {
+    /// One at least.
+    pub fn connections_per_worker(&self) -> usize {
+        self.connections.div_ceil(self.workers)
+    }
+}
+
+fn start(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => format!("{error}; is it https://{text}?"),
+        _ => error.to_string(),
+    })?;
+    normal(url).ok_or_else(|| "only http and https URLs can be crawled".to_owned())
+}
+
+fn few(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=64).contains(number));
+    number.ok_or_else(|| "a number from 1 to 64 is needed".to_owned())
+}

@@ -1,0 +1,129 @@
+//! A URL on its way through the crawl: to be visited, then visited.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::fetch::Failure;
+
+/// A URL to visit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Visit {
+    pub url: Url,
+    /// Links from a start URL, by the way on which it was found first.
+    pub depth: u32,
+    /// Redirects in a row that led here.
+    pub redirects: u8,
+    /// The first is 1.
+    pub attempt: u8,
+    /// Not before this time, in milliseconds since 1970.
+    due: u64,
+}
+
+/// What became of a URL.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// `None` if no server answered, or none was asked.
+    pub status: Option<u16>,
+    pub content_type: String,
+    pub title: Option<String>,
+    pub bytes: u64,
+    /// The body is longer than what was read of it.
+    pub truncated: bool,
+    /// Links on the page to other pages, in scope or not.
+    pub links: u32,
+    pub redirect: Option<String>,
+    pub depth: u32,
+    pub attempts: u8,
+    pub milliseconds: u64,
+    /// Why it could not be had, after several attempts.
+    pub error: Option<String>,
+    /// Why it was not asked for.
+    pub skipped: Option<String>,
+}
+
+impl Visit {
+    pub fn start(url: Url) -> Self {
+        Self {
+            url,
+            depth: 0,
+            redirects: 0,
+            attempt: 1,
+            due: 0,
+        }
+    }
+
+    /// To a link on the page visited.
+    pub fn link(&self, url: Url) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..Self::start(url)
+        }
+    }
+
+    /// To where the page visited has moved.
+    pub fn redirect(&self, url: Url) -> Self {
+        Self {
+            depth: self.depth,
+            redirects: self.redirects + 1,
+            ..Self::start(url)
+        }
+    }
+
+    pub fn again(&self, delay: Duration) -> Self {
+        Self {
+            attempt: self.attempt + 1,
+            due: now() + delay.as_millis() as u64,
+            ..self.clone()
+        }
+    }
+
+    /// How long it must wait still. Other URLs come first, so there is rarely any need to.
+    pub fn wait(&self) -> Duration {
+        Duration::from_millis(self.due.saturating_sub(now()))
+    }
+}
+
+impl Page {
+    /// One of which nothing is known yet but how it was found.
+    pub fn of(visit: &Visit) -> Self {
+        Self {
+            depth: visit.depth,
+            attempts: visit.attempt,
+            ..Self::default()
+        }
+    }
+
+    pub fn failed(visit: &Visit, failure: Failure) -> Self {
+        Self {
+            status: failure.status,
+            error: Some(failure.reason),
+            ..Self::of(visit)
+        }
+    }
+
+    pub fn skipped(visit: &Visit, reason: &str) -> Self {
+        Self {
+            attempts: 0,
+            skipped: Some(reason.to_owned()),
+            ..Self::of(visit)
+        }
+    }
+
+    /// In a word or two: its status, or why it has none.
+    pub fn outcome(&self) -> String {
+        match (self.status, &self.error, &self.skipped) {
+            (Some(status), ..) => status.to_string(),
+            (None, Some(_), _) => "failed".to_owned(),
+            _ => "skipped".to_owned(),
+        }
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64
+}

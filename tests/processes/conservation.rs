@@ -1,0 +1,142 @@
+//! Every item that goes into a deque comes out exactly once, in its producer's order, whoever is killed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use diskette::{Deque, Index, Store};
+use diskette_testkit::{Child, Gate, PATIENCE, role};
+
+const EACH: u64 = 400;
+
+role! {
+    /// Pushes its numbers, some singly, some in batches.
+    fn producer(parent) {
+        let (dir, me): (String, u64) = (parent.arg(0), parent.arg(1));
+        let todo = Deque::<(u64, u64)>::new(&Store::open(&dir).unwrap(), "todo").unwrap();
+        parent.say("ready");
+        Gate::pass(format!("{dir}/../gate"));
+        for n in 0..EACH / 4 {
+            todo.push_back(&(me, 4 * n)).unwrap();
+            todo.extend((1..4).map(|i| (me, 4 * n + i))).unwrap();
+        }
+        parent.say("done");
+        parent.hear();
+    }
+}
+
+role! {
+    /// Pops until nothing has come for a while after the producers were done.
+    fn consumer(parent) {
+        let dir: String = parent.arg(0);
+        let todo = Deque::<(u64, u64)>::new(&Store::open(&dir).unwrap(), "todo").unwrap();
+        parent.say("ready");
+        Gate::pass(format!("{dir}/../gate"));
+        while let Some((producer, n)) = todo.pop_front_timeout(PATIENCE).unwrap() {
+            if n == u64::MAX {
+                break;
+            }
+            parent.say(format!("{producer} {n}"));
+        }
+        parent.say("done");
+        parent.hear();
+    }
+}
+
+role! {
+    /// Claims, records and completes until it is killed or the deque is done with.
+    fn worker(parent) {
+        let dir: String = parent.arg(0);
+        let store = Store::open(&dir).unwrap();
+        let todo = Deque::<u64>::new(&store, "todo").unwrap();
+        let done = Index::<u64, u64>::new(&store, "done").unwrap();
+        parent.say("ready");
+        while let Some(claim) = todo.claim_front(PATIENCE).unwrap() {
+            let times = done.get(&*claim).unwrap().unwrap_or(0);
+            store
+                .transaction(|tx| {
+                    done.within(tx).insert(&*claim, &(times + 1))?;
+                    claim.complete(tx)
+                })
+                .unwrap();
+        }
+    }
+}
+
+#[test]
+fn producers_and_consumers_lose_and_double_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::closed(dir.path().join("gate"));
+    let path = dir.path().join("store");
+    let todo = Deque::<(u64, u64)>::new(&Store::open(&path).unwrap(), "todo").unwrap();
+    let mut producers: Vec<_> = (0_u64..3)
+        .map(|me| Child::spawn(producer, &[&path.display(), &me]))
+        .collect();
+    let mut consumers: Vec<_> = (0..3)
+        .map(|_| Child::spawn(consumer, &[&path.display()]))
+        .collect();
+    for child in producers.iter_mut().chain(&mut consumers) {
+        assert_eq!(child.hear(PATIENCE), "ready");
+    }
+    gate.open();
+    for producer in &mut producers {
+        assert_eq!(producer.hear(PATIENCE), "done");
+    }
+    todo.extend([(0, u64::MAX); 3]).unwrap();
+
+    let mut out = BTreeMap::<(u64, u64), usize>::new();
+    for consumer in &mut consumers {
+        let mut last = [None; 3];
+        loop {
+            let line = consumer.hear(PATIENCE);
+            let Some((producer, n)) = line.split_once(' ') else {
+                break;
+            };
+            let (producer, n): (u64, u64) = (producer.parse().unwrap(), n.parse().unwrap());
+            let last = &mut last[usize::try_from(producer).unwrap()];
+            assert!(
+                *last < Some(n),
+                "producer {producer}: {n} came after {last:?}"
+            );
+            *last = Some(n);
+            *out.entry((producer, n)).or_default() += 1;
+        }
+    }
+    assert!(out.values().all(|&times| times == 1), "each once");
+    assert_eq!(out.len() as u64, 3 * EACH);
+    assert!(todo.is_empty().unwrap());
+}
+
+#[test]
+fn claimed_work_is_recorded_once_although_workers_are_killed() {
+    const JOBS: u64 = 1500;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = Store::open(&path).unwrap();
+    let todo = Deque::<u64>::new(&store, "todo").unwrap();
+    let done = Index::<u64, u64>::new(&store, "done").unwrap();
+    todo.extend(0..JOBS).unwrap();
+    let start = || {
+        let mut child = Child::spawn(worker, &[&path.display()]);
+        assert_eq!(child.hear(PATIENCE), "ready");
+        child
+    };
+    let mut workers: Vec<_> = (0..3).map(|_| start()).collect();
+    let mut killed = 0;
+    while !todo.wait_idle(Duration::from_millis(15)).unwrap() {
+        let victim = killed % workers.len();
+        workers[victim].kill();
+        workers[victim] = start();
+        killed += 1;
+    }
+    drop(workers);
+    assert!(
+        killed > 0,
+        "the deque was done with before anybody was killed"
+    );
+    assert_eq!(done.len().unwrap() as u64, JOBS, "after {killed} kills");
+    assert!(
+        done.values().all(|times| times.unwrap() == 1),
+        "after {killed} kills"
+    );
+    assert!(store.check().unwrap().is_sound());
+}

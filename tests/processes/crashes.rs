@@ -1,0 +1,141 @@
+//! `kill -9` at any moment: nothing that was acknowledged is lost, and nothing is half done.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use diskette::{Deque, Index, Store};
+use diskette_testkit::{Child, PATIENCE, role};
+
+role! {
+    /// Moves numbers from a deque into two indexes, and says each one that is committed.
+    fn mover(parent) {
+        let dir: String = parent.arg(0);
+        let store = Store::open(&dir).unwrap();
+        let numbers = Deque::<u64>::new(&store, "numbers").unwrap();
+        let left = Index::<u64, String>::new(&store, "left").unwrap();
+        let right = Index::<u64, String>::new(&store, "right").unwrap();
+        let mut next = right.newest().unwrap().map_or(0, |(n, _)| n + 1);
+        loop {
+            store
+                .transaction(|tx| {
+                    numbers.within(tx).push_back(&next)?;
+                    left.within(tx).insert(&next, &"x".repeat(usize::try_from(next % 3000).unwrap()))?;
+                    right.within(tx).insert(&next, "right")?;
+                    numbers.within(tx).rotate_left(1)
+                })
+                .unwrap();
+            parent.say(next);
+            next += 1;
+        }
+    }
+}
+
+role! {
+    /// Writes and replaces large values, which are files.
+    fn hoarder(parent) {
+        let dir: String = parent.arg(0);
+        let large = Index::<u64, String>::new(&Store::open(&dir).unwrap(), "large").unwrap();
+        for n in 0.. {
+            large.insert(&(n % 3), &content(n)).unwrap();
+            if n % 7 == 6 {
+                large.remove(&(n % 3)).unwrap();
+            }
+            parent.say(n);
+        }
+    }
+}
+
+fn content(n: u64) -> String {
+    format!("{n} ").repeat(200_000)
+}
+
+/// Lets a role work, a little longer each time, and kills it.
+fn kill_again_and_again(
+    times: u64,
+    mut start: impl FnMut() -> Child,
+    mut look: impl FnMut(Option<u64>),
+) {
+    for time in 0..times {
+        let mut child = start();
+        let mut last = None;
+        for _ in 0..=time {
+            last = Some(child.hear(PATIENCE).parse().unwrap());
+        }
+        child.kill();
+        while let Some(line) = child.heard() {
+            last = Some(line.parse().unwrap());
+        }
+        look(last);
+    }
+}
+
+#[test]
+fn transactions_of_a_killed_process_are_there_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    kill_again_and_again(
+        25,
+        || Child::spawn(mover, &[&path.display()]),
+        |acknowledged| {
+            let store = Store::open(&path).unwrap();
+            let numbers = Deque::<u64>::new(&store, "numbers").unwrap();
+            let left = Index::<u64, String>::new(&store, "left").unwrap();
+            let right = Index::<u64, String>::new(&store, "right").unwrap();
+            let count = right.len().unwrap() as u64;
+            assert!(
+                Some(count) > acknowledged,
+                "{acknowledged:?} was acknowledged, {count} are there"
+            );
+            assert_eq!(
+                (left.len().unwrap() as u64, numbers.len().unwrap() as u64),
+                (count, count)
+            );
+            assert!(left.keys().map(Result::unwrap).eq(0..count));
+            let mut all: Vec<_> = numbers.iter().map(Result::unwrap).collect();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..count));
+            assert!(store.check().unwrap().is_sound());
+        },
+    );
+}
+
+#[test]
+fn value_files_of_a_killed_process_are_whole_or_swept_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    kill_again_and_again(
+        15,
+        || Child::spawn(hoarder, &[&path.display()]),
+        |_| {
+            let store = Store::open(&path).unwrap();
+            let large = Index::<u64, String>::new(&store, "large").unwrap();
+            for entry in large.iter() {
+                let (key, value) = entry.unwrap();
+                let n: u64 = value.split(' ').next().unwrap().parse().unwrap();
+                assert_eq!(n % 3, key);
+                assert!(value == content(n), "{n} is not whole");
+            }
+            assert_eq!(store.check().unwrap().problems, []);
+            assert_eq!(files(&path.join("values")), large.len().unwrap());
+        },
+    );
+}
+
+#[test]
+fn owner_files_of_the_dead_do_not_pile_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    kill_again_and_again(5, || Child::spawn(hoarder, &[&path.display()]), |_| ());
+    let _store = Store::open(&path).unwrap();
+    diskette_testkit::eventually(Duration::from_secs(10), || files(&path.join("owners")) <= 1);
+}
+
+fn files(below: &Path) -> usize {
+    let entries = fs::read_dir(below)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| if path.is_dir() { files(&path) } else { 1 })
+        .sum()
+}

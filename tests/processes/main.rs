@@ -1,0 +1,8 @@
+//! What processes share, tested with real processes and real signals. One binary, so that SQLite is linked once.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is how a test fails")]
+
+mod claims;
+mod conservation;
+mod crashes;
+mod damage;
+mod waiting;

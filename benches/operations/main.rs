@@ -18,8 +18,9 @@ use crate::table::{Row, Timings};
 fn main() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on the disk");
     let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(40)
         .configure_from_args();
     let mut rows = Vec::new();
     for pair in pairs::all(dir.path()) {

@@ -5,11 +5,12 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use diskette::deque::Claim;
 use diskette::{Access, Deque, Index, Store};
 use parking_lot::Mutex;
 use serde::Serialize;
+use url::Url;
 
 use crate::page::{Page, Visit};
 use crate::plan::Plan;
@@ -95,6 +96,7 @@ impl Frontier {
         Ok(self.todo.wait_idle(timeout)?)
     }
 
+    /// As of one moment.
     pub fn counts(&self) -> Result<Counts> {
         self.store.snapshot(|now| self.counts_within(now))
     }
@@ -115,15 +117,10 @@ impl Frontier {
     pub fn begin(&self, plan: &Plan) -> Result<()> {
         self.store.transaction(|tx| {
             self.plan.within(tx).insert(PLAN, plan)?;
+            let (todo, pages) = (self.todo.within(tx), self.pages.within(tx));
             for start in &plan.starts {
-                if self
-                    .pages
-                    .within(tx)
-                    .insert_if_absent(start.as_str(), &QUEUED)?
-                {
-                    self.todo
-                        .within(tx)
-                        .push_back(&Visit::start(start.clone()))?;
+                if pages.insert_if_absent(start.as_str(), &QUEUED)? {
+                    todo.push_back(&Visit::start(start.clone()))?;
                 }
             }
             Ok(())
@@ -131,18 +128,32 @@ impl Frontier {
     }
 
     /// Forgets the crawl.
+    ///
+    /// # Errors
+    ///
+    /// It is going on.
     pub fn clear(&self) -> Result<()> {
         self.store.transaction(|tx| {
-            self.plan.within(tx).clear()?;
+            let todo = self.todo.within(tx);
+            ensure!(
+                todo.claimed()? == 0,
+                "another run is at work on this crawl: end it first"
+            );
+            todo.clear()?;
             self.pages.within(tx).clear()?;
-            self.todo.within(tx).clear()?;
+            self.plan.within(tx).clear()?;
             Ok(())
         })
     }
 
+    pub fn page(&self, url: &Url) -> Result<Option<Page>> {
+        Ok(self.pages.get(url.as_str())?.flatten())
+    }
+
     /// The pages visited, sorted by URL.
     pub fn pages(&self) -> impl Iterator<Item = Result<(String, Page)>> {
-        self.pages.range::<str, _>(..).filter_map(|entry| match entry {
+        let entries = self.pages.range::<str, _>(..);
+        entries.filter_map(|entry| match entry {
             Ok((url, page)) => Some(Ok((url, page?))),
             Err(error) => Some(Err(error.into())),
         })
@@ -151,21 +162,15 @@ impl Frontier {
     /// Writes the pages visited, a line of JSON each, sorted by URL.
     pub fn export(&self, file: impl Write) -> Result<()> {
         #[derive(Serialize)]
-        struct Line<'p> {
-            url: &'p str,
+        struct Line {
+            url: String,
             #[serde(flatten)]
-            page: &'p Page,
+            page: Page,
         }
         let mut file = BufWriter::new(file);
         for entry in self.pages() {
             let (url, page) = entry?;
-            serde_json::to_writer(
-                &mut file,
-                &Line {
-                    url: &url,
-                    page: &page,
-                },
-            )?;
+            serde_json::to_writer(&mut file, &Line { url, page })?;
             file.write_all(b"\n")?;
         }
         Ok(file.flush()?)

@@ -43,11 +43,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use url::Url;
 
-use frontier::Frontier;
+use frontier::{Counts, Frontier};
 use options::{Cli, Options, Role};
 use plan::Plan;
-use summary::{Figures, Summary};
+use site::Docs;
+use summary::{Figures, Summary, many};
 use supervisor::{End, Run};
 
 fn main() -> ExitCode {
@@ -95,6 +97,7 @@ fn crawl(options: &Options) -> Result<ExitCode> {
     };
     let mut out = io::stdout().lock();
     summary.write(&plan, end, &figures, &mut out)?;
+    advise(&frontier, &plan, &summary)?;
     if options.json {
         writeln!(out, "{}", serde_json::to_string(&figures)?)?;
     }
@@ -107,27 +110,27 @@ fn crawl(options: &Options) -> Result<ExitCode> {
 
 fn begin_or_go_on(frontier: &Frontier, options: &Options, run: &Arc<Run>) -> Result<(Plan, End)> {
     let data = options.data.display();
+    let workers = many(options.workers, "worker process", "worker processes");
     let (plan, _site) = match frontier.plan()? {
         None => {
             let (plan, site) = Plan::new(options)?;
+            if plan.docs == Some(Docs::Bundled) {
+                eprintln!("this toolchain has no documentation (rustup component add rust-docs)");
+            }
+            eprintln!("crawling {plan} with {workers}, into {data}");
             frontier.begin(&plan)?;
-            eprintln!(
-                "crawling {plan} with {} worker processes, into {data}",
-                options.workers
-            );
             (plan, site)
         }
         Some(plan) => {
             plan.agrees_with(options)?;
-            let counts = frontier.counts()?;
-            if counts.queued == 0 {
+            let Counts { pages, queued } = frontier.counts()?;
+            if queued == 0 {
                 eprintln!("{data} holds the whole crawl of {plan}; --fresh begins it anew");
                 return Ok((plan, End::Complete));
             }
             eprintln!(
-                "going on with {plan} in {data} ({} pages done, {} queued) with {} worker \
-                 processes; --fresh begins anew",
-                counts.pages, counts.queued, options.workers
+                "going on with {plan} in {data}, {pages} done and {queued} queued, with {workers}; \
+                 --fresh begins anew"
             );
             let site = plan.resume()?;
             (plan, site)
@@ -135,4 +138,20 @@ fn begin_or_go_on(frontier: &Frontier, options: &Options, run: &Arc<Run>) -> Res
     };
     let end = supervisor::run(frontier, options, run)?;
     Ok((plan, end))
+}
+
+/// What would puzzle those who expected more.
+fn advise(frontier: &Frontier, plan: &Plan, summary: &Summary) -> Result<()> {
+    if summary.is_failure() {
+        eprintln!("crawler: not a single page could be had");
+    }
+    for start in &plan.starts {
+        let redirect = frontier.page(start)?.and_then(|page| page.redirect);
+        if let Some(target) = redirect.and_then(|target| Url::parse(&target).ok())
+            && !plan.scope.contains(&plan.starts, &target)
+        {
+            eprintln!("crawler: {start} has moved to {target}, out of scope: start there");
+        }
+    }
+    Ok(())
 }

@@ -23,15 +23,17 @@ impl Progress {
         let lines = MultiProgress::new();
         let line = |number: usize| {
             let line = lines.add(
-                ProgressBar::no_length().with_style(style("  {prefix}  {pos:>7}  {wide_msg:.dim}")),
+                ProgressBar::no_length()
+                    .with_style(style("  {prefix}  {human_pos:>9}  {wide_msg:.dim}")),
             );
             line.set_prefix(format!("worker {:<2}", number + 1));
             line.set_message("starting");
             line
         };
         let workers = (0..workers).map(line).collect();
-        let total = lines
-            .add(ProgressBar::no_length().with_style(style("  {prefix}  {pos:>7}  {wide_msg}")));
+        let total = lines.add(
+            ProgressBar::no_length().with_style(style("  {prefix}  {human_pos:>9}  {wide_msg}")),
+        );
         total.set_prefix("all      ");
         Self {
             lines,

@@ -45,9 +45,7 @@ impl Docs {
         match self {
             Self::Book => "the Rust book",
             Self::All => "the toolchain's documentation",
-            Self::Bundled => {
-                "a bundled site (for Rust's documentation: rustup component add rust-docs)"
-            }
+            Self::Bundled => "the bundled site",
         }
     }
 

@@ -14,6 +14,8 @@ use crate::plan::Plan;
 use crate::supervisor::End;
 
 const SLOWEST: usize = 3;
+/// Of each kind, however odd the site.
+const MOST_LINES: usize = 20;
 
 /// The crawl and this run of it, in numbers.
 #[derive(Debug, Serialize)]
@@ -52,6 +54,16 @@ struct Kind {
     bytes: u64,
 }
 
+/// As people say it: 1 page, 1,000 pages.
+pub fn many(count: impl TryInto<u64>, one: &str, more: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!(
+        "{} {}",
+        HumanCount(count),
+        if count == 1 { one } else { more }
+    )
+}
+
 impl Summary {
     pub fn of(frontier: &Frontier) -> Result<Self> {
         let pages = frontier.pages().par_bridge();
@@ -74,48 +86,38 @@ impl Summary {
         figures: &Figures,
         mut out: impl Write,
     ) -> Result<()> {
-        let (pages, bytes) = (HumanCount(self.pages), DecimalBytes(self.bytes));
-        writeln!(out, "{pages} pages of {plan}, {bytes}")?;
-        for ((status, content_type), kind) in &self.kinds {
-            let (pages, bytes) = (
-                HumanCount(kind.pages).to_string(),
-                DecimalBytes(kind.bytes).to_string(),
-            );
+        let (pages, bytes) = (many(self.pages, "page", "pages"), DecimalBytes(self.bytes));
+        writeln!(out, "{pages} of {plan}, {bytes}")?;
+        for ((status, content_type), kind) in self.kinds.iter().take(MOST_LINES) {
+            let pages = HumanCount(kind.pages).to_string();
+            let bytes = DecimalBytes(kind.bytes).to_string();
             writeln!(out, "{pages:>9}  {status}  {bytes:>10}  {content_type}")?;
         }
-        for (reason, (pages, example)) in &self.reasons {
-            writeln!(
-                out,
-                "{:>9}  {reason}, {example}",
-                HumanCount(*pages).to_string()
-            )?;
+        for (reason, (pages, example)) in self.reasons.iter().take(MOST_LINES) {
+            let pages = HumanCount(*pages).to_string();
+            writeln!(out, "{pages:>9}  {reason}: {example}")?;
         }
         for (milliseconds, url) in &self.slowest {
             writeln!(out, "{milliseconds:>6} ms  {url}")?;
         }
         if figures.fetches > 0 {
-            writeln!(
+            let fetches = many(figures.fetches, "fetch", "fetches");
+            let workers = many(figures.workers, "worker process", "worker processes");
+            let (seconds, rate) = (figures.seconds, figures.fetches as f64 / figures.seconds);
+            write!(
                 out,
-                "{} fetches in {:.1} s by {} worker processes, {:.0} a second; {} restarts",
-                HumanCount(figures.fetches),
-                figures.seconds,
-                figures.workers,
-                figures.fetches as f64 / figures.seconds,
-                figures.restarts,
+                "{fetches} in {seconds:.1} s by {workers}, {rate:.0} a second"
             )?;
+            match figures.restarts {
+                0 => writeln!(out)?,
+                restarts => writeln!(out, ", {}", many(restarts, "restart", "restarts"))?,
+            }
         }
+        let queued = HumanCount(figures.queued);
         match end {
             End::Complete => {}
-            End::Limit => writeln!(
-                out,
-                "{} URLs wait: go on with a greater --max-pages",
-                HumanCount(figures.queued)
-            )?,
-            End::Interrupted => writeln!(
-                out,
-                "{} URLs wait: run again to go on",
-                HumanCount(figures.queued)
-            )?,
+            End::Limit => writeln!(out, "{queued} queued: go on with a greater --max-pages")?,
+            End::Interrupted => writeln!(out, "{queued} queued: run again to go on")?,
         }
         Ok(())
     }
@@ -126,7 +128,11 @@ impl Summary {
         self.errors += u64::from(page.error.is_some());
         match (page.status, page.error.or(page.skipped)) {
             (Some(status), None) => {
-                let kind = self.kinds.entry((status, page.content_type)).or_default();
+                let content_type = match page.content_type.as_str() {
+                    "" => "no content type".to_owned(),
+                    _ => page.content_type,
+                };
+                let kind = self.kinds.entry((status, content_type)).or_default();
                 kind.pages += 1;
                 kind.bytes += page.bytes;
                 self.slowest.push((page.milliseconds, url));

@@ -4,5 +4,6 @@
 mod claims;
 mod conservation;
 mod crashes;
+mod crawler;
 mod damage;
 mod waiting;

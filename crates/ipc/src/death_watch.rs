@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::departures::Departures;
+use crate::news::{Event, News};
 use crate::owner_file::{OwnerFiles, State};
 use crate::{Deadline, Doorbell, OwnerId, fork, owners};
 
@@ -25,7 +25,8 @@ use crate::{Deadline, Doorbell, OwnerId, fork, owners};
 /// # Crashes
 ///
 /// A death is told once, within a millisecond; at the latest with the safety poll, after 500 milliseconds. Where the
-/// kernel has no more directory watches to give, every 50 milliseconds the files are looked at.
+/// kernel has no more directory watches to give, the files are looked at every 50 milliseconds, and an orderly end
+/// of someone who was born since the last look goes unnoticed.
 ///
 /// # Cost
 ///
@@ -55,16 +56,16 @@ use crate::{Deadline, Doorbell, OwnerId, fork, owners};
 #[derive(Debug)]
 pub struct DeathWatch {
     files: Arc<OwnerFiles>,
-    departures: Departures,
+    news: News,
     stopped: UnixStream,
     stopper: Stopper,
     generation: u64,
     /// When to look at all the files again.
     census: Deadline,
     living: BTreeSet<OwnerId>,
-    /// Known to be dead, with their file still there.
+    /// Those whose death was told and whose file is still there.
     told: BTreeSet<OwnerId>,
-    news: VecDeque<OwnerId>,
+    to_tell: VecDeque<OwnerId>,
 }
 
 /// Ends a [`DeathWatch`] from another thread.
@@ -82,7 +83,7 @@ impl DeathWatch {
         let (stopped, line) = UnixStream::pair()?;
         let line = Arc::new(line);
         Ok(Self {
-            departures: Departures::from(files.dir()),
+            news: News::of(files.dir()),
             files,
             stopped,
             stopper: Stopper { line, generation },
@@ -90,7 +91,7 @@ impl DeathWatch {
             census: Deadline::at_once(),
             living: BTreeSet::new(),
             told: BTreeSet::new(),
-            news: VecDeque::new(),
+            to_tell: VecDeque::new(),
         })
     }
 
@@ -107,7 +108,7 @@ impl DeathWatch {
             ));
         }
         loop {
-            if let Some(id) = self.news.pop_front() {
+            if let Some(id) = self.to_tell.pop_front() {
                 return Ok(Some(id));
             }
             if self.census.is_past() {
@@ -127,62 +128,92 @@ impl DeathWatch {
     /// Sleeps until the next census or until something happens; `true` if that is the end.
     fn sleep(&mut self) -> io::Result<bool> {
         let mut fds = vec![PollFd::new(self.stopped.as_fd(), PollFlags::POLLIN)];
-        let departures = self.departures.fd();
-        fds.extend(departures.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let news = self.news.fd();
+        fds.extend(news.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
 
         let left = self.census.remaining().unwrap_or(Doorbell::SAFETY_POLL);
         let left = left + Duration::from_millis(1); // poll counts whole ones
-        match poll(
-            &mut fds,
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO),
-        ) {
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
         if fds[0].any() == Some(true) {
             return Ok(true);
         }
-        for who in self.departures.read() {
-            match who {
-                Some(id) => self.look_at(id)?,
-                None => self.census = Deadline::at_once(),
-            }
-        }
+        self.read_news()?;
         Ok(false)
     }
 
+    fn read_news(&mut self) -> io::Result<()> {
+        while let Some(events) = self.news.read() {
+            for event in events {
+                match event {
+                    Event::Birth(id) => self.born(id),
+                    Event::End(id) => self.look_at(id)?,
+                    Event::Anything => self.census = Deadline::at_once(),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn born(&mut self, id: OwnerId) {
+        // The news may be old.
+        if !self.told.contains(&id) && !owners::is_mine(self.files.key(), id) {
+            self.living.insert(id);
+        }
+    }
+
     fn look_at(&mut self, id: OwnerId) -> io::Result<()> {
-        if !owners::is_mine(self.files.key(), id) && self.files.state(id)? != State::Alive {
-            self.tell(id);
+        if owners::is_mine(self.files.key(), id) {
+            return Ok(());
+        }
+        match self.files.state(id)? {
+            State::Alive => {}
+            State::Dead => self.dead(id),
+            State::Gone => self.gone(id),
         }
         Ok(())
     }
 
     fn look_at_all(&mut self) -> io::Result<()> {
+        // First, so that no news is older than the last census: nobody comes back to life by it.
+        self.read_news()?;
         let (living, dead) = owners::census(&self.files)?;
-        let gone: Vec<_> = self.living.difference(&living).copied().collect();
-        for &id in gone.iter().chain(&dead) {
-            self.tell(id);
+        let missing: Vec<_> = self.living.difference(&living).copied().collect();
+        for &id in &dead {
+            self.dead(id);
         }
-        self.told.retain(|id| dead.contains(id));
+        for id in missing {
+            self.gone(id);
+        }
+        self.told = dead;
         self.living = living;
-        self.census = Deadline::after(match self.departures.fd() {
+        self.census = Deadline::after(match self.news.fd() {
             Some(_) => Doorbell::SAFETY_POLL,
             None => WITHOUT_NEWS,
         });
         Ok(())
     }
 
-    fn tell(&mut self, id: OwnerId) {
+    fn dead(&mut self, id: OwnerId) {
         self.living.remove(&id);
         if self.told.insert(id) {
-            self.news.push_back(id);
+            self.to_tell.push_back(id);
+        }
+    }
+
+    /// Only of the living is it news that their file is gone; of the dead it means that they were buried.
+    fn gone(&mut self, id: OwnerId) {
+        if self.living.remove(&id) {
+            self.to_tell.push_back(id);
         }
     }
 }
 
 impl Stopper {
-    /// Makes [`DeathWatch::next`] return `None`, now and ever after. In a forked child nothing happens: the watch is
+    /// Makes [`DeathWatch::next`] return `None`, once it has told the deaths that it knows of, and ever after. In a forked child nothing happens: the watch is
     /// its parent's.
     pub fn stop(&self) {
         if self.generation == fork::generation() {

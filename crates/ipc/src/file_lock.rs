@@ -33,6 +33,9 @@ pub enum Mode {
 /// succeeds. Two values, in one process or in two, exclude each other. In a child made by `fork` each
 /// inherited value is a holder of its own, that holds nothing yet.
 ///
+/// To give up in time, a waiting thread has itself interrupted by the highest real-time signal that the process has no
+/// handler for. Leave that one its handler.
+///
 /// # Crashes
 ///
 /// The kernel releases the lock the moment its holder dies, however it dies.
@@ -86,8 +89,8 @@ impl FileLock {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        open.insert(&file, path)?;
         let identity = identity(&file.metadata()?);
+        open.insert(&file, path)?;
         Ok(Self { file, identity })
     }
 
@@ -95,7 +98,8 @@ impl FileLock {
     ///
     /// # Errors
     ///
-    /// What `flock` can fail with, such as a file system without locks; in a forked child, that the file was gone.
+    /// What `flock` can fail with, such as a file system without locks; in a forked child, that it couldn't open
+    /// the file again.
     pub fn try_lock(&self, mode: Mode) -> io::Result<bool> {
         let answer = match mode {
             Mode::Shared => FileExt::try_lock_shared(&self.file),
@@ -104,6 +108,9 @@ impl FileLock {
         match answer {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => Err(io::Error::other(
+                "the lock file could not be opened again in this forked child: open the lock anew",
+            )),
             Err(error) => Err(error),
         }
     }

@@ -20,11 +20,6 @@ mod alarm;
 mod back_off;
 pub mod clock;
 mod death_watch;
-#[cfg(target_os = "linux")]
-mod departures;
-#[cfg(not(target_os = "linux"))]
-#[path = "departures_polling.rs"]
-mod departures;
 mod doorbell;
 mod file_lock;
 pub mod filesystem;
@@ -34,6 +29,11 @@ mod futex;
 #[cfg(not(target_os = "linux"))]
 #[path = "futex_polling.rs"]
 mod futex;
+#[cfg(target_os = "linux")]
+mod news;
+#[cfg(not(target_os = "linux"))]
+#[path = "news_polling.rs"]
+mod news;
 mod owner_file;
 mod owner_id;
 mod owners;

@@ -85,7 +85,8 @@ impl Owners {
     ///
     /// # Errors
     ///
-    /// The first time, what creating and locking a file can fail with; then none.
+    /// The first time, what creating and locking a file can fail with, and [`TimedOut`](io::ErrorKind::TimedOut) if
+    /// somebody holds the lock for 10 seconds; then none.
     pub fn me(&self) -> io::Result<OwnerId> {
         let generation = fork::generation();
         if self.generation.load(Ordering::Acquire) == generation {

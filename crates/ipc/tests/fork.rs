@@ -92,7 +92,39 @@ fn a_child_keeps_nothing_of_its_killed_parent_s() {
     assert_eq!(owners.dead().unwrap(), [parent]);
 }
 
-const FORKS: usize = 40;
+role! {
+    /// Holds a lock, and forks when it has no descriptor left: the child cannot open the lock file again.
+    fn exhausted(parent) {
+        let lock = FileLock::open(parent.arg::<PathBuf>(0).join("lock")).unwrap();
+        assert!(lock.try_lock(Mode::Exclusive).unwrap());
+        let few = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+        // SAFETY: a valid limit.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &few) }, 0);
+        let files: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+
+        forked(|| {
+            parent.say(lock.try_lock(Mode::Exclusive).is_err());
+            loop {
+                thread::park();
+            }
+        });
+        parent.hear();
+        drop(files);
+    }
+}
+
+#[test]
+fn a_child_out_of_descriptors_still_keeps_no_lock() {
+    let home = home();
+    let mut process = Child::spawn(exhausted, &[&home.path().display()]);
+    assert_eq!(process.hear(PATIENCE), "true");
+    let lock = FileLock::open(home.path().join("lock")).unwrap();
+    assert!(!lock.try_lock(Mode::Exclusive).unwrap());
+    process.kill();
+    assert!(lock.try_lock(Mode::Exclusive).unwrap());
+}
+
+const FORKS: usize = 20;
 
 role! {
     /// Forks while its threads are busy with everything that a fork must find in order.
@@ -128,10 +160,10 @@ role! {
                     shared.bequeath(7).unwrap();
                 });
                 assert!(ended_well(child));
+                parent.say("forked");
             }
             done.store(true, Ordering::Relaxed);
         });
-        parent.say("done");
     }
 }
 
@@ -139,7 +171,9 @@ role! {
 fn a_fork_amid_busy_threads_leaves_child_and_parent_working() {
     let home = home();
     let mut process = Child::spawn(busy, &[&home.path().display()]);
-    assert_eq!(process.hear(PATIENCE), "done");
+    for _ in 0..FORKS {
+        assert_eq!(process.hear(PATIENCE), "forked");
+    }
     process.wait(PATIENCE);
     // Each child died with a will; the parent ended in good order.
     assert_eq!(owners(home.path()).dead().unwrap().len(), FORKS);

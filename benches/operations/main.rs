@@ -2,7 +2,11 @@
 //! the budget table.
 //!
 //! `cargo bench --bench operations`
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that fails has nothing to say")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench that fails has nothing to say"
+)]
 
 mod pairs;
 mod raw;

@@ -9,7 +9,10 @@ pub(crate) struct Timings(Histogram<u64>);
 
 impl Default for Timings {
     fn default() -> Self {
-        Timings(Histogram::new_with_bounds(1, 600_000_000_000, 3).expect("up to ten minutes, three digits"))
+        Timings(
+            Histogram::new_with_bounds(1, 600_000_000_000, 3)
+                .expect("up to ten minutes, three digits"),
+        )
     }
 }
 

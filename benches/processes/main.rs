@@ -2,7 +2,11 @@
 //! processes on raw SQLite.
 //!
 //! `cargo bench --bench processes`
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that fails has nothing to say")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench that fails has nothing to say"
+)]
 
 mod report;
 mod roles;

@@ -14,7 +14,8 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(seconds: f64) -> Self {
         Report {
-            latencies: Histogram::new_with_bounds(1, 600_000_000_000, 3).expect("up to ten minutes, three digits"),
+            latencies: Histogram::new_with_bounds(1, 600_000_000_000, 3)
+                .expect("up to ten minutes, three digits"),
             shares: Vec::new(),
             seconds,
         }

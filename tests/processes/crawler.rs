@@ -26,24 +26,46 @@ impl Site {
         let fetched = Arc::new(Mutex::new(HashMap::new()));
         let log = Arc::clone(&fetched);
         let page = move |uri: Uri| async move {
-            let Some(n) = uri.path().strip_prefix("/site/").and_then(|n| n.parse::<usize>().ok()) else {
+            let Some(n) = uri
+                .path()
+                .strip_prefix("/site/")
+                .and_then(|n| n.parse::<usize>().ok())
+            else {
                 return Err(StatusCode::NOT_FOUND);
             };
-            *log.lock().unwrap().entry(uri.path().to_owned()).or_insert(0) += 1;
-            let links = [2 * n + 1, 2 * n + 2, n / 3, n / 2].into_iter().filter(|&to| to < PAGES);
-            Ok(Html(links.map(|to| format!("<a href='{to}'>{to}</a>")).collect::<String>()))
+            *log.lock()
+                .unwrap()
+                .entry(uri.path().to_owned())
+                .or_insert(0) += 1;
+            let links = [2 * n + 1, 2 * n + 2, n / 3, n / 2]
+                .into_iter()
+                .filter(|&to| to < PAGES);
+            Ok(Html(
+                links
+                    .map(|to| format!("<a href='{to}'>{to}</a>"))
+                    .collect::<String>(),
+            ))
         };
         let (say, hear) = std::sync::mpsc::channel();
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_io()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 say.send(listener.local_addr().unwrap()).unwrap();
-                axum::serve(listener, Router::new().fallback(page)).await.unwrap();
+                axum::serve(listener, Router::new().fallback(page))
+                    .await
+                    .unwrap();
             });
         });
         let address = hear.recv_timeout(PATIENCE).unwrap();
-        Site { url: format!("http://{address}/site/0"), fetched }
+        Site {
+            url: format!("http://{address}/site/0"),
+            fetched,
+        }
     }
 }
 
@@ -51,7 +73,10 @@ impl Site {
 fn crawler(site: &Site, dir: &Path) -> Child {
     let tests = std::env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("examples/crawler");
-    assert!(program.exists(), "{program:?} is missing: cargo build --example crawler");
+    assert!(
+        program.exists(),
+        "{program:?} is missing: cargo build --example crawler"
+    );
     Command::new(program)
         .args([&site.url, "--workers", "3", "--json", "--data"])
         .arg(dir.join("crawl"))
@@ -66,10 +91,19 @@ fn crawler(site: &Site, dir: &Path) -> Child {
 
 fn workers_of(supervisor: u32) -> Vec<i32> {
     let tasks = fs::read_dir(format!("/proc/{supervisor}/task"));
-    let children = tasks.into_iter().flatten().flatten().map(|task| task.path().join("children"));
+    let children = tasks
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|task| task.path().join("children"));
     children
         .filter_map(|children| fs::read_to_string(children).ok())
-        .flat_map(|children| children.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+        .flat_map(|children| {
+            children
+                .split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<_>>()
+        })
         .collect()
 }
 
@@ -86,7 +120,15 @@ fn recorded(export: PathBuf) -> Vec<String> {
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .inspect(|page| assert_eq!(page["status"], 200))
-        .map(|page| page["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+        .map(|page| {
+            page["url"]
+                .as_str()
+                .unwrap()
+                .rsplit('/')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     urls.sort_by_key(|n| n.parse::<usize>().unwrap());
     urls
@@ -98,9 +140,19 @@ fn a_crawl_whose_workers_are_killed_records_what_an_undisturbed_one_does() {
 
     let (site, dir) = (Site::serve(), tempfile::tempdir().unwrap());
     let summary = last_line(&mut crawler(&site, dir.path()));
-    assert_eq!((&summary["pages"], &summary["errors"], &summary["queued"]), (&PAGES.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&summary["pages"], &summary["errors"], &summary["queued"]),
+        (&PAGES.into(), &0.into(), &0.into())
+    );
     assert_eq!(recorded(dir.path().join("pages.jsonl")), all);
-    assert!(site.fetched.lock().unwrap().values().all(|&times| times == 1), "each page once");
+    assert!(
+        site.fetched
+            .lock()
+            .unwrap()
+            .values()
+            .all(|&times| times == 1),
+        "each page once"
+    );
 
     let (site, dir) = (Site::serve(), tempfile::tempdir().unwrap());
     let mut crawl = crawler(&site, dir.path());
@@ -109,14 +161,31 @@ fn a_crawl_whose_workers_are_killed_records_what_an_undisturbed_one_does() {
         eventually(PATIENCE, || site.fetched.lock().unwrap().len() >= milestone);
         if let Some(&victim) = workers_of(crawl.id()).get(killed % 3) {
             let victim = nix::unistd::Pid::from_raw(victim);
-            killed += usize::from(nix::sys::signal::kill(victim, nix::sys::signal::SIGKILL).is_ok());
+            killed +=
+                usize::from(nix::sys::signal::kill(victim, nix::sys::signal::SIGKILL).is_ok());
         }
     }
     let summary = last_line(&mut crawl);
     assert!(killed > 0);
-    assert_eq!((&summary["pages"], &summary["errors"], &summary["queued"]), (&PAGES.into(), &0.into(), &0.into()));
-    assert_eq!(recorded(dir.path().join("pages.jsonl")), all, "after {killed} kills");
+    assert_eq!(
+        (&summary["pages"], &summary["errors"], &summary["queued"]),
+        (&PAGES.into(), &0.into(), &0.into())
+    );
+    assert_eq!(
+        recorded(dir.path().join("pages.jsonl")),
+        all,
+        "after {killed} kills"
+    );
     // In flight when a worker died: its share of the 8 connections, and as many being recorded.
-    let again: usize = site.fetched.lock().unwrap().values().map(|times| times - 1).sum();
-    assert!(again <= killed * 8, "{again} pages were fetched again after {killed} kills");
+    let again: usize = site
+        .fetched
+        .lock()
+        .unwrap()
+        .values()
+        .map(|times| times - 1)
+        .sum();
+    assert!(
+        again <= killed * 8,
+        "{again} pages were fetched again after {killed} kills"
+    );
 }

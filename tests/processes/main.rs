@@ -1,5 +1,9 @@
 //! What processes share, tested with real processes and real signals. One binary, so that SQLite is linked once.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "this is how a test fails"
+)]
 
 mod claims;
 mod conservation;

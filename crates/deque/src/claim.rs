@@ -224,9 +224,7 @@ impl Held {
                 "belongs to the process that this one was forked from",
             ));
         }
-        if !self.store.is(tx.store()) {
-            return Err(not_held("is not from the store of this transaction"));
-        }
+        self.inner.structure.must_be_in(tx.store())?;
         tx.write(|db| {
             let Some((pos, file)) = self.find(db)? else {
                 return Err(not_held(

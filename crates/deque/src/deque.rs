@@ -69,8 +69,6 @@ use crate::sql::{KIND, Sql};
 pub struct Deque<T, C = Bincode, A = Store> {
     pub(crate) inner: Arc<Inner>,
     pub(crate) access: A,
-    /// Is it within a transaction of another store?
-    astray: bool,
     stored_as: PhantomData<fn() -> (T, C)>,
 }
 
@@ -137,7 +135,6 @@ impl<T, C: Codec> Deque<T, C> {
                 bounded,
             }),
             access: store.clone(),
-            astray: false,
             stored_as: PhantomData,
         };
         let found = deque.read_one(|db| deque.inner.bound(db));
@@ -173,7 +170,6 @@ impl<T, C, A: Access> Deque<T, C, A> {
     pub fn within<'t, B: Access>(&self, tx: &'t B) -> Deque<T, C, &'t B> {
         Deque {
             inner: Arc::clone(&self.inner),
-            astray: self.astray || !self.store().is(tx.store()),
             access: tx,
             stored_as: PhantomData,
         }
@@ -194,7 +190,6 @@ impl<T, C, A: Access> Deque<T, C, A> {
         Deque {
             inner: Arc::clone(&self.inner),
             access,
-            astray: self.astray,
             stored_as: PhantomData,
         }
     }
@@ -204,36 +199,23 @@ impl<T, C, A: Access> Deque<T, C, A> {
     }
 
     pub(crate) fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.at_home()?;
+        self.inner.structure.must_be_in(self.store())?;
         self.access.read(operation)
     }
 
     pub(crate) fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.at_home()?;
+        self.inner.structure.must_be_in(self.store())?;
         self.access.read_one(operation)
     }
 
     pub(crate) fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.at_home()?;
+        self.inner.structure.must_be_in(self.store())?;
         self.access.write(operation)
     }
 
     pub(crate) fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.at_home()?;
+        self.inner.structure.must_be_in(self.store())?;
         self.access.write_one(operation)
-    }
-
-    fn at_home(&self) -> Result<()> {
-        if self.astray {
-            return Err(Error::new(
-                ErrorKind::Misuse,
-                format!(
-                    "it is not in the store of this transaction, {}",
-                    self.store().path().display()
-                ),
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -272,7 +254,6 @@ impl<T, C, A: Clone> Clone for Deque<T, C, A> {
         Deque {
             inner: Arc::clone(&self.inner),
             access: self.access.clone(),
-            astray: self.astray,
             stored_as: PhantomData,
         }
     }

@@ -6,7 +6,6 @@ use serde::de::DeserializeOwned;
 
 use crate::bound::full;
 use crate::deque::Deque;
-use crate::order::as_offset;
 use crate::positions::End;
 
 impl<T, C, A> Deque<T, C, A>
@@ -23,7 +22,7 @@ where
     ///
     /// # Cost
     ///
-    /// One statement, at any length; two where items before it were taken from the middle or are
+    /// One statement, at any length; a few more where items before it were taken from the middle or are
     /// claimed.
     pub fn get(&self, index: usize) -> Result<Option<T>> {
         self.doing("get", self.nth(End::Front, index))
@@ -48,14 +47,14 @@ where
         let set = || {
             let stored = self.encode(item)?;
             self.write(|db| {
-                let Some(pos) = self.inner.locate(db, index)? else {
+                let found = self.inner.locate(db, index, |row| row.opt_int(1))?;
+                let Some((pos, old)) = found else {
                     return Err(self.beyond_the_end(db, index)?);
                 };
-                let old = db.query_one(&self.inner.sql.at, &[pos.into()], |row| row.opt_int(1))?;
                 let params = [stored.file(), stored.value(), pos.into()];
                 db.execute(&self.inner.sql.set, &params)?;
                 stored.link(db)?;
-                db.store().forget_value(db, old.flatten())
+                db.store().forget_value(db, old)
             })
         };
         self.doing("set", set())
@@ -81,7 +80,7 @@ where
                 if excess > 0 {
                     return Err(full(bound));
                 }
-                let Some(pos) = inner.locate(db, index)? else {
+                let Some((pos, ())) = inner.locate(db, index, |_| Ok(()))? else {
                     if index != inner.len(db)? {
                         return Err(self.beyond_the_end(db, index)?);
                     }
@@ -107,13 +106,10 @@ where
     /// its shorter side.
     pub fn remove(&self, index: usize) -> Result<Option<T>> {
         let removed = self.write(|db| {
-            let Some(pos) = self.inner.locate(db, index)? else {
-                return Ok(None);
-            };
-            let found = db.query_one(&self.inner.sql.at, &[pos.into()], |row| {
-                Ok((row.opt_int(1)?, self.decode(row)?))
-            })?;
-            let Some((file, item)) = found else {
+            let found = self
+                .inner
+                .locate(db, index, |row| Ok((row.opt_int(1)?, self.decode(row)?)))?;
+            let Some((pos, (file, item))) = found else {
                 return Ok(None);
             };
             self.inner.take_at(db, pos, file)?;
@@ -123,27 +119,15 @@ where
     }
 
     fn nth(&self, end: End, index: usize) -> Result<Option<T>> {
-        let Some(offset) = as_offset(index) else {
-            return Ok(None);
-        };
-        let direct = self.read_one(|db| {
-            let sql = self.inner.sql.nth_from(end);
-            db.query_one(sql, &[offset.into()], |row| self.decode(row))
-        })?;
-        if direct.is_some() {
-            return Ok(direct);
+        let inner = &*self.inner;
+        let mut found =
+            self.read_one(|db| inner.locate_directly(db, end, index, |row| self.decode(row)))?;
+        if found.is_none() {
+            let around =
+                |db: &Db<'_>| inner.locate_around_gaps(db, end, index, |row| self.decode(row));
+            found = self.read(around)?;
         }
-        self.read(|db| {
-            let index = match end {
-                End::Front => Some(index),
-                End::Back => self.inner.len(db)?.checked_sub(index + 1),
-            };
-            let Some(index) = index else { return Ok(None) };
-            let Some(pos) = self.inner.locate(db, index)? else {
-                return Ok(None);
-            };
-            db.query_one(&self.inner.sql.at, &[pos.into()], |row| self.decode(row))
-        })
+        Ok(found.map(|(_, item)| item))
     }
 
     fn beyond_the_end(&self, db: &Db<'_>, index: usize) -> Result<Error> {

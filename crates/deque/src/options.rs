@@ -77,7 +77,10 @@ impl<T, C: Codec> DequeOptions<T, C> {
     ///
     /// Those of [`Deque::new`]; [`is_invalid_input`](diskette_store::Error::is_invalid_input) for a
     /// `max_len` of 0, and for a bound other than the recorded one.
-    #[allow(clippy::new_ret_no_self, clippy::wrong_self_convention)]
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "it makes what these are the options of"
+    )]
     pub fn new(self, store: &Store, name: &str) -> Result<Deque<T, C>> {
         Deque::with_options(store, name, &self)
     }

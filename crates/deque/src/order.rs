@@ -1,13 +1,11 @@
-//! How items keep their order in the database: taking from it, and the gaps that this leaves.
-//!
-//! All of it is for within a transaction, and none of it knows the items' type.
+//! Taking, putting and finding rows: for within a transaction, and for items of any type.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use diskette_store::{Db, Error, ErrorKind, Result, Row, Stored, Structure};
 
-use crate::positions::{End, Run, closing};
+use crate::positions::{End, Run};
 use crate::sql::Sql;
 
 /// What all handles of an opened deque share.
@@ -19,11 +17,8 @@ pub(crate) struct Inner {
     pub(crate) bounded: AtomicBool,
 }
 
-/// Holes that are left alone. More cost more in `len` and `get`, fewer in taking from the middle.
-const HOLES: i64 = 64;
-
-/// Further than any position: where rows wait while others still have their new places.
-const FAR: i64 = 1 << 61;
+/// Further than any position.
+pub(crate) const FAR: i64 = 1 << 61;
 
 impl Inner {
     /// Takes the item at an end, as `read` reads it.
@@ -63,12 +58,22 @@ impl Inner {
 
     /// Takes all items of a run of positions. Claims in it stay.
     pub(crate) fn take_run(&self, db: &Db<'_>, run: Run) -> Result<()> {
-        let bounds = [run.first.into(), run.last.into()];
-        for file in db.query(&self.sql.files, &bounds, |row| row.opt_int(0))? {
-            db.store().forget_value(db, file)?;
-        }
-        db.execute(&self.sql.delete_run, &bounds)?;
+        let run = sound(run)?;
+        self.forget_files(db, run)?;
+        db.execute(&self.sql.delete_run, &[run.first.into(), run.last.into()])?;
         self.vacate_run(db, run)?;
+        db.ring(self.structure.departures());
+        Ok(())
+    }
+
+    /// Takes all items. Claims stay.
+    pub(crate) fn take_all(&self, db: &Db<'_>) -> Result<()> {
+        let Some(items) = self.items(db)? else {
+            return Ok(());
+        };
+        self.forget_files(db, items)?;
+        db.execute(&self.sql.delete_all, &[])?;
+        self.vacate_run(db, items)?;
         db.ring(self.structure.departures());
         Ok(())
     }
@@ -102,10 +107,48 @@ impl Inner {
         self.count(db, &self.sql.claimed)
     }
 
-    /// The position of the item with this index.
-    pub(crate) fn locate(&self, db: &Db<'_>, index: usize) -> Result<Option<i64>> {
-        match as_offset(index) {
-            Some(index) => db.query_one(&self.sql.locate, &[index.into()], |row| row.int(0)),
+    /// The position of the item with this index, and what `read` reads of it.
+    pub(crate) fn locate<R>(
+        &self,
+        db: &Db<'_>,
+        index: usize,
+        mut read: impl FnMut(&Row<'_>) -> Result<R>,
+    ) -> Result<Option<(i64, R)>> {
+        match self.locate_directly(db, End::Front, index, &mut read)? {
+            None => self.locate_around_gaps(db, End::Front, index, read),
+            found => Ok(found),
+        }
+    }
+
+    /// [`locate`](Self::locate), from either end, in one statement; but `None` also if a gap is in the
+    /// way.
+    pub(crate) fn locate_directly<R>(
+        &self,
+        db: &Db<'_>,
+        end: End,
+        index: usize,
+        read: impl FnOnce(&Row<'_>) -> Result<R>,
+    ) -> Result<Option<(i64, R)>> {
+        let Some(offset) = as_offset(index) else {
+            return Ok(None);
+        };
+        db.query_one(self.sql.nth_from(end), &[offset.into()], |row| {
+            Ok((row.int(0)?, read(row)?))
+        })
+    }
+
+    pub(crate) fn locate_around_gaps<R>(
+        &self,
+        db: &Db<'_>,
+        end: End,
+        index: usize,
+        read: impl FnOnce(&Row<'_>) -> Result<R>,
+    ) -> Result<Option<(i64, R)>> {
+        let (Some(items), Some(offset)) = (self.items(db)?, as_offset(index)) else {
+            return Ok(None);
+        };
+        match items.nth(end, offset, &self.gaps_in(db, items)?) {
+            Some(pos) => db.query_one(&self.sql.at, &[pos.into()], |row| Ok((pos, read(row)?))),
             None => Ok(None),
         }
     }
@@ -128,116 +171,17 @@ impl Inner {
         }))
     }
 
-    /// Closes the order over a position whose row is gone, or leaves a hole there.
-    pub(crate) fn vacate(&self, db: &Db<'_>, pos: i64) -> Result<()> {
-        let (occupied, mut holes) = self.occupied(db)?;
-        if occupied.is_some_and(|occupied| occupied.surrounds(pos)) {
-            db.execute(&self.sql.hole, &[pos.into()])?;
-            holes += 1;
-        }
-        self.tidy(db, occupied, holes)
-    }
-
-    /// Closes the order over the items of a run, which are gone.
-    pub(crate) fn vacate_run(&self, db: &Db<'_>, run: Run) -> Result<()> {
+    fn forget_files(&self, db: &Db<'_>, run: Run) -> Result<()> {
         let bounds = [run.first.into(), run.last.into()];
-        let gaps = db.query(&self.sql.gaps_in, &bounds, |row| row.int(0))?;
-        if let Some(all) = self.all(db)? {
-            for step in closing(all, &run.without(&gaps)) {
-                self.shift(db, step.run, step.by)?;
-            }
-        }
-        self.close_holes(db)
-    }
-
-    /// Makes a position free that is next before `pos`, where an item is, by moving the shorter side.
-    pub(crate) fn make_place(&self, db: &Db<'_>, pos: i64) -> Result<i64> {
-        let Some(Run { first, last }) = self.all(db)? else {
-            return Ok(pos);
-        };
-        if pos - first <= last - pos {
-            let before = Run {
-                first,
-                last: pos - 1,
-            };
-            self.shift(db, before, -1)?;
-            Ok(pos - 1)
-        } else {
-            self.shift(db, Run { first: pos, last }, 1)?;
-            Ok(pos)
-        }
-    }
-
-    /// Takes many items from anywhere: to be followed by [`close_holes`](Self::close_holes).
-    pub(crate) fn leave_hole(&self, db: &Db<'_>, pos: i64, file: Option<i64>) -> Result<()> {
-        db.execute(&self.sql.delete, &[pos.into()])?;
-        db.store().forget_value(db, file)?;
-        db.execute(&self.sql.hole, &[pos.into()])?;
-        Ok(())
-    }
-
-    /// Closes the holes if there are more than a few.
-    pub(crate) fn close_holes(&self, db: &Db<'_>) -> Result<()> {
-        let (occupied, holes) = self.occupied(db)?;
-        self.tidy(db, occupied, holes)
-    }
-
-    /// Moves all that is in a run of positions, items and gaps.
-    pub(crate) fn shift(&self, db: &Db<'_>, run: Run, by: i64) -> Result<()> {
-        if run.len() <= 0 {
-            return Ok(());
-        }
-        if by.abs() >= run.len() {
-            return self.renumber(db, run, by);
-        }
-        // No row may land, not even for a moment, where another still is.
-        let far = Run {
-            first: run.first + FAR,
-            last: run.last + FAR,
-        };
-        self.renumber(db, run, FAR)?;
-        self.renumber(db, far, by - FAR)
-    }
-
-    fn renumber(&self, db: &Db<'_>, run: Run, by: i64) -> Result<()> {
-        let params = [by.into(), run.first.into(), run.last.into()];
-        db.execute(&self.sql.shift_items, &params)?;
-        db.execute(&self.sql.shift_gaps, &params)?;
-        Ok(())
-    }
-
-    fn tidy(&self, db: &Db<'_>, occupied: Option<Run>, holes: i64) -> Result<()> {
-        match occupied {
-            _ if holes == 0 => {}
-            None => {
-                db.execute(&self.sql.fill_holes, &[])?;
-            }
-            Some(occupied) if holes <= HOLES => {
-                let bounds = [occupied.first.into(), occupied.last.into()];
-                db.execute(&self.sql.fill_outer_holes, &bounds)?;
-            }
-            Some(occupied) => {
-                let holes = db.query(&self.sql.holes, &[], |row| row.int(0).map(Run::one))?;
-                db.execute(&self.sql.fill_holes, &[])?;
-                for step in closing(occupied, &holes) {
-                    self.shift(db, step.run, step.by)?;
-                }
-            }
+        for file in db.query(&self.sql.files, &bounds, |row| row.opt_int(0))? {
+            db.store().forget_value(db, file)?;
         }
         Ok(())
-    }
-
-    /// The positions that are not holes, from the first to the last, and the number of holes.
-    fn occupied(&self, db: &Db<'_>) -> Result<(Option<Run>, i64)> {
-        let found = db.query_one(&self.sql.occupied, &[], |row| {
-            Ok((ends(row.opt_int(0)?, row.opt_int(1)?), row.int(2)?))
-        })?;
-        Ok(found.unwrap_or((None, 0)))
     }
 
     fn count(&self, db: &Db<'_>, sql: &str) -> Result<usize> {
         let count = db.query_one(sql, &[], |row| row.int(0))?.unwrap_or(0);
-        usize::try_from(count).map_err(|_| out_of_order(count))
+        usize::try_from(count).map_err(|_| unsound())
     }
 }
 
@@ -247,20 +191,30 @@ pub(crate) fn as_offset(index: usize) -> Option<i64> {
 }
 
 fn run(db: &Db<'_>, sql: &str) -> Result<Option<Run>> {
-    let found = db.query_one(sql, &[], |row| Ok(ends(row.opt_int(0)?, row.opt_int(1)?)))?;
-    Ok(found.flatten())
+    db.query_one(sql, &[], ends).map(Option::flatten)
 }
 
-fn ends(first: Option<i64>, last: Option<i64>) -> Option<Run> {
-    Some(Run {
-        first: first?,
-        last: last?,
-    })
+/// The run of a row of first, last.
+pub(crate) fn ends(row: &Row<'_>) -> Result<Option<Run>> {
+    match (row.opt_int(0)?, row.opt_int(1)?) {
+        (Some(first), Some(last)) => sound(Run { first, last }).map(Some),
+        _ => Ok(None),
+    }
 }
 
-fn out_of_order(count: i64) -> Error {
+/// A run whose positions can be reckoned with, which any are that were not damaged.
+fn sound(run: Run) -> Result<Run> {
+    let near = -FAR / 2..FAR / 2;
+    if near.contains(&run.first) && near.contains(&run.last) {
+        Ok(run)
+    } else {
+        Err(unsound())
+    }
+}
+
+fn unsound() -> Error {
     Error::new(
         ErrorKind::Corrupt,
-        format!("the positions of its items can't be: they make {count}; restore a backup"),
+        "the positions of its items are damaged: Store::check says where, a backup is the way out",
     )
 }

@@ -48,6 +48,19 @@ impl Run {
         self.first < pos && pos < self.last
     }
 
+    /// The `index`th position from an end that is not among the gaps, which ascend and lie in the run.
+    pub(crate) fn nth(self, end: End, index: i64, gaps: &[i64]) -> Option<i64> {
+        let pos = match end {
+            End::Front => gaps
+                .iter()
+                .fold(self.first + index, |pos, &gap| pos + i64::from(gap <= pos)),
+            End::Back => gaps
+                .iter()
+                .rfold(self.last - index, |pos, &gap| pos - i64::from(gap >= pos)),
+        };
+        (self.first <= pos && pos <= self.last).then_some(pos)
+    }
+
     /// What is left of the run without `taken`, which ascends and lies in it.
     pub(crate) fn without(self, taken: &[i64]) -> Vec<Run> {
         let starts = std::iter::once(self.first).chain(taken.iter().map(|pos| pos + 1));

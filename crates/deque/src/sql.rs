@@ -58,21 +58,16 @@ statements! {
         at = "SELECT pos, file, value FROM {t} WHERE pos = $1",
         /// The item with the index `$1`, unless a gap is in the way.
         nth = "SELECT pos, file, value FROM {t} WHERE pos = (SELECT min(pos) FROM {t}) + $1 AND NOT EXISTS \
-            (SELECT 1 FROM {t}_gaps WHERE pos > (SELECT min(pos) FROM {t}) AND pos <= (SELECT min(pos) FROM {t}) + $1)",
+            (SELECT 1 FROM {t}_gaps AS gaps WHERE gaps.pos < {t}.pos AND gaps.pos > {t}.pos - $1)",
         nth_back = "SELECT pos, file, value FROM {t} WHERE pos = (SELECT max(pos) FROM {t}) - $1 AND NOT EXISTS \
-            (SELECT 1 FROM {t}_gaps WHERE pos < (SELECT max(pos) FROM {t}) AND pos >= (SELECT max(pos) FROM {t}) - $1)",
-        /// The position of the item with the index `$1`: as many further as there are gaps before it. The
-        /// n-th gap (from 1) has pos - n - first + 1 items before it.
-        locate = "SELECT pos FROM {t} WHERE pos = (SELECT min(pos) FROM {t}) + $1 + (SELECT count(*) FROM \
-            (SELECT pos - row_number() OVER (ORDER BY pos) AS less FROM {t}_gaps \
-                WHERE pos > (SELECT min(pos) FROM {t}) AND pos < (SELECT max(pos) FROM {t})) AS inner_gaps \
-            WHERE less - (SELECT min(pos) FROM {t}) + 1 <= $1)",
+            (SELECT 1 FROM {t}_gaps AS gaps WHERE gaps.pos > {t}.pos AND gaps.pos < {t}.pos + $1)",
         page_up = "SELECT pos, file, value FROM {t} WHERE pos > $1 AND pos < $2 ORDER BY pos LIMIT $3",
         page_down = "SELECT pos, file, value FROM {t} WHERE pos > $1 AND pos < $2 ORDER BY pos DESC LIMIT $3",
         files = "SELECT file FROM {t} WHERE pos >= $1 AND pos <= $2 AND file IS NOT NULL",
 
-        len = "SELECT coalesce((SELECT max(pos) FROM {t}) - (SELECT min(pos) FROM {t}) + 1 - \
-            (SELECT count(*) FROM {t}_gaps WHERE pos > (SELECT min(pos) FROM {t}) AND pos < (SELECT max(pos) FROM {t})), 0)",
+        len = "SELECT coalesce(last - first + 1 - \
+            (SELECT count(*) FROM {t}_gaps WHERE pos > first AND pos < last), 0) \
+            FROM (SELECT (SELECT min(pos) FROM {t}) AS first, (SELECT max(pos) FROM {t}) AS last) AS ends",
         claimed = "SELECT count(*) FROM {t}_gaps WHERE owner IS NOT NULL",
         any = "SELECT 1 FROM {t} LIMIT 1",
         any_or_claimed = "SELECT 1 WHERE EXISTS (SELECT 1 FROM {t}) \

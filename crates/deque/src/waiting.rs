@@ -112,11 +112,17 @@ where
     ///
     /// # Errors
     ///
-    /// Those of the database.
+    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread; those of the database.
     pub fn wait_idle(&self, timeout: Duration) -> Result<bool> {
-        let idle = |deque: &Self| Ok(deque.is_idle()?.then_some(()));
+        let mut begun = false;
         let line = self.inner.structure.departures();
-        let waited = self.wait_for(line, timeout, idle);
+        let waited = self.wait_for(line, timeout, |deque| {
+            // Refused within a transaction of this thread, where nobody else could do anything.
+            if !std::mem::replace(&mut begun, true) {
+                deque.write_one(|_| Ok(()))?;
+            }
+            Ok(deque.is_idle()?.then_some(()))
+        });
         self.doing("wait_idle", waited).map(|idle| idle.is_some())
     }
 
@@ -162,20 +168,26 @@ where
         timeout: Duration,
         mut attempt: impl FnMut(&Self) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
-        let (store, deadline) = (&self.access, Deadline::after(timeout));
+        let (bell, deadline) = (self.access.bell(), Deadline::after(timeout));
+        let mut overslept = false;
         loop {
-            let seen = store.bell().seen(line);
-            match attempt(&self.hurried(deadline)) {
+            let seen = bell.seen(line);
+            let deque = self.hurried(deadline);
+            let attempted = if overslept {
+                let given_back = deque.access.give_back_from_the_dead(&self.inner.structure);
+                given_back.and_then(|()| attempt(&deque))
+            } else {
+                attempt(&deque)
+            };
+            match attempted {
                 Ok(None) => {}
                 Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
                 result => return result,
             }
-            if !store.bell().wait(line, seen, deadline) || deadline.is_past() {
+            if !bell.wait(line, seen, deadline) || deadline.is_past() {
                 return Ok(None);
             }
-            if store.bell().seen(line) == seen {
-                store.give_back_from_the_dead(&self.inner.structure)?;
-            }
+            overslept = bell.seen(line) == seen;
         }
     }
 

@@ -1,15 +1,14 @@
-//! All of it: searching, changing the order, emptying.
+//! All of it: searching, sorting out, emptying.
 
 use std::ops::ControlFlow;
 
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Like, Result};
+use diskette_store::{Access, Codec, Db, Like, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bound::{Room, full};
 use crate::deque::Deque;
 use crate::iter::PAGE;
-use crate::positions::{End, Run};
+use crate::positions::Run;
 
 impl<T, C, A> Deque<T, C, A>
 where
@@ -21,7 +20,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`is_codec`](Error::is_codec) when an item can't be decoded.
+    /// [`is_codec`](diskette_store::Error::is_codec) when an item can't be decoded.
     pub fn to_vec(&self) -> Result<Vec<T>> {
         let all = self.read(|db| {
             let mut items = Vec::new();
@@ -38,7 +37,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`is_codec`](Error::is_codec) when an item can't be decoded.
+    /// [`is_codec`](diskette_store::Error::is_codec) when an item can't be decoded.
     ///
     /// # Cost
     ///
@@ -109,7 +108,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`is_codec`](Error::is_codec) when an item can't be decoded: then all stay.
+    /// [`is_codec`](diskette_store::Error::is_codec) when an item can't be decoded: then all stay.
     ///
     /// # Cost
     ///
@@ -144,9 +143,9 @@ where
     /// Those of the database.
     pub fn truncate(&self, len: usize) -> Result<()> {
         let truncated = self.write(|db| {
-            let first = self.inner.locate(db, len)?;
+            let first = self.inner.locate(db, len, |_| Ok(()))?;
             match (first, self.inner.items(db)?) {
-                (Some(first), Some(Run { last, .. })) => {
+                (Some((first, ())), Some(Run { last, .. })) => {
                     self.inner.take_run(db, Run { first, last })
                 }
                 _ => Ok(()),
@@ -161,135 +160,8 @@ where
     ///
     /// Those of the database.
     pub fn clear(&self) -> Result<()> {
-        let cleared = self.write(|db| match self.inner.items(db)? {
-            Some(all) => self.inner.take_run(db, all),
-            None => Ok(()),
-        });
+        let cleared = self.write(|db| self.inner.take_all(db));
         self.doing("clear", cleared)
-    }
-
-    /// Moves all items of another deque of the same store behind the last. Claimed ones stay there.
-    ///
-    /// # Errors
-    ///
-    /// [`is_invalid_input`](Error::is_invalid_input) for a deque of another store;
-    /// [`is_full`](Error::is_full) if not all of them have room, unless others are dropped.
-    ///
-    /// # Cost
-    ///
-    /// One transaction, within the database: nothing is decoded.
-    pub fn append<B: Access>(&self, other: &Deque<T, C, B>) -> Result<()> {
-        let append = || {
-            if !self.store().is(other.store()) {
-                return Err(Error::new(
-                    ErrorKind::InvalidInput,
-                    "items can't move between stores; `extend` one deque with the items of the other",
-                ));
-            }
-            let (inner, other) = (&*self.inner, &*other.inner);
-            if inner.structure.id() == other.structure.id() {
-                return Ok(());
-            }
-            self.write(|db| {
-                match inner.make_room(db, End::Back, other.len(db)?)? {
-                    Room::Full(bound) => return Err(full(bound)),
-                    Room::For { skip } => {
-                        for _ in 0..skip {
-                            other.take(db, End::Front, |_| Ok(()))?;
-                        }
-                    }
-                }
-                let Some(moving) = other.items(db)? else {
-                    return Ok(());
-                };
-                let sql = inner.sql.append.replace("{other}", other.structure.table());
-                db.execute(&sql, &[inner.edge(db, End::Back)?.into()])?;
-                db.execute(&other.sql.delete_all, &[])?;
-                other.vacate_run(db, moving)?;
-                db.ring(inner.structure.arrivals());
-                db.ring(other.structure.departures());
-                Ok(())
-            })
-        };
-        self.doing("append", append())
-    }
-
-    /// Moves the first `count` items behind the last; counts round, so that any number will do.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    ///
-    /// # Cost
-    ///
-    /// Renumbers the shorter of the two parts, in place: half of all rows at the worst.
-    pub fn rotate_left(&self, count: usize) -> Result<()> {
-        let rotated = self.write(|db| match self.inner.len(db)? {
-            0 => Ok(()),
-            len => self.rotate_to(db, count % len),
-        });
-        self.doing("rotate_left", rotated)
-    }
-
-    /// Moves the last `count` items before the first. Otherwise like
-    /// [`rotate_left`](Self::rotate_left).
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub fn rotate_right(&self, count: usize) -> Result<()> {
-        let rotated = self.write(|db| match self.inner.len(db)? {
-            0 => Ok(()),
-            len => self.rotate_to(db, (len - count % len) % len),
-        });
-        self.doing("rotate_right", rotated)
-    }
-
-    /// Puts the items in the opposite order.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    ///
-    /// # Cost
-    ///
-    /// Renumbers all rows, in place.
-    pub fn reverse(&self) -> Result<()> {
-        let reversed = self.write(|db| {
-            let Some(all) = self.inner.all(db)? else {
-                return Ok(());
-            };
-            // Mirrored at its end, so that no row lands where another still is.
-            let sum = [(2 * all.last + 1).into()];
-            db.execute(&self.inner.sql.mirror_items, &sum)?;
-            db.execute(&self.inner.sql.mirror_gaps, &sum)?;
-            Ok(())
-        });
-        self.doing("reverse", reversed)
-    }
-
-    /// Makes the item with this index the first.
-    fn rotate_to(&self, db: &Db<'_>, index: usize) -> Result<()> {
-        if index == 0 {
-            return Ok(());
-        }
-        let inner = &*self.inner;
-        let (Some(pos), Some(all)) = (inner.locate(db, index)?, inner.all(db)?) else {
-            return Ok(());
-        };
-        let left = Run {
-            first: all.first,
-            last: pos - 1,
-        };
-        let right = Run {
-            first: pos,
-            last: all.last,
-        };
-        if left.len() <= right.len() {
-            inner.shift(db, left, all.len())
-        } else {
-            inner.shift(db, right, -all.len())
-        }
     }
 
     fn find<Q>(&self, db: &Db<'_>, wanted: &Q) -> Result<Option<Found>>

@@ -10,9 +10,8 @@ use crate::sql::{KIND, Sql};
 impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// The same index within an open transaction or snapshot.
     ///
-    /// # Panics
-    ///
-    /// When `tx` belongs to another store.
+    /// A `tx` of another store makes every operation an error that
+    /// [`is_misuse`](diskette_store::Error::is_misuse).
     ///
     /// # Example
     ///
@@ -35,13 +34,6 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn within<'t, B: Access>(&self, tx: &'t B) -> Index<K, V, C, &'t B> {
-        assert!(
-            self.store().is(tx.store()),
-            "the index {:?} in {} can't be used within a transaction of the store {}",
-            self.structure.name(),
-            self.store().path().display(),
-            tx.store().path().display(),
-        );
         Index {
             access: tx,
             structure: Arc::clone(&self.structure),
@@ -60,7 +52,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         verb: &'static str,
         operation: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
-        self.structure.doing(verb, operation())
+        let at_home = self.structure.must_be_in(self.store());
+        self.structure
+            .doing(verb, at_home.and_then(|()| operation()))
     }
 }
 

@@ -19,7 +19,8 @@ use crate::sql::Sql;
 /// newtype; see [`key`](diskette_store::key). What stands for a key or a value may be given in its place, such as a
 /// `&str` for a `String`; see [`Like`]. Values are written by the codec `C`; a large one becomes a file of
 /// its own. For values that don't fit in memory there is `Index<K, Stream>`: see
-/// [`Stream`](crate::Stream).
+/// [`Stream`](crate::Stream). The store remembers the codec, not the types: an entry that can't be read as
+/// `K` and `V` is an error, and stays.
 ///
 /// # Process safety
 ///

@@ -12,11 +12,14 @@ use crate::walk::{End, Walk};
 ///
 /// # Process safety
 ///
-/// It reads page after page, holding nothing in between: nobody waits for it. So it shows the changes
-/// that others make ahead of it, but no entry that comes in, or is moved, after it was made, and each at most once.
-/// To see one moment only, iterate within a [`snapshot`](Store::snapshot).
+/// It goes from what was the oldest entry to what was the newest when it was made, page after page,
+/// holding nothing in between: nobody waits for it. It may or may not show what others insert, change,
+/// move or remove meanwhile, and comes to its end whatever they do. To see one moment only, iterate
+/// within a [`snapshot`](Store::snapshot).
 ///
-/// After an error it has ended.
+/// # Errors
+///
+/// Its items are those of [`Index::get`]. After an error it has ended.
 pub struct Iter<K, V, C = Bincode, A = Store>(pub(crate) Walk<K, V, C, A, i64, (K, V)>);
 
 /// The keys of an [`Index`] in insertion order; made by [`Index::keys`]. It does not read the values;
@@ -28,8 +31,8 @@ pub struct Values<K, V, C = Bincode, A = Store>(pub(crate) Iter<K, V, C, A>);
 
 /// Entries of an [`Index`] in key order; made by [`Index::range`] and [`Index::prefix`].
 ///
-/// It reads page after page as [`Iter`] does, and shows what others insert and remove ahead of it, up to
-/// the end that it was given, or if that was open, up to the last key there was then.
+/// It reads page after page as [`Iter`] does, up to the end that was asked for; where that was open, up to
+/// what was the greatest key when it was made.
 pub struct Range<K, V, C = Bincode, A = Store>(pub(crate) Walk<K, V, C, A, Vec<u8>, (K, V)>);
 
 macro_rules! double_ended {

@@ -8,8 +8,8 @@ use diskette_store::{Access, Db, Error, ErrorKind, Result, Row, Store, Value};
 use crate::index::Index;
 use crate::sql::Sql;
 
-/// The rows of the first page, for those who want no more than that, and of a later one at most.
-const FIRST: i64 = 16;
+/// The rows of the first page, for those who want the first only, and of a later one at most.
+const FIRST: i64 = 4;
 pub(crate) const PAGE: i64 = 256;
 
 /// No more rows come into a page after so many bytes.

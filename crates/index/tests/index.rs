@@ -1,4 +1,5 @@
 //! What a user of an index relies on, beyond what `model.rs` compares step by step.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
 use std::fs;
@@ -471,7 +472,7 @@ fn iteration_goes_on_while_the_index_changes() {
     let mut keys = index.keys();
     assert_eq!(keys.next().unwrap().unwrap(), 1000);
     index.clear().unwrap();
-    assert!(keys.count() < 20);
+    assert!(keys.count() < 10);
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub(crate) struct Shared {
     values: Values,
     owners: Arc<Owners>,
     undertaker: Undertaker,
-    bell: Doorbell,
+    bell: Arc<Doorbell>,
     put_off: Mutex<Vec<PutOff>>,
     waiting: AtomicBool,
     torn: AtomicBool,
@@ -181,9 +181,13 @@ impl Shared {
         let first = connection::open(&directory.database(), Role::Writer, options.durability)?;
         catalog::prepare(&first)?;
         opening.unlock().map_err(failed)?;
+        let bell = Arc::new(Doorbell::open(directory.bell()).map_err(failed)?);
 
         Ok(Shared {
-            writer: Writer::new(Gate::new(lock("gate")?, lock("next")?), first),
+            writer: Writer::new(
+                Gate::new(lock("gate")?, lock("next")?, Arc::clone(&bell)),
+                first,
+            ),
             readers: Readers::default(),
             checkpointer: Checkpointer::new(lock("checkpoint")?),
             values: Values::new(directory.values(), lock("values")?),
@@ -191,7 +195,7 @@ impl Shared {
                 Owners::open(&directory.owners(), directory.lock("owners")).map_err(failed)?,
             ),
             undertaker: Undertaker::default(),
-            bell: Doorbell::open(directory.bell()).map_err(failed)?,
+            bell,
             put_off: Mutex::default(),
             waiting: AtomicBool::new(false),
             torn: AtomicBool::new(false),
@@ -232,11 +236,6 @@ impl Store {
         &self.shared.values
     }
 
-    /// Are both handles of one store?
-    pub fn is(&self, other: &Store) -> bool {
-        self.shared.identity == other.shared.identity
-    }
-
     /// Runs `then` at once, or, within a transaction of this thread, after its end: for what must
     /// happen and can't fail, such as a guard that is dropped there.
     pub fn when_free(&self, then: impl FnOnce(&Store) + Send + 'static) {
@@ -250,6 +249,10 @@ impl Store {
 }
 
 impl Store {
+    pub(crate) fn identity(&self) -> Identity {
+        self.shared.identity
+    }
+
     pub(crate) fn directory(&self) -> &Directory {
         &self.shared.directory
     }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::db::Db;
+use crate::directory::Identity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::fill;
 use crate::store::Store;
@@ -41,6 +42,7 @@ pub struct Structure {
     kind: &'static Kind,
     table: String,
     store: String,
+    identity: Identity,
 }
 
 impl Structure {
@@ -112,6 +114,24 @@ impl Structure {
     /// A template's text for this structure.
     pub fn fill(&self, template: &str) -> String {
         fill(template, &self.table, self.id)
+    }
+
+    /// Refuses a transaction of another store.
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](Error::is_misuse).
+    pub fn must_be_in(&self, store: &Store) -> Result<()> {
+        if self.identity == store.identity() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Misuse,
+            format!(
+                "the transaction is one of another store, {}",
+                store.path().display()
+            ),
+        ))
     }
 
     /// Says in an error what was done, and where.
@@ -209,5 +229,6 @@ fn named(db: &Db<'_>, kind: &'static Kind, name: &str, id: i64) -> Structure {
         kind,
         table: format!("{}_{id}", kind.name),
         store: db.store().path().display().to_string(),
+        identity: db.store().identity(),
     }
 }

@@ -70,7 +70,7 @@ impl Writer {
         self.holder.store(thread_number(), Ordering::Relaxed);
         let turn = Turn { writer: self, slot };
         // A write to a database that was deleted would be lost without a word.
-        if !self.gate.is_linked().map_err(failed)? {
+        if self.gate.is_removed().map_err(failed)? {
             return Err(Error::new(
                 ErrorKind::Removed,
                 "the directory of the store was removed or replaced while it was open; open it anew",

@@ -1,6 +1,8 @@
 //! Any sequence of operations does to a deque what it does to a `VecDeque`, claims and all.
+#![allow(clippy::unwrap_used)]
 
-use std::collections::VecDeque;
+mod ops;
+mod places;
 
 use diskette_deque::{Claim, Deque, WhenFull};
 use diskette_store::{Access, Bincode, Error, Store};
@@ -8,160 +10,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-#[derive(Clone, Debug)]
-enum Op {
-    PushBack(u32),
-    PushFront(u32),
-    PopBack,
-    PopFront,
-    PopBackMany(usize),
-    PopFrontMany(usize),
-    Extend(Vec<u32>),
-    ExtendFront(Vec<u32>),
-    Append(Vec<u32>),
-    Set(usize, u32),
-    Insert(usize, u32),
-    Remove(usize),
-    RemoveValue(u32),
-    RotateLeft(usize),
-    RotateRight(usize),
-    Reverse,
-    /// Keeps what is no multiple.
-    Retain(u32),
-    Truncate(usize),
-    Clear,
-    Find(u32),
-    ClaimFront,
-    ClaimBack,
-    Complete(usize),
-    Release(usize),
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Alone(Op),
-    Together { ops: Vec<Op>, commit: bool },
-    Reopen,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let value = || 0_u32..40;
-    let values = || vec(0_u32..40, 0..8);
-    let index = || 0_usize..250;
-    prop_oneof![
-        4 => value().prop_map(Op::PushBack),
-        4 => value().prop_map(Op::PushFront),
-        3 => Just(Op::PopBack),
-        3 => Just(Op::PopFront),
-        1 => (0_usize..20).prop_map(Op::PopBackMany),
-        1 => (0_usize..20).prop_map(Op::PopFrontMany),
-        1 => values().prop_map(Op::Extend),
-        1 => values().prop_map(Op::ExtendFront),
-        1 => values().prop_map(Op::Append),
-        2 => (index(), value()).prop_map(|(at, value)| Op::Set(at, value)),
-        2 => (index(), value()).prop_map(|(at, value)| Op::Insert(at, value)),
-        4 => index().prop_map(Op::Remove),
-        2 => value().prop_map(Op::RemoveValue),
-        2 => index().prop_map(Op::RotateLeft),
-        2 => index().prop_map(Op::RotateRight),
-        1 => Just(Op::Reverse),
-        1 => (2_u32..5).prop_map(Op::Retain),
-        1 => (100_usize..250).prop_map(Op::Truncate),
-        1 => Just(Op::Clear),
-        2 => value().prop_map(Op::Find),
-        4 => Just(Op::ClaimFront),
-        4 => Just(Op::ClaimBack),
-        3 => (0_usize..5).prop_map(Op::Complete),
-        3 => (0_usize..5).prop_map(Op::Release),
-    ]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let together = (vec(op(), 0..8), any::<bool>());
-    prop_oneof![
-        12 => op().prop_map(Step::Alone),
-        2 => together.prop_map(|(ops, commit)| Step::Together { ops, commit }),
-        1 => Just(Step::Reopen),
-    ]
-}
-
-/// The places of a deque: items, and those in the hands of the claim with this number.
-#[derive(Clone, Debug, Default)]
-struct Model {
-    places: VecDeque<(u32, Option<usize>)>,
-    bound: Option<(usize, WhenFull)>,
-}
-
-#[derive(Clone, Copy)]
-enum End {
-    Front,
-    Back,
-}
-
-impl Model {
-    fn items(&self) -> Vec<u32> {
-        let items = self.places.iter().filter(|(_, claim)| claim.is_none());
-        items.map(|(value, _)| *value).collect()
-    }
-
-    /// The place of the item with this index.
-    fn place(&self, index: usize) -> Option<usize> {
-        let mut items = (0..self.places.len()).filter(|&place| self.places[place].1.is_none());
-        items.nth(index)
-    }
-
-    fn place_at(&self, end: End) -> Option<usize> {
-        match end {
-            End::Front => self.place(0),
-            End::Back => self.place(self.items().len().checked_sub(1)?),
-        }
-    }
-
-    fn pop(&mut self, end: End) -> Option<u32> {
-        let place = self.place_at(end)?;
-        self.places.remove(place).map(|(value, _)| value)
-    }
-
-    /// Pushes all, or says that there is no room.
-    fn push(&mut self, end: End, values: &[u32]) -> bool {
-        let max_len = self.bound.map_or(usize::MAX, |(max_len, _)| max_len);
-        let mut excess = (self.places.len() + values.len()).saturating_sub(max_len);
-        let mut values = values;
-        if let Some((_, WhenFull::DropOther)) = self.bound {
-            let other = match end {
-                End::Front => End::Back,
-                End::Back => End::Front,
-            };
-            while excess > 0 && self.pop(other).is_some() {
-                excess -= 1;
-            }
-            values = &values[excess.min(values.len().saturating_sub(1))..];
-        } else if excess > 0 && !values.is_empty() {
-            return false;
-        }
-        for &value in values {
-            match end {
-                End::Front => self.places.push_front((value, None)),
-                End::Back => self.places.push_back((value, None)),
-            }
-        }
-        true
-    }
-
-    fn rotate_left(&mut self, count: usize) {
-        let len = self.items().len();
-        if len > 0 && count % len > 0 {
-            let place = self.place(count % len).unwrap();
-            self.places.rotate_left(place);
-        }
-    }
-
-    fn claimed(&mut self, number: usize) -> Option<usize> {
-        self.places
-            .iter()
-            .position(|(_, claim)| *claim == Some(number))
-    }
-}
+use crate::ops::{Op, Step, step};
+use crate::places::{End, Places};
 
 /// The claims that are held, and the number of the latest.
 #[derive(Default)]
@@ -189,7 +39,7 @@ fn full_or<R>(result: Result<R, Error>) -> Result<bool, Error> {
 /// `complete`.
 fn apply<A: Access + Clone>(
     (deque, source): (&Deque<u32, Bincode, A>, &Deque<u32, Bincode, A>),
-    model: &mut Model,
+    model: &mut Places,
     claims: &mut Claims,
     complete: &mut dyn FnMut(usize, Claim<u32>) -> Result<(), Error>,
     op: &Op,
@@ -345,10 +195,10 @@ fn apply<A: Access + Clone>(
     Ok(())
 }
 
-fn same(deque: &Deque<u32>, model: &Model) -> TestCaseResult {
+fn same(deque: &Deque<u32>, model: &Places) -> TestCaseResult {
     let items = model.items();
     let claimed = model.places.len() - items.len();
-    prop_assert_eq!(deque.to_vec().unwrap(), items.clone());
+    prop_assert_eq!(&deque.to_vec().unwrap(), &items);
     prop_assert_eq!(deque.len().unwrap(), items.len());
     prop_assert_eq!(deque.is_empty().unwrap(), items.is_empty());
     prop_assert_eq!(deque.claimed().unwrap(), claimed);
@@ -364,7 +214,7 @@ fn same(deque: &Deque<u32>, model: &Model) -> TestCaseResult {
 }
 
 /// From both ends, in turns, until they meet.
-fn iterates(deque: &Deque<u32>, model: &Model) -> TestCaseResult {
+fn iterates(deque: &Deque<u32>, model: &Places) -> TestCaseResult {
     let (mut found, mut wanted) = (deque.iter(), model.items().into_iter());
     loop {
         let (front, back) = (found.next(), found.next_back());
@@ -382,7 +232,7 @@ fn iterates(deque: &Deque<u32>, model: &Model) -> TestCaseResult {
 fn together(
     store: &Store,
     (deque, source): (&Deque<u32>, &Deque<u32>),
-    model: &mut Model,
+    model: &mut Places,
     claims: &mut Claims,
     (ops, commit): (&[Op], bool),
 ) -> TestCaseResult {
@@ -435,9 +285,9 @@ fn run(steps: &[Step], start: u32, bound: Option<(usize, WhenFull)>) -> TestCase
         (store, deque, source)
     };
     let (mut store, mut deque, mut source) = open(true);
-    let mut model = Model {
+    let mut model = Places {
         bound,
-        ..Model::default()
+        ..Places::default()
     };
     let mut claims = Claims::default();
     let start: Vec<u32> = (0..start).collect();
@@ -471,7 +321,7 @@ fn run(steps: &[Step], start: u32, bound: Option<(usize, WhenFull)>) -> TestCase
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_deque_does_what_a_vec_deque_does(

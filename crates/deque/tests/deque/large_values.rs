@@ -1,0 +1,77 @@
+//! Items that are files.
+
+use std::path::Path;
+
+use diskette_deque::Deque;
+use diskette_store::Store;
+
+use crate::store;
+
+fn files(store: &Store) -> usize {
+    fn below(directory: &Path) -> usize {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .map(|path| if path.is_dir() { below(&path) } else { 1 })
+            .sum()
+    }
+    below(&store.path().join("values"))
+}
+
+fn large(fill: u8) -> Vec<u8> {
+    vec![fill; diskette_store::INLINE + 1]
+}
+
+#[test]
+fn each_is_a_file_that_goes_with_its_item() {
+    let (_dir, store) = store();
+    let deque = Deque::<Vec<u8>>::new(&store, "blobs").unwrap();
+    for fill in 0..8 {
+        deque.push_back(&large(fill)).unwrap();
+    }
+    deque.insert(1, &vec![99]).unwrap();
+    assert_eq!(files(&store), 8);
+    assert!(deque.iter().nth(2).unwrap().unwrap() == large(1));
+
+    assert!(deque.pop_front().unwrap().unwrap() == large(0));
+    deque.set(0, &large(98)).unwrap();
+    deque.set(1, &vec![1]).unwrap();
+    assert_eq!(files(&store), 7);
+    assert!(deque.remove(0).unwrap().unwrap() == large(98));
+    assert!(deque.remove_value(&large(2)).unwrap());
+    assert_eq!(files(&store), 5);
+
+    let claim = deque.try_claim_back().unwrap().unwrap();
+    assert!(*claim == large(7));
+    claim.complete_now().unwrap();
+    drop(deque.try_claim_back().unwrap());
+    deque.retain(|value| *value != large(5)).unwrap();
+    assert_eq!(files(&store), 3);
+    deque.truncate(3).unwrap();
+    assert_eq!(files(&store), 2);
+
+    let other = Deque::<Vec<u8>>::new(&store, "others").unwrap();
+    other.append(&deque).unwrap();
+    assert!(other.back().unwrap().unwrap() == large(4));
+    other.clear().unwrap();
+    assert_eq!(files(&store), 0);
+    assert!(store.check().unwrap().is_sound());
+}
+
+#[test]
+fn none_is_left_by_what_did_not_happen() {
+    let (_dir, store) = store();
+    let options = Deque::<Vec<u8>>::options().max_len(1);
+    let deque = options.new(&store, "blobs").unwrap();
+    deque.push_back(&large(1)).unwrap();
+    assert!(deque.push_back(&large(2)).unwrap_err().is_full());
+    let result = store.transaction(|tx| {
+        let deque = deque.within(tx);
+        deque.pop_front()?;
+        deque.push_back(&large(3))?;
+        Err::<(), _>(deque.push_back(&large(4)).unwrap_err())
+    });
+    assert!(result.is_err());
+    assert_eq!(files(&store), 1);
+    assert!(deque.front().unwrap().unwrap() == large(1));
+}

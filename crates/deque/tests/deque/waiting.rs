@@ -1,0 +1,87 @@
+//! Waiting for items and for room.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use diskette_deque::{Deque, WhenFull};
+use diskette_ipc::clock;
+use diskette_store::Error;
+
+use crate::{LONG, SHORT, bounded, numbers, store};
+
+/// A ring that is lost is made up for by the safety poll, twice a second: too slow here.
+#[test]
+fn whoever_waits_is_woken() {
+    let (_dir, store) = store();
+    let there = Deque::<u32>::new(&store, "there").unwrap();
+    let back = Deque::<u32>::new(&store, "back").unwrap();
+    let (from, to) = (there.clone(), back.clone());
+    let echo = thread::spawn(move || {
+        for _ in 0..40 {
+            let claim = from.claim_front(LONG).unwrap().unwrap();
+            to.push_back(&*claim).unwrap();
+            claim.complete_now().unwrap();
+        }
+    });
+    let start = clock::now();
+    for number in 0..40 {
+        there.push_front(&number).unwrap();
+        assert_eq!(back.pop_back_timeout(LONG).unwrap(), Some(number));
+        assert!(there.wait_idle(LONG).unwrap());
+    }
+    assert!(start.elapsed() < Duration::from_secs(10));
+    echo.join().unwrap();
+}
+
+#[test]
+fn whoever_waits_in_vain_is_told_so() {
+    let (_dir, store) = store();
+    let deque = numbers(&store, 0);
+    let start = clock::now();
+    assert_eq!(deque.pop_front_timeout(SHORT).unwrap(), None);
+    assert!(deque.claim_back(SHORT).unwrap().is_none());
+    assert!(start.elapsed() >= 2 * SHORT);
+
+    deque.push_back(&1).unwrap();
+    let claim = deque.claim_front(Duration::ZERO).unwrap();
+    assert!(!deque.wait_idle(SHORT).unwrap());
+    drop(claim);
+    assert_eq!(deque.pop_front_timeout(Duration::ZERO).unwrap(), Some(1));
+    assert!(deque.wait_idle(Duration::ZERO).unwrap());
+}
+
+#[test]
+fn a_long_transaction_of_another_thread_keeps_no_one_longer_than_his_time() {
+    let (_dir, store) = store();
+    let deque = numbers(&store, 1);
+    let (begun, end) = (mpsc::channel(), mpsc::channel::<()>());
+    let other = thread::spawn(move || {
+        store.transaction(|_| {
+            begun.0.send(()).unwrap();
+            end.1.recv().unwrap();
+            Ok::<(), Error>(())
+        })
+    });
+    begun.1.recv().unwrap();
+    assert_eq!(deque.pop_front_timeout(SHORT).unwrap(), None);
+    end.0.send(()).unwrap();
+    other.join().unwrap().unwrap();
+    assert_eq!(deque.pop_front_timeout(SHORT).unwrap(), Some(0));
+}
+
+#[test]
+fn nobody_waits_within_a_transaction() {
+    let (_dir, store) = store();
+    let (deque, full) = (numbers(&store, 0), bounded(&store, 1, WhenFull::Wait));
+    full.push_back(&1).unwrap();
+    store
+        .transaction(|tx| {
+            assert!(deque.pop_front_timeout(LONG).unwrap_err().is_misuse());
+            assert!(deque.wait_idle(LONG).unwrap_err().is_misuse());
+            assert!(full.within(tx).push_back(&2).unwrap_err().is_full());
+            full.within(tx).pop_front().map(drop)
+        })
+        .unwrap();
+    assert!(full.is_empty().unwrap());
+}

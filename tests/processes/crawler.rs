@@ -69,15 +69,32 @@ impl Site {
     }
 }
 
-/// The example, which `cargo test` builds beside the tests.
+/// The example as a program, beside the test, in the same profile: of an example with tests, `cargo test`
+/// builds the tests only.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    let built = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "diskette",
+            "--example",
+            "crawler",
+        ])
+        .args(profile.ends_with("release").then_some("--release"))
+        .arg("--target-dir")
+        .arg(profile.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.unwrap().success());
+    profile.join("examples/crawler")
+}
+
 fn crawler(site: &Site, dir: &Path) -> Child {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("examples/crawler");
-    assert!(
-        program.exists(),
-        "{program:?} is missing: cargo build --example crawler"
-    );
-    Command::new(program)
+    Command::new(program())
         .args([&site.url, "--workers", "3", "--json", "--data"])
         .arg(dir.join("crawl"))
         .arg("--export")

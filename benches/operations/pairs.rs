@@ -34,7 +34,7 @@ const DELETE: &str = "DELETE FROM t WHERE pos = ?1";
 const POINT: &str = "SELECT pos, value FROM t WHERE pos = ?1";
 
 pub(crate) fn all(dir: &Path) -> Vec<Pair> {
-    [index(dir), deque(dir), locks(dir)]
+    [index(dir), deque(dir), large(dir), locks(dir)]
         .into_iter()
         .flatten()
         .collect()
@@ -247,6 +247,63 @@ fn deque(dir: &Path) -> Vec<Pair> {
             }),
         ),
     ]
+}
+
+/// On both sides of the length at which a value becomes a file, which is synced by itself.
+fn large(dir: &Path) -> Vec<Pair> {
+    let raw = Rc::new(Raw::open(&dir.join("large.db"), INDEX));
+    let store = Store::open(dir.join("large")).expect("a store");
+    let ours = Rc::new(Index::<u64, Bytes>::new(&store, "bench").expect("an index"));
+    let size = |name: [&'static str; 2], bytes: usize| {
+        let mut written = (0_u64.., 0_u64..);
+        [
+            Pair {
+                name: name[0],
+                budget: f64::INFINITY,
+                each: 1,
+                raw: with(&raw, move |raw| {
+                    let value = large_value(next(&mut written.0), bytes);
+                    raw.execute(UPSERT, params![b"large", value]);
+                }),
+                ours: with(&ours, move |ours| {
+                    let value = large_value(next(&mut written.1), bytes);
+                    ours.insert(&0, &Bytes(value)).expect("a write");
+                }),
+            },
+            Pair {
+                name: name[1],
+                budget: f64::INFINITY,
+                each: 1,
+                raw: with(&raw, |raw| {
+                    drop(raw.row("SELECT id, value FROM t WHERE key = ?1", params![b"large"]))
+                }),
+                ours: with(&ours, |ours| drop(ours.get(&0).expect("a read"))),
+            },
+        ]
+    };
+    [
+        size(
+            ["insert of 200 KiB, inline", "get of 200 KiB, inline"],
+            200 << 10,
+        ),
+        size(
+            ["insert of 300 KiB, a file", "get of 300 KiB, a file"],
+            300 << 10,
+        ),
+        size(["insert of 4 MiB, a file", "get of 4 MiB, a file"], 4 << 20),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Bytes that are encoded as such.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Bytes(#[serde(with = "serde_bytes")] Vec<u8>);
+
+/// Each unlike the last in every page: SQLite doesn't write a page that stays as it was.
+fn large_value(n: u64, bytes: usize) -> Vec<u8> {
+    vec![n.to_le_bytes()[0]; bytes]
 }
 
 fn locks(dir: &Path) -> Vec<Pair> {

@@ -39,7 +39,7 @@ impl Timings {
 /// One operation and its yardstick.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// The ratio of medians that it may have at the most.
+    /// The ratio of medians that it may have at the most; infinite where it is only of interest.
     pub(crate) budget: f64,
     pub(crate) raw: Timings,
     pub(crate) ours: Timings,
@@ -63,9 +63,16 @@ pub(crate) fn print(rows: &[Row]) {
         let ([raw, raw_mean, raw_tail], [ours, ours_mean, ours_tail]) =
             (raw.microseconds(), ours.microseconds());
         let ratio = ours / raw;
-        let verdict = if ratio <= *budget { "" } else { "  over" };
+        let budget = if budget.is_finite() {
+            format!(
+                "{budget:.2}{}",
+                if ratio <= *budget { "" } else { "  over" }
+            )
+        } else {
+            "-".to_owned()
+        };
         println!(
-            "{name:<34} {raw:>8.2} {raw_mean:>8.2} {raw_tail:>8.1}   {ours:>8.2} {ours_mean:>8.2} {ours_tail:>8.1}   {ratio:>6.2} {budget:>6.2}{verdict}"
+            "{name:<34} {raw:>8.2} {raw_mean:>8.2} {raw_tail:>8.1}   {ours:>8.2} {ours_mean:>8.2} {ours_tail:>8.1}   {ratio:>6.2}   {budget}"
         );
     }
 }

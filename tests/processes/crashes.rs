@@ -47,7 +47,7 @@ role! {
 }
 
 fn content(n: u64) -> String {
-    format!("{n} ").repeat(200_000)
+    format!("{n} ").repeat(400_000)
 }
 
 /// Lets a role work, a little longer each time, and kills it.

@@ -16,9 +16,9 @@ use crate::options::Durability;
 use crate::store::Store;
 use diskette_ipc::FileLock;
 
-/// Encoded values longer than this, in bytes, are files of their own. Measured: see `large values` in
-/// the benches.
-pub const INLINE: usize = 256 * 1024;
+/// Encoded values longer than this, in bytes, are files of their own. Measured: up to here a file costs
+/// more than the pages would; from here on it spares the write-ahead log and those who wait to write.
+pub const INLINE: usize = 512 * 1024;
 
 /// The header of a value file: `MAGIC`, the CRC-32 of the content, its length in bytes.
 const HEADER: u64 = 16;

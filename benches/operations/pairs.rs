@@ -283,12 +283,12 @@ fn large(dir: &Path) -> Vec<Pair> {
     };
     [
         size(
-            ["insert of 200 KiB, inline", "get of 200 KiB, inline"],
-            200 << 10,
+            ["insert of 500 KiB, inline", "get of 500 KiB, inline"],
+            500 << 10,
         ),
         size(
-            ["insert of 300 KiB, a file", "get of 300 KiB, a file"],
-            300 << 10,
+            ["insert of 600 KiB, a file", "get of 600 KiB, a file"],
+            600 << 10,
         ),
         size(["insert of 4 MiB, a file", "get of 4 MiB, a file"], 4 << 20),
     ]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, Params, params};
 
-/// WAL, synchronous NORMAL, statements prepared once; the rest is SQLite's default.
+/// WAL, synchronous NORMAL, as many cached pages as diskette has, statements prepared once; the rest is
+/// SQLite's default.
 pub(crate) struct Raw(Connection);
 
 impl Raw {
@@ -13,7 +14,7 @@ impl Raw {
         let connection = Connection::open(path).expect("a database");
         connection
             .execute_batch(&format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {schema}"
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; {schema}"
             ))
             .expect("a fresh database");
         Raw(connection)

@@ -51,6 +51,7 @@ fn main() {
 /// One round: all processes work for [`SECONDS`].
 fn round(spawn: impl Fn(&[&dyn std::fmt::Display]) -> Child, mix: Mix) -> Report {
     let dir = tempdir();
+    roles::create_raw_sqlite(dir.path());
     let gate = Gate::closed(dir.path().join("gate"));
     let mut children: Vec<_> = (0..PROCESSES)
         .map(|me| spawn(&[&dir.path().display(), &me, &SECONDS, &mix.name()]))

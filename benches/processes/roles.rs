@@ -47,17 +47,29 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Made before the processes come: SQLite does not bear that several of them turn WAL on at once.
+pub(crate) fn create_raw_sqlite(dir: &Path) {
+    open_raw_sqlite(dir)
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             CREATE TABLE t (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB);",
+        )
+        .expect("a fresh database");
+}
+
+#[allow(clippy::disallowed_methods)]
+fn open_raw_sqlite(dir: &Path) -> Connection {
+    let connection = Connection::open(dir.join("raw.db")).expect("a database");
+    connection.busy_timeout(PATIENCE).expect("a setting");
+    connection
+        .execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;")
+        .expect("a setting");
+    connection
+}
+
 role! {
     pub(crate) fn work_on_raw_sqlite(parent) {
-        #[allow(clippy::disallowed_methods)]
-        let connection = Connection::open(dir(parent).join("raw.db")).unwrap();
-        connection.busy_timeout(PATIENCE).unwrap();
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-                 CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB);",
-            )
-            .unwrap();
+        let connection = open_raw_sqlite(&dir(parent));
         let read = "SELECT value FROM t WHERE key = ?1";
         let write =
             "INSERT INTO t (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -32,6 +32,7 @@ mod stats;
 mod store;
 mod structure;
 mod transaction;
+mod value_file;
 mod values;
 mod writer;
 
@@ -48,4 +49,5 @@ pub use stats::{Stats, StructureStats};
 pub use store::Store;
 pub use structure::{Claims, Kind, Structure};
 pub use transaction::{Snapshot, Transaction};
-pub use values::{INLINE, Stored, StreamReader, Values};
+pub use value_file::StreamReader;
+pub use values::{INLINE, Stored, Values};

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
@@ -14,15 +14,12 @@ use crate::hold::{Held, Hold};
 use crate::in_flight::InFlight;
 use crate::options::Durability;
 use crate::store::Store;
+use crate::value_file::{self, StreamReader};
 use diskette_ipc::FileLock;
 
 /// Encoded values longer than this, in bytes, are files of their own. Measured: up to here a file costs
 /// more than the pages would; from here on it spares the write-ahead log and those who wait to write.
 pub const INLINE: usize = 512 * 1024;
-
-/// The header of a value file: `MAGIC`, the CRC-32 of the content, its length in bytes.
-const HEADER: u64 = 16;
-const MAGIC: [u8; 4] = *b"dkv1";
 
 /// Large values, each a file in `values/`, named by the row that links it.
 ///
@@ -155,24 +152,7 @@ impl Store {
             store: self.clone(),
         };
         let mut file = values.create(id).map_err(failed)?;
-        file.seek(SeekFrom::Start(HEADER)).map_err(failed)?;
-        let mut sum = crc32fast::Hasher::new();
-        let mut length = 0_u64;
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let read = match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::io("can't read the stream to store", error)),
-            };
-            sum.update(&buffer[..read]);
-            file.write_all(&buffer[..read]).map_err(failed)?;
-            length += read as u64;
-        }
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        file.write_all(&header(sum.finalize(), length))
-            .map_err(failed)?;
+        let bytes = value_file::write(&mut file, from)?;
         // Synced at either durability: a checkpoint can make the row durable at any time.
         file.sync_all().map_err(failed)?;
         if self.durability() == Durability::Power
@@ -182,7 +162,7 @@ impl Store {
                 .and_then(|parent| parent.sync_all())
                 .map_err(failed)?;
         }
-        stored.content = Content::File { id, bytes: length };
+        stored.content = Content::File { id, bytes };
         Ok(stored)
     }
 
@@ -202,20 +182,7 @@ impl Store {
         if let Some(bytes) = row.opt_blob(value)? {
             return C::decode(bytes);
         }
-        let mut stream = self.open_stream(row.int(file)?)?;
-        // The length was compared with the file's, so that this allocates no more than there is.
-        let mut bytes = vec![0; usize::try_from(stream.length).unwrap_or(usize::MAX)];
-        stream
-            .read_exact(&mut bytes)
-            .map_err(|error| Error::io("can't read a value's file", error))?;
-        if crc32fast::hash(&bytes) != stream.sum {
-            return Err(damaged(
-                self,
-                stream.id,
-                "was changed: its checksum is wrong",
-            ));
-        }
-        C::decode(&bytes)
+        C::decode(&self.open_stream(row.int(file)?)?.read_whole()?)
     }
 
     /// Opens the value file of a row.
@@ -225,27 +192,7 @@ impl Store {
     /// [`is_corrupt`](Error::is_corrupt) when the file is gone or cut short.
     #[doc(hidden)]
     pub fn open_stream(&self, id: i64) -> Result<StreamReader> {
-        let failed = |error| Error::io("can't read a value's file", error);
-        let mut file = match File::open(self.values().path(id)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(damaged(self, id, "is gone"));
-            }
-            result => result.map_err(failed)?,
-        };
-        let on_disk = file.metadata().map_err(failed)?.len();
-        let mut head = [0; HEADER as usize];
-        let read = file.read_exact(&mut head);
-        let (magic, sum, length) = parse(&head);
-        if read.is_err() || magic != MAGIC || on_disk != HEADER.saturating_add(length) {
-            return Err(damaged(self, id, "is cut short or overwritten"));
-        }
-        Ok(StreamReader {
-            id,
-            file: BufReader::with_capacity(64 * 1024, file),
-            length,
-            sum,
-            at: 0,
-        })
+        StreamReader::open(self.values().path(id))
     }
 
     /// Removes a value's file after the commit of the transaction in which its row goes.
@@ -370,81 +317,8 @@ impl Drop for Stored {
     }
 }
 
-/// A large value, read piece by piece. It stays whole while it is open, whatever becomes of its row.
-#[derive(Debug)]
-pub struct StreamReader {
-    id: i64,
-    file: BufReader<File>,
-    length: u64,
-    sum: u32,
-    at: u64,
-}
-
-impl StreamReader {
-    /// The length of the value, in bytes.
-    pub fn len(&self) -> u64 {
-        self.length
-    }
-
-    /// Has the value no bytes?
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-}
-
-impl Read for StreamReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl Seek for StreamReader {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let to = match to {
-            SeekFrom::Start(to) => i128::from(to),
-            SeekFrom::End(by) => i128::from(self.length) + i128::from(by),
-            SeekFrom::Current(by) => i128::from(self.at) + i128::from(by),
-        };
-        let to = u64::try_from(to).map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidInput, "a seek to before the start")
-        })?;
-        self.file.seek(SeekFrom::Start(HEADER.saturating_add(to)))?;
-        self.at = to;
-        Ok(to)
-    }
-}
-
 impl std::fmt::Debug for Values {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Values").field(&self.directory).finish()
     }
-}
-
-fn header(sum: u32, length: u64) -> [u8; HEADER as usize] {
-    let mut header = [0; HEADER as usize];
-    header[..4].copy_from_slice(&MAGIC);
-    header[4..8].copy_from_slice(&sum.to_le_bytes());
-    header[8..].copy_from_slice(&length.to_le_bytes());
-    header
-}
-
-fn parse(header: &[u8; HEADER as usize]) -> ([u8; 4], u32, u64) {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = *header;
-    (
-        [a, b, c, d],
-        u32::from_le_bytes([e, f, g, h]),
-        u64::from_le_bytes(rest),
-    )
-}
-
-fn damaged(store: &Store, id: i64, how: &str) -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        format!(
-            "the file of a large value, {}, {how}; remove or replace the entry, or restore a backup",
-            store.values().path(id).display()
-        ),
-    )
 }

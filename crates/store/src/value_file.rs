@@ -1,0 +1,149 @@
+//! The file of a large value: a header, then the value's bytes.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The header: `MAGIC`, the CRC-32 of the content, its length in bytes.
+const HEADER: u64 = 16;
+const MAGIC: [u8; 4] = *b"dkv1";
+
+/// What is in memory at a time of a stream.
+const CHUNK: usize = 64 * 1024;
+
+/// Fills a new file with what `from` has; says how many bytes that was.
+pub(crate) fn write(file: &mut File, from: &mut dyn Read) -> Result<u64> {
+    let failed = |error| Error::io("can't write a value's file", error);
+    file.seek(SeekFrom::Start(HEADER)).map_err(failed)?;
+    let mut sum = crc32fast::Hasher::new();
+    let mut length = 0_u64;
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io("can't read the stream to store", error)),
+        };
+        sum.update(&buffer[..read]);
+        file.write_all(&buffer[..read]).map_err(failed)?;
+        length += read as u64;
+    }
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    file.write_all(&header(sum.finalize(), length))
+        .map_err(failed)?;
+    Ok(length)
+}
+
+/// A large value, read piece by piece. It stays whole while it is open, whatever becomes of its row.
+#[derive(Debug)]
+pub struct StreamReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    length: u64,
+    sum: u32,
+    at: u64,
+}
+
+impl StreamReader {
+    pub(crate) fn open(path: PathBuf) -> Result<Self> {
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged(&path, "is gone"));
+            }
+            result => result.map_err(unreadable)?,
+        };
+        let on_disk = file.metadata().map_err(unreadable)?.len();
+        let mut header = [0; HEADER as usize];
+        let read = file.read_exact(&mut header);
+        let (magic, sum, length) = parse(&header);
+        if read.is_err() || magic != MAGIC || on_disk != HEADER.saturating_add(length) {
+            return Err(damaged(&path, "is cut short or overwritten"));
+        }
+        Ok(StreamReader {
+            path,
+            file: BufReader::with_capacity(CHUNK, file),
+            length,
+            sum,
+            at: 0,
+        })
+    }
+
+    /// All of it, its checksum compared.
+    pub(crate) fn read_whole(mut self) -> Result<Vec<u8>> {
+        // The length was compared with the file's, so that this takes no more memory than there is file.
+        let mut bytes = vec![0; usize::try_from(self.length).unwrap_or(usize::MAX)];
+        self.read_exact(&mut bytes).map_err(unreadable)?;
+        if crc32fast::hash(&bytes) != self.sum {
+            return Err(damaged(&self.path, "was changed: its checksum is wrong"));
+        }
+        Ok(bytes)
+    }
+
+    /// The length of the value, in bytes.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Has the value no bytes?
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+impl Read for StreamReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for StreamReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(to) => i128::from(to),
+            SeekFrom::End(by) => i128::from(self.length) + i128::from(by),
+            SeekFrom::Current(by) => i128::from(self.at) + i128::from(by),
+        };
+        let to = u64::try_from(to).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, "a seek to before the start")
+        })?;
+        self.file.seek(SeekFrom::Start(HEADER.saturating_add(to)))?;
+        self.at = to;
+        Ok(to)
+    }
+}
+
+fn header(sum: u32, length: u64) -> [u8; HEADER as usize] {
+    let mut header = [0; HEADER as usize];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..8].copy_from_slice(&sum.to_le_bytes());
+    header[8..].copy_from_slice(&length.to_le_bytes());
+    header
+}
+
+fn parse(header: &[u8; HEADER as usize]) -> ([u8; 4], u32, u64) {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = *header;
+    (
+        [a, b, c, d],
+        u32::from_le_bytes([e, f, g, h]),
+        u64::from_le_bytes(rest),
+    )
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::io("can't read a value's file", error)
+}
+
+fn damaged(path: &Path, how: &str) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!(
+            "the file of a large value, {}, {how}; remove or replace the entry, or restore a backup",
+            path.display()
+        ),
+    )
+}

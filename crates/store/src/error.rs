@@ -262,12 +262,20 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> Error {
     Error::new(kind, message).caused_by(error)
 }
 
-/// A panic or a lock of this process that stands in the way of a bounded wait.
+/// A bounded wait that was in vain.
 pub(crate) fn timed_out(what: &str, timeout: std::time::Duration) -> Error {
     Error::new(
         ErrorKind::Timeout,
         format!(
             "waited {timeout:?} for {what}; nothing was changed: try again, or allow a longer timeout"
         ),
+    )
+}
+
+/// The files that are open here are no longer those of the directory.
+pub(crate) fn removed() -> Error {
+    Error::new(
+        ErrorKind::Removed,
+        "the directory of the store was removed or replaced while it was open; open it anew",
     )
 }

@@ -86,10 +86,15 @@ impl Gate {
         }
     }
 
-    /// Was the directory with the gate removed? Looked at after a pause and once a turn: who writes
-    /// again and again need not ask each time.
-    pub(crate) fn is_removed(&self) -> io::Result<bool> {
-        Ok(self.pace.lock().fresh && !self.gate.is_linked()?)
+    /// Was the directory with the gate removed?
+    pub(crate) fn is_removed(&self) -> bool {
+        !self.gate.is_linked().unwrap_or(false)
+    }
+
+    /// The same, looked at after a pause and once a turn: who writes again and again need not ask each
+    /// time.
+    pub(crate) fn is_seen_removed(&self) -> bool {
+        self.pace.lock().fresh && self.is_removed()
     }
 
     fn wait_as_first(&self, deadline: Deadline) -> io::Result<bool> {

@@ -14,6 +14,7 @@ mod catalog;
 mod check;
 mod checkpoint;
 mod codec;
+mod compact;
 mod connection;
 mod db;
 mod directory;

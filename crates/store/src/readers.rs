@@ -7,7 +7,7 @@ use parking_lot::{ArcMutexGuard, Condvar, Mutex, RawMutex};
 use rusqlite::Connection;
 
 use crate::connection::{self, Role};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Result, removed};
 use crate::store::Store;
 
 /// Connections that are kept open between reads; more are opened, and closed again, when more
@@ -46,13 +46,10 @@ impl Readers {
             }),
             Err(error) => {
                 self.give_back(None);
-                Err(if store.is_linked() {
-                    error
+                Err(if store.writer().is_removed() {
+                    removed()
                 } else {
-                    Error::new(
-                        ErrorKind::Removed,
-                        "the directory of the store was removed or replaced while it was open; open it anew",
-                    )
+                    error
                 })
             }
         }

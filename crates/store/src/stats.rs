@@ -1,7 +1,7 @@
 use std::fs;
 
 use crate::access::Access;
-use crate::error::{Error, Result, from_sqlite};
+use crate::error::{Error, Result};
 use crate::store::Store;
 
 /// What a store holds; made by [`Store::stats`].
@@ -66,22 +66,5 @@ impl Store {
             })
         })
         .map_err(|error: Error| error.at(|| format!("measuring {}", self.path().display())))
-    }
-
-    /// Gives the free space of the database back to the file system, and empties the write-ahead log.
-    /// Writers wait meanwhile, and it takes as much free disk as the store is large.
-    ///
-    /// # Errors
-    ///
-    /// [`is_timeout`](Error::is_timeout) when the turn to write didn't come or a long reader is in the
-    /// way; [`is_disk_full`](Error::is_disk_full).
-    pub fn compact(&self) -> Result<()> {
-        let compact = || {
-            let turn = self.writer().enter(self)?;
-            turn.connection()?
-                .execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")
-                .map_err(from_sqlite)
-        };
-        compact().map_err(|error| error.at(|| format!("compacting {}", self.path().display())))
     }
 }

@@ -140,7 +140,9 @@ impl Store {
         // Held to the end, so that two threads that open one directory open it once.
         let mut open = OPEN.lock();
         let open = open.get_or_insert_default();
-        if let Some(shared) = open.get(&identity).and_then(Weak::upgrade) {
+        let found = open.get(&identity).and_then(Weak::upgrade);
+        // A new directory may get the number of one that was removed while it was open here.
+        if let Some(shared) = found.filter(|shared| !shared.writer.is_removed()) {
             return Ok(Store {
                 shared,
                 timeout: options.timeout,
@@ -284,14 +286,6 @@ impl Store {
             role,
             self.shared.durability,
         )
-    }
-
-    /// Is the directory still the one that was opened?
-    pub(crate) fn is_linked(&self) -> bool {
-        self.shared
-            .directory
-            .identity()
-            .is_ok_and(|now| now == self.shared.identity)
     }
 
     pub(crate) fn usable(&self) -> Result<()> {

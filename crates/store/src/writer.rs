@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 use crate::connection::{self, Role};
-use crate::error::{Error, ErrorKind, Result, timed_out};
+use crate::error::{Error, ErrorKind, Result, removed, timed_out};
 use crate::gate::Gate;
 use crate::store::Store;
 
@@ -29,6 +29,11 @@ impl Writer {
             gate,
             holder: AtomicU64::new(0),
         }
+    }
+
+    /// Was the directory of the store removed?
+    pub(crate) fn is_removed(&self) -> bool {
+        self.gate.is_removed()
     }
 
     /// Is this thread inside a transaction of this store?
@@ -70,11 +75,8 @@ impl Writer {
         self.holder.store(thread_number(), Ordering::Relaxed);
         let turn = Turn { writer: self, slot };
         // A write to a database that was deleted would be lost without a word.
-        if self.gate.is_removed().map_err(failed)? {
-            return Err(Error::new(
-                ErrorKind::Removed,
-                "the directory of the store was removed or replaced while it was open; open it anew",
-            ));
+        if self.gate.is_seen_removed() {
+            return Err(removed());
         }
         Ok(turn)
     }

@@ -60,7 +60,8 @@ fn index(dir: &Path) -> Vec<Pair> {
     let mut new = (KEYS.., KEYS..);
     let mut over = (scattered(), scattered());
     let mut look = (scattered(), scattered());
-    let mut gone = (KEYS.., KEYS..);
+    // Far from those that stay.
+    let mut gone = ((1 << 32).., (1 << 32)..);
     let mut batch = (scattered(), scattered());
     vec![
         pair(
@@ -109,23 +110,25 @@ fn index(dir: &Path) -> Vec<Pair> {
             }),
         ),
         pair(
-            // With a count to keep, which the raw statement has not.
-            "Index::remove",
-            1.6,
+            // With a count to keep, which the raw statements have not.
+            "Index::insert, then remove",
+            1.5,
             with(&raw, move |raw| {
+                let key = key(next(&mut gone.0));
+                raw.execute(UPSERT, params![key.as_bytes(), value(0).as_bytes()]);
                 raw.transaction(|raw| {
                     let (id, _) = raw.row(
                         "SELECT id, value FROM t WHERE key = ?1",
-                        params![key(next(&mut gone.0)).as_bytes()],
+                        params![key.as_bytes()],
                     );
                     raw.execute("DELETE FROM t WHERE id = ?1", params![id]);
                 });
             }),
             with(&Rc::new(ours.clone()), move |ours| {
-                drop(
-                    ours.remove(key(next(&mut gone.1)).as_str())
-                        .expect("a write"),
-                )
+                let key = key(next(&mut gone.1));
+                ours.insert(key.as_str(), value(0).as_str())
+                    .expect("a write");
+                ours.remove(key.as_str()).expect("a write");
             }),
         ),
         Pair {

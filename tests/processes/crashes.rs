@@ -46,6 +46,19 @@ role! {
     }
 }
 
+role! {
+    /// Looks at one moment of a store for long.
+    fn onlooker(parent) {
+        let dir: String = parent.arg(0);
+        let looked = Store::open(&dir).unwrap().snapshot(|_| {
+            parent.say("looking");
+            parent.hear();
+            Ok::<_, diskette::Error>(())
+        });
+        looked.unwrap();
+    }
+}
+
 fn content(n: u64) -> String {
     format!("{n} ").repeat(400_000)
 }
@@ -129,6 +142,27 @@ fn owner_files_of_the_dead_do_not_pile_up() {
     kill_again_and_again(5, || Child::spawn(hoarder, &[&path.display()]), |_| ());
     let _store = Store::open(&path).unwrap();
     diskette_testkit::eventually(Duration::from_secs(10), || files(&path.join("owners")) <= 1);
+}
+
+/// While somebody looked at a snapshot, which may want any value file, a store with an orphan in it could not
+/// be opened at all: the sweep that had to wait failed, and the opening with it.
+#[test]
+fn an_orphan_that_a_snapshot_may_want_waits_and_keeps_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut child = Child::spawn(onlooker, &[&path.display()]);
+    assert_eq!(child.hear(PATIENCE), "looking");
+    // What a process leaves that dies while it writes a large value: its will, and the file.
+    let orphan = 0x1234_5678_9abc_def0_i64;
+    fs::create_dir_all(path.join("values/12")).unwrap();
+    fs::write(path.join("values/12/3456789abcdef0"), "cut off").unwrap();
+    fs::write(path.join("owners/0000000000000007"), orphan.to_le_bytes()).unwrap();
+
+    let store = Store::open(&path).unwrap();
+    assert_eq!(files(&path.join("values")), 1);
+    child.kill();
+    assert!(store.repair().unwrap().is_sound());
+    assert_eq!(files(&path.join("values")), 0);
 }
 
 fn files(below: &Path) -> usize {

@@ -130,8 +130,10 @@ impl Store {
         }
         let failed = |error| Error::io("can't settle the estate of a dead process", error);
         let will = self.owners().will(owner).map_err(failed)?;
-        self.remove_orphans(&will)?;
-        self.owners().bury(owner).map_err(failed)
+        if self.remove_orphans(&will)? {
+            self.owners().bury(owner).map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn give_back(&self, structure: &Structure, owner: OwnerId) -> Result<()> {

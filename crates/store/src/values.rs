@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::Codec;
 use crate::db::{Db, Row, Value};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::hold::{Held, Hold};
 use crate::in_flight::InFlight;
 use crate::options::Durability;
@@ -227,8 +227,9 @@ impl Store {
         });
     }
 
-    /// Removes those of `files` that no row names: what a dead process left.
-    pub(crate) fn remove_orphans(&self, files: &[i64]) -> Result<()> {
+    /// Removes those of `files` that no row names: what a dead process left. `false`: not yet, since a
+    /// snapshot may want them.
+    pub(crate) fn remove_orphans(&self, files: &[i64]) -> Result<bool> {
         use crate::access::Access;
         let mut orphans = Vec::new();
         for &id in files {
@@ -241,20 +242,15 @@ impl Store {
             }
         }
         if orphans.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let failed = |error| Error::io("can't remove the value file of a dead process", error);
         let mut removed = Ok(());
         let alone = self.values().hold.exclusive(|| {
             removed = orphans.iter().try_for_each(|&id| self.values().remove(id));
         })?;
-        if !alone {
-            return Err(Error::new(
-                ErrorKind::Timeout,
-                "a snapshot is in the way of removing value files",
-            ));
-        }
-        removed.map_err(failed)
+        removed.map_err(failed)?;
+        Ok(alone)
     }
 }
 

@@ -154,7 +154,6 @@ impl<'c> Db<'c> {
 
     /// Runs a statement that returns no rows; says how many rows it changed.
     pub fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
-        self.wrote.set(true);
         let changed = self
             .prepare(sql, params)?
             .raw_execute()
@@ -173,9 +172,7 @@ impl<'c> Db<'c> {
         read: impl FnOnce(&Row<'_>) -> Result<R>,
     ) -> Result<Option<R>> {
         let mut statement = self.prepare(sql, params)?;
-        if !statement.readonly() {
-            self.wrote.set(true);
-        }
+        let writes = !statement.readonly();
         let mut rows = statement.raw_query();
         let found = rows
             .next()
@@ -183,7 +180,7 @@ impl<'c> Db<'c> {
             .map(|row| read(&Row(row)))
             .transpose()?;
         // A writing statement is done only once it has been stepped to its end.
-        if found.is_some() && self.wrote.get() {
+        if found.is_some() && writes {
             rows.next().map_err(from_sqlite)?;
         }
         Ok(found)
@@ -197,9 +194,6 @@ impl<'c> Db<'c> {
         mut read: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut statement = self.prepare(sql, params)?;
-        if !statement.readonly() {
-            self.wrote.set(true);
-        }
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(from_sqlite)? {
             read(&Row(row))?;
@@ -287,7 +281,7 @@ impl<'c> Db<'c> {
             .split_off(mark.after_rollback)
     }
 
-    /// What is to happen after the end: `finish` it once the connection is given back.
+    /// What is to happen after the end, once the connection is given back.
     pub(crate) fn into_outcome(self, committed: bool) -> Outcome {
         if committed {
             Outcome {
@@ -306,6 +300,9 @@ impl<'c> Db<'c> {
 
     fn prepare(&self, sql: &str, params: &[Value<'_>]) -> Result<CachedStatement<'_>> {
         let mut statement = self.connection.prepare_cached(sql).map_err(from_sqlite)?;
+        if !statement.readonly() {
+            self.wrote.set(true);
+        }
         for (index, value) in params.iter().enumerate() {
             let value = match *value {
                 Value::Null => ValueRef::Null,

@@ -43,8 +43,8 @@ use crate::writer::Writer;
 ///
 /// # Cost
 ///
-/// Opening takes about a millisecond, and two threads that sleep: one copies the write-ahead log
-/// into the database, one waits for the death of other processes. Open files: about ten, and three
+/// Opening takes about a millisecond. Two threads are started when first needed, and sleep: one copies the
+/// write-ahead log into the database, one waits for the death of other processes. Open files: about ten, and three
 /// for each connection of at most five that are kept.
 ///
 /// # Example

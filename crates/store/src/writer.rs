@@ -50,6 +50,7 @@ impl Writer {
                  or nest by `tx.transaction`",
             ));
         }
+        store.usable()?;
         let timeout = store.timeout();
         let late = || timed_out("the turn to write", timeout);
         let failed = |source| Error::io("can't pass the writers' gate", source);
@@ -64,7 +65,6 @@ impl Writer {
                 (slot, Some(deadline))
             }
         };
-        store.usable()?;
         if slot.is_none() {
             *slot = Some(store.connect(Role::Writer)?);
         }

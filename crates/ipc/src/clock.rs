@@ -1,5 +1,12 @@
 //! The one place that reads the clock, and the one that sleeps.
 
+mod manual;
+mod shared;
+
+pub use manual::ManualClock;
+pub(crate) use shared::uptime;
+pub use shared::{Clock, Reading, SystemClock};
+
 use std::time::{Duration, Instant, SystemTime};
 
 /// The monotonic time, for measuring how long something took.

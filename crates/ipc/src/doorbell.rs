@@ -1,19 +1,15 @@
 //! Waking who waits in another process.
 
-use std::ffi::c_void;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-
 use crate::clock::Deadline;
-use crate::futex;
+use crate::line::{self, Line, Seen};
+use crate::mapping::{Mapping, Shared, lengthen};
 
 /// A file of counters, mapped into every process that uses it: 1024 lines, each of which can be rung by one process
 /// and waited at by others.
@@ -53,35 +49,27 @@ use crate::futex;
 /// nothing but the safety poll. The file takes 64 KiB.
 #[derive(Debug)]
 pub struct Doorbell {
-    lines: NonNull<Line>,
+    mapping: Mapping,
 }
 
-// SAFETY: the mapping belongs to this value alone, and is used by atomic operations only.
-unsafe impl Send for Doorbell {}
-// SAFETY: as above.
-unsafe impl Sync for Doorbell {}
-
-/// The state of a line at one moment, by [`Doorbell::seen`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen(u32);
-
-/// A counter of rings in the upper 31 bits; the lowest says that somebody waits. On a cache line of its own.
+/// On a cache line of its own.
 #[repr(C, align(64))]
-struct Line {
-    word: AtomicU32,
+struct Spaced {
+    line: Line,
 }
 
-const WAITED_FOR: u32 = 1;
-const ONE_RING: u32 = 2;
+// SAFETY: a line is an atomic.
+unsafe impl Shared for Spaced {}
+
 const SIZE: NonZeroUsize =
-    NonZeroUsize::new(Doorbell::LINES * size_of::<Line>()).expect("some lines");
+    NonZeroUsize::new(Doorbell::LINES * size_of::<Spaced>()).expect("some lines");
 
 impl Doorbell {
     /// How many lines there are. Any `usize` names one, modulo this.
     pub const LINES: usize = 1024;
 
     /// The longest that a waiter goes without checking again.
-    pub const SAFETY_POLL: Duration = Duration::from_millis(500);
+    pub const SAFETY_POLL: Duration = line::SAFETY_POLL;
 
     /// Opens the doorbell at `path`, creating it (for this user only) if it isn't there.
     ///
@@ -99,7 +87,7 @@ impl Doorbell {
             .mode(0o600)
             .open(path)?;
         match file.metadata()?.len() {
-            0 => file.set_len(SIZE.get() as u64)?,
+            0 => {}
             size if size == SIZE.get() as u64 => {}
             size => {
                 return Err(io::Error::new(
@@ -111,95 +99,32 @@ impl Doorbell {
                 ));
             }
         }
-        allocate(&file)?;
-        Ok(Self { lines: map(&file)? })
+        lengthen(&file, SIZE.get())?;
+        Ok(Self {
+            mapping: Mapping::new(&file, SIZE)?,
+        })
     }
 
     /// Wakes everybody who waits at `line`, in any process. To be called after the change is there to be seen.
     pub fn ring(&self, line: usize) {
-        let word = self.word(line);
-        let rung = |word: u32| Some(word.wrapping_add(ONE_RING) & !WAITED_FOR);
-        let before = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, rung);
-        if before.is_ok_and(|word| word & WAITED_FOR != 0) {
-            futex::wake(word);
-        }
+        self.line(line).ring();
     }
 
     /// The state of `line` now, to be taken before the condition is checked.
     #[must_use]
     pub fn seen(&self, line: usize) -> Seen {
-        Seen(self.word(line).load(Ordering::SeqCst) & !WAITED_FOR)
+        self.line(line).seen()
     }
 
     /// Sleeps until `line` is rung, if it hasn't been since `seen`. `true` means: check again (it was rung, or a
     /// [`SAFETY_POLL`](Self::SAFETY_POLL) has passed, or for no reason at all); `false`: the deadline has passed.
     #[must_use]
     pub fn wait(&self, line: usize, seen: Seen, deadline: Deadline) -> bool {
-        let word = self.word(line);
-        let waited_for = seen.0 | WAITED_FOR;
-        loop {
-            let now = word.load(Ordering::SeqCst);
-            if now & !WAITED_FOR != seen.0 {
-                return true;
-            }
-            let left = deadline.remaining().unwrap_or(Duration::MAX);
-            let left = left.min(Self::SAFETY_POLL);
-            if left.is_zero() {
-                return false;
-            }
-            // A waiter that is killed leaves the bit behind: the next ring makes one needless wake, and clears it.
-            let marked = now == waited_for
-                || word
-                    .compare_exchange(now, waited_for, Ordering::SeqCst, Ordering::SeqCst)
-                    .is_ok();
-            if marked {
-                futex::wait(word, waited_for, left);
-                let rung = word.load(Ordering::SeqCst) & !WAITED_FOR != seen.0;
-                return rung || !deadline.is_past();
-            }
-        }
+        self.line(line).wait(seen, deadline)
     }
 
-    fn word(&self, line: usize) -> &AtomicU32 {
-        // SAFETY: the mapping has LINES lines and lives as long as self; any bytes are a valid counter.
-        unsafe { &self.lines.add(line % Self::LINES).as_ref().word }
+    fn line(&self, line: usize) -> &Line {
+        let spaced: &Spaced = self.mapping.at(line % Self::LINES * size_of::<Spaced>());
+        &spaced.line
     }
-}
-
-impl Drop for Doorbell {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `open` with this size, and nothing refers to it any more.
-        let _ = unsafe { munmap(self.lines.cast::<c_void>(), SIZE.get()) };
-    }
-}
-
-/// Gives the whole file its blocks, now: a mapped page that the disk has no room for would be a SIGBUS later.
-#[cfg(target_os = "linux")]
-fn allocate(file: &File) -> io::Result<()> {
-    use nix::errno::Errno;
-    match nix::fcntl::posix_fallocate(file, 0, SIZE.get() as i64) {
-        // Not every file system can; then there is nothing better.
-        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::EINVAL) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn allocate(_file: &File) -> io::Result<()> {
-    Ok(())
-}
-
-fn map(file: &File) -> io::Result<NonNull<Line>> {
-    // SAFETY: a new mapping, of a file with this size that nobody shortens.
-    let memory = unsafe {
-        mmap(
-            None,
-            SIZE,
-            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-            MapFlags::MAP_SHARED,
-            file,
-            0,
-        )?
-    };
-    Ok(memory.cast())
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use fs2::FileExt;
 use nix::libc::{self, c_int};
@@ -92,6 +93,24 @@ impl FileLock {
         let identity = identity(&file.metadata()?);
         open.insert(&file, path)?;
         Ok(Self { file, identity })
+    }
+
+    /// Opens the lock file at `path` and takes the lock, for something short. A holder of its own each time, so that threads
+    /// exclude each other too.
+    pub(crate) fn guard(path: &Path, mode: Mode) -> io::Result<Self> {
+        /// Long enough for anything short, on any machine.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let guard = Self::open(path)?;
+        if guard.lock(mode, Deadline::after(PATIENCE))? {
+            return Ok(guard);
+        }
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!(
+                "{} has been held for {PATIENCE:?}; see which process is stopped while holding it",
+                path.display()
+            ),
+        ))
     }
 
     /// Takes the lock if it is free; `false` if it isn't.

@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -14,13 +13,10 @@ use nix::libc;
 use nix::sys::stat::{Mode as Permissions, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::{Deadline, FileLock, Mode, OwnerId};
+use crate::{FileLock, Mode, OwnerId};
 
 /// A will is read no further than this, and written no further: two million entries.
 pub(crate) const LONGEST_WILL: u64 = 16 << 20;
-
-/// How long a process may take to create its file, or to look at the others'.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The directory of owner files.
 #[derive(Debug)]
@@ -68,20 +64,9 @@ impl OwnerFiles {
         self.key
     }
 
-    /// Keeps owner files from coming and going: between a file's creation and its lock it looks like a dead
-    /// owner's. A lock of its own each time, so that threads exclude each other too.
+    /// Keeps owner files from coming and going: between a file's creation and its lock it looks like a dead owner's.
     pub(crate) fn guard(&self, mode: Mode) -> io::Result<FileLock> {
-        let guard = FileLock::open(&self.lock)?;
-        if guard.lock(mode, Deadline::after(PATIENCE))? {
-            return Ok(guard);
-        }
-        Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!(
-                "{} has been held for {PATIENCE:?}; see which process is stopped while holding it",
-                self.lock.display()
-            ),
-        ))
+        FileLock::guard(&self.lock, mode)
     }
 
     /// Creates the file of `id` and locks it for this process. The caller has the guard.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -96,6 +96,15 @@ impl Owners {
         self.id.store(id.as_i64(), Ordering::Relaxed);
         self.generation.store(generation, Ordering::Release);
         Ok(id)
+    }
+
+    /// Whether other processes can tell that this one lives: `false` once its file was removed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`me`](Self::me).
+    pub fn am_known(&self) -> io::Result<bool> {
+        self.with_mine(|mine| Ok(mine.file.metadata()?.nlink() > 0))
     }
 
     /// Whether the process behind `id` lives. An id without a file is dead.

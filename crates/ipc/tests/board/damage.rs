@@ -1,0 +1,206 @@
+//! A board that is removed, cut short, or full of rotten bytes.
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use diskette_ipc::{Board, Custody, Deadline, OwnerId, Slots};
+use diskette_testkit::{Child, PATIENCE, role};
+
+use crate::{asleep, create, home, open, owners, soon};
+
+#[test]
+fn a_board_that_is_not_of_this_run_of_the_system_is_none() {
+    let home = home();
+    let path = home.path().join("board");
+    assert!(open(home.path()).is_none());
+    assert_eq!(Board::last_era(&path).unwrap(), 0);
+    let board = Board::create(&path, home.path().join("seats"), owners(home.path()), 41);
+    assert_eq!(board.unwrap().era(), 41);
+    assert_eq!(open(home.path()).unwrap().era(), 41);
+    let whole = fs::read(&path).unwrap();
+
+    let rewritten = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        (open(home.path()).is_some(), Board::last_era(&path).unwrap())
+    };
+    assert_eq!(rewritten(0), (false, 0)); // not a board
+    assert_eq!(rewritten(8), (false, 41)); // of another run
+    for length in [0, 7, 16, 4096, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert!(open(home.path()).is_none());
+        Board::last_era(&path).unwrap();
+    }
+}
+
+#[test]
+fn a_removed_board_is_an_error() {
+    let home = home();
+    let board = create(home.path());
+    let slots = board.slots(1, 1).unwrap();
+    let hold = slots.try_take(1).unwrap().unwrap();
+    thread::scope(|scope| {
+        let waits = asleep(scope, &slots, take_error);
+        fs::remove_file(home.path().join("board")).unwrap();
+        assert_eq!(waits.join().unwrap(), ErrorKind::NotFound);
+    });
+    all_fail(&board, &slots);
+    assert!(!hold.is_held());
+    assert!(hold.give_back().is_err());
+}
+
+fn take_error(slots: &Slots) -> ErrorKind {
+    slots
+        .take(1, soon(), Custody::Any)
+        .map(drop)
+        .unwrap_err()
+        .kind()
+}
+
+fn all_fail(board: &Arc<Board>, slots: &Slots) {
+    let errors = [
+        slots.try_take(1).map(drop).unwrap_err(),
+        slots.take(1, soon(), Custody::Any).map(drop).unwrap_err(),
+        slots.holders().map(drop).unwrap_err(),
+        slots.free().map(drop).unwrap_err(),
+        slots.set_limit(9).unwrap_err(),
+        board.slots(1, 1).map(drop).unwrap_err(),
+    ];
+    assert!(
+        errors
+            .iter()
+            .all(|error| error.kind() == ErrorKind::NotFound),
+        "{errors:?}"
+    );
+}
+
+role! {
+    /// Cuts the board short that it has in use, which may kill nobody.
+    fn vandal(parent) {
+        let home: PathBuf = parent.arg(0);
+        let board = create(&home);
+        let slots = board.slots(1, 1).unwrap();
+        let hold = slots.try_take(1).unwrap().unwrap();
+        thread::scope(|scope| {
+            let waits = asleep(scope, &slots, take_error);
+            let file = OpenOptions::new().write(true).open(home.join("board"));
+            file.unwrap().set_len(0).unwrap();
+            all_fail(&board, &slots);
+            assert!(!hold.is_held());
+            assert_eq!(hold.tokens().count(), 1);
+            assert!(hold.give_back().is_err());
+            parent.say("the holder knows");
+            assert_eq!(waits.join().unwrap(), ErrorKind::NotFound);
+        });
+        drop((slots, board));
+        parent.say("and so does who waits");
+    }
+}
+
+/// A page that isn't there any more is a SIGBUS for whoever looks at it.
+#[test]
+fn a_board_that_is_cut_short_is_an_error_and_kills_nobody() {
+    let home = home();
+    let mut child = Child::spawn(vandal, &[&home.path().display()]);
+    assert_eq!(child.hear(PATIENCE), "the holder knows");
+    assert_eq!(child.hear(PATIENCE), "and so does who waits");
+    assert!(child.wait(PATIENCE).success());
+}
+
+/// Rotten bytes panicked (sums of them overflow) and were believed (a room of four thousand million slots).
+#[test]
+fn rotten_bytes_are_survived() {
+    for seed in 0..60 {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let home = home();
+            let board = create(home.path());
+            let slots: Vec<Slots> = [1, 3, 200]
+                .iter()
+                .zip(1..)
+                .map(|(&limit, id)| board.slots(id, limit).unwrap())
+                .collect();
+            let hold = slots[1].try_take(2).unwrap();
+            rot(&home.path().join("board"), seed);
+            slots.iter().for_each(use_all);
+            use_board(&board);
+            if let Some(board) = open(home.path()) {
+                use_board(&board);
+            }
+            drop((hold, slots, board));
+            sender.send(()).unwrap();
+        });
+        let outcome = receiver.recv_timeout(PATIENCE);
+        assert_eq!(
+            outcome,
+            Ok(()),
+            "panicked or hangs, with the bytes of {seed}"
+        );
+    }
+}
+
+/// Writes words that somebody might believe over the header but for its first two, over some seats, and over what the
+/// structures have.
+fn rot(board: &Path, seed: u64) {
+    let mut state = seed;
+    let mut random = move || {
+        // splitmix64
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let file = OpenOptions::new().write(true).open(board).unwrap();
+    let length = file.metadata().unwrap().len();
+    let (header, seats, places) = (
+        2..6,
+        512..576,
+        (length - (64 << 10)) / 8..(length - (60 << 10)) / 8,
+    );
+    for _ in 0..1 + random() % 60 {
+        let within = [&header, &seats, &places][(random() % 3) as usize];
+        let word = within.start + random() % (within.end - within.start);
+        let value = match random() % 8 {
+            0 => 0,
+            1 => u64::MAX,
+            2 => random() % 300,
+            3 => (random() % 300) << 32,
+            4 => u64::from(u32::MAX),
+            5 => u64::from(u32::MAX) << 32,
+            6 => 1 << 63,
+            _ => random(),
+        };
+        file.write_all_at(&value.to_ne_bytes(), word * 8).unwrap();
+    }
+}
+
+/// Does all that can be done; errors are fine.
+fn use_all(slots: &Slots) {
+    let soon = || Deadline::after(Duration::from_millis(5));
+    for n in [1, 2] {
+        if let Ok(Some(hold)) = slots.try_take(n) {
+            let _ = (hold.is_held(), hold.tokens().count());
+            let _ = hold.give_back();
+        }
+    }
+    let hold = slots.take(1, soon(), Custody::Thread);
+    drop(slots.take(2, soon(), Custody::Thread));
+    drop(hold);
+    let _ = (slots.free(), slots.limit(), slots.holders());
+    let _ = (slots.set_limit(250), slots.set_limit(2));
+}
+
+fn use_board(board: &Arc<Board>) {
+    for id in 1..6 {
+        if let Ok(slots) = board.slots(id, 2) {
+            use_all(&slots);
+        }
+    }
+    board.bury(OwnerId::from_i64(5));
+}

@@ -103,6 +103,10 @@ impl Directory {
         self.0.join("bell")
     }
 
+    pub(crate) fn board(&self) -> PathBuf {
+        self.0.join("board")
+    }
+
     pub(crate) fn lock(&self, name: &str) -> PathBuf {
         self.0.join("locks").join(name)
     }
@@ -114,7 +118,7 @@ fn private_directories(path: &Path) -> io::Result<()> {
 
 /// A directory that holds anything but a store is somebody else's.
 fn refuse_others(path: &Path) -> Result<()> {
-    const OURS: [&str; 7] = [
+    const OURS: [&str; 9] = [
         "store.db",
         "store.db-wal",
         "store.db-shm",
@@ -122,6 +126,8 @@ fn refuse_others(path: &Path) -> Result<()> {
         "owners",
         "values",
         "bell",
+        "board",
+        "board.new",
     ];
     let failed = |source| Error::io(format!("can't open the store {}", path.display()), source);
     if path.join("store.db").exists() {

@@ -53,6 +53,10 @@ pub enum ErrorKind {
     DiskFull,
     /// The file system, the directory or the transaction doesn't allow writing.
     ReadOnly,
+    /// Waiting would never end: each of several threads waits for what another holds.
+    Deadlock,
+    /// A guard is no longer the newest: its lock was taken from it, or has gone to another since.
+    Overtaken,
     /// The call can't be made here: a blocking call or a second transaction within a transaction,
     /// a store carried over `fork` in the middle of one, a claim of another process.
     Misuse,
@@ -118,6 +122,16 @@ impl Error {
     /// Is writing not allowed here?
     pub fn is_read_only(&self) -> bool {
         self.kind() == ErrorKind::ReadOnly
+    }
+
+    /// Would the wait never have ended? The message says who holds what and who waits for what.
+    pub fn is_deadlock(&self) -> bool {
+        self.kind() == ErrorKind::Deadlock
+    }
+
+    /// Was the guard overtaken by a newer one, or its lock taken from it? Nothing was changed.
+    pub fn is_overtaken(&self) -> bool {
+        self.kind() == ErrorKind::Overtaken
     }
 
     /// Can the call not be made here?

@@ -93,7 +93,8 @@ impl Store {
         Ok(())
     }
 
-    fn watch_deaths(&self) -> Result<()> {
+    /// Makes sure that a thread of this process hears of the deaths of others.
+    pub(crate) fn watch_deaths(&self) -> Result<()> {
         let mut running = self.undertaker().watch.lock();
         if running
             .as_ref()
@@ -121,9 +122,12 @@ impl Store {
         Ok(())
     }
 
-    /// In this order, each step harmless when done twice: claims, value files, then the owner file,
+    /// In this order, each step harmless when done twice: locks, claims, value files, then the owner file,
     /// which says that there is something left to do.
     fn settle(&self, owner: OwnerId) -> Result<()> {
+        if let Some(board) = self.board_if_open() {
+            board.bury(owner);
+        }
         let structures = self.undertaker().structures.lock().clone();
         for structure in structures {
             self.give_back(&structure, owner)?;

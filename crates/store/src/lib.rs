@@ -10,6 +10,7 @@
 
 mod access;
 mod backup;
+mod board;
 mod catalog;
 mod check;
 mod checkpoint;
@@ -20,9 +21,11 @@ mod db;
 mod directory;
 mod error;
 mod estate;
+mod fence;
 mod fork;
 mod gate;
 mod hold;
+mod holdable;
 mod in_flight;
 pub mod key;
 mod like;
@@ -42,6 +45,8 @@ pub use check::{Problem, Report};
 pub use codec::{Bincode, Codec, Json, MessagePack};
 pub use db::{Db, Row, Value};
 pub use error::{Error, ErrorKind, Result};
+pub use fence::Fence;
+pub use holdable::Holdable;
 pub use like::Like;
 pub use options::{Durability, Options};
 #[doc(hidden)]

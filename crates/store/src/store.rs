@@ -2,12 +2,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
 use diskette_ipc::clock::Deadline;
-use diskette_ipc::{Doorbell, FileLock, Mode, Owners};
+use diskette_ipc::{Board, Doorbell, FileLock, Mode, Owners};
 use parking_lot::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 use rusqlite::Connection;
 
@@ -76,6 +76,7 @@ pub(crate) struct Shared {
     owners: Arc<Owners>,
     undertaker: Undertaker,
     bell: Arc<Doorbell>,
+    board: OnceLock<Arc<Board>>,
     put_off: Mutex<Vec<PutOff>>,
     waiting: AtomicBool,
     torn: AtomicBool,
@@ -198,6 +199,7 @@ impl Shared {
             ),
             undertaker: Undertaker::default(),
             bell,
+            board: OnceLock::new(),
             put_off: Mutex::default(),
             waiting: AtomicBool::new(false),
             torn: AtomicBool::new(false),
@@ -269,6 +271,10 @@ impl Store {
 
     pub(crate) fn checkpointer(&self) -> &Checkpointer {
         &self.shared.checkpointer
+    }
+
+    pub(crate) fn board_cell(&self) -> &OnceLock<Arc<Board>> {
+        &self.shared.board
     }
 
     pub(crate) fn undertaker(&self) -> &Undertaker {

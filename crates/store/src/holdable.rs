@@ -1,0 +1,269 @@
+use std::fmt::Write;
+use std::io;
+use std::sync::Arc;
+
+use diskette_ipc::{Custody, Deadline, Hold, Holder, Link, Slots, Taken};
+
+use crate::access::Access;
+use crate::db::Db;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fence;
+use crate::store::Store;
+use crate::structure::{Kind, Structure};
+use crate::transaction::Transaction;
+
+/// A structure that threads hold and wait for: what locks and semaphores have in common. Its state is on the board
+/// of the store, in shared memory, and not in the database.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Holdable {
+    structure: Arc<Structure>,
+    store: Store,
+    slots: Slots,
+    custody: Custody,
+}
+
+impl Holdable {
+    /// Finds or makes the structure, with the slots that `limit` says: it may look them up.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Structure::open`]; [`is_removed`](Error::is_removed) when the board was removed under others.
+    pub fn open(
+        store: &Store,
+        kind: &'static Kind,
+        name: &str,
+        custody: Custody,
+        first: impl FnOnce(&Db<'_>, &Structure) -> Result<()>,
+        limit: impl FnOnce(&Structure) -> Result<u32>,
+    ) -> Result<Self> {
+        let structure = Structure::open(store, kind, name, "", first)?;
+        let open = || {
+            let limit = limit(&structure)?;
+            let slots = store.board()?.slots(structure.id(), limit);
+            slots.map_err(|error| failed("finding its place", error))
+        };
+        let slots = structure.doing("opening", open())?;
+        Ok(Self {
+            store: store.clone(),
+            structure,
+            slots,
+            custody,
+        })
+    }
+
+    /// One that always has `n` slots.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn with_slots(
+        store: &Store,
+        kind: &'static Kind,
+        name: &str,
+        custody: Custody,
+        n: u32,
+    ) -> Result<Self> {
+        let holdable = Self::open(store, kind, name, custody, |_, _| Ok(()), |_| Ok(n))?;
+        // The board may know another structure by this number, from before the database was restored from a backup.
+        if holdable.limit()? != n {
+            holdable.set_limit(n)?;
+        }
+        Ok(holdable)
+    }
+
+    /// What it is in the store.
+    pub fn structure(&self) -> &Structure {
+        &self.structure
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes `n` slots if they are free.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed) when the board or this process's owner file is gone;
+    /// [`is_invalid_input`](Error::is_invalid_input) when there are not so many, and for 0.
+    pub fn try_take(&self, n: u32) -> Result<Option<Hold>> {
+        if n == 0 {
+            return Err(out_of_range(n, self.limit()?));
+        }
+        let taken = self.slots.try_take(n);
+        let taken = taken.map_err(|error| failed("taking it", error))?;
+        if taken.is_none() && n > 1 {
+            let limit = self.limit()?;
+            if n > limit {
+                return Err(out_of_range(n, limit));
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Takes `n` slots, and waits for them; `None` when the time is up.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_take`](Self::try_take); [`is_deadlock`](Error::is_deadlock);
+    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread.
+    pub fn take(&self, n: u32, deadline: Deadline) -> Result<Option<Hold>> {
+        if self.store.writer().is_mine() {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "waiting for it within a transaction would keep everybody from writing: take it before the transaction",
+            ));
+        }
+        if let Some(hold) = self.try_take(n)? {
+            return Ok(Some(hold));
+        }
+        if deadline.is_past() {
+            return Ok(None);
+        }
+        self.store.watch_deaths()?;
+        let taken = self.slots.take(n, deadline, self.custody);
+        match taken.map_err(|error| failed("waiting for it", error))? {
+            Taken::Held(hold) => Ok(Some(hold)),
+            Taken::TimedOut => Ok(None),
+            Taken::TooMany => Err(out_of_range(n, self.limit()?)),
+            Taken::Deadlock(circle) => Err(self.deadlock(&circle)),
+        }
+    }
+
+    /// How many slots there are.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed) when the board is gone.
+    pub fn limit(&self) -> Result<u32> {
+        self.slots
+            .limit()
+            .map_err(|error| failed("asking how many there are", error))
+    }
+
+    /// How many slots are free.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed) when the board is gone.
+    pub fn free(&self) -> Result<u32> {
+        self.slots
+            .free()
+            .map_err(|error| failed("asking how many are free", error))
+    }
+
+    /// Sees to it that [`set_limit`](Self::set_limit) has room for so many.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed) when the board is gone; a full disk.
+    pub fn reserve(&self, limit: u32) -> Result<()> {
+        let reserved = self.slots.reserve(limit);
+        reserved.map_err(|error| failed("making room for so many", error))
+    }
+
+    /// Changes how many slots there are.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`reserve`](Self::reserve).
+    pub fn set_limit(&self, limit: u32) -> Result<()> {
+        let set = self.slots.set_limit(limit);
+        set.map_err(|error| failed("changing how many there are", error))
+    }
+
+    /// Who holds it, in the order in which they took it.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed) when the board is gone.
+    pub fn holders(&self) -> Result<Vec<Holder>> {
+        let holders = self.slots.holders();
+        let mut holders = holders.map_err(|error| failed("asking who holds it", error))?;
+        holders.sort_by_key(|holder| holder.since);
+        Ok(holders)
+    }
+
+    /// Gives back what was held.
+    ///
+    /// # Errors
+    ///
+    /// [`is_overtaken`](Error::is_overtaken) if it was not held any more.
+    pub fn give_back(&self, hold: Hold) -> Result<()> {
+        self.structure
+            .doing("release", hold.give_back().map_err(|_| lost()))
+    }
+
+    /// See [`Fence::check`](crate::Fence::check).
+    ///
+    /// # Errors
+    ///
+    /// [`is_overtaken`](Error::is_overtaken), [`is_misuse`](Error::is_misuse).
+    pub fn check(&self, hold: &Hold, tx: &Transaction<'_>) -> Result<()> {
+        let check = || {
+            self.structure.must_be_in(tx.store())?;
+            if !hold.is_held() {
+                return Err(lost());
+            }
+            let mut tokens = hold.tokens();
+            tokens.try_for_each(|(slot, token)| fence::show(tx, &self.structure, slot, token))
+        };
+        self.structure.doing("writing under", check())
+    }
+
+    /// Who waits for whom.
+    fn deadlock(&self, circle: &[Link]) -> Error {
+        let mut story = String::from("waiting for it would never end: ");
+        for (i, link) in circle.iter().enumerate() {
+            let who = if i == 0 { "this thread" } else { "which" };
+            let what = self.name_of(link.waits_for);
+            let _ = write!(story, "{who} waits for {what}, ");
+            let _ = match circle.get(i + 1) {
+                Some(next) => write!(story, "held by {}, ", next.party),
+                None => write!(story, "held by this thread, {}", circle[0].party),
+            };
+        }
+        story.push_str(
+            "; give back what you hold and begin anew, or take locks in one order everywhere",
+        );
+        Error::new(ErrorKind::Deadlock, story)
+    }
+
+    fn name_of(&self, id: i64) -> String {
+        const NAME: &str = "SELECT kind, name FROM structures WHERE id = $1";
+        let name = self.store.read_one(|db| {
+            db.query_one(NAME, &[id.into()], |row| {
+                Ok(format!("the {} {:?}", row.text(0)?, row.text(1)?))
+            })
+        });
+        name.ok()
+            .flatten()
+            .unwrap_or_else(|| format!("structure {id}"))
+    }
+}
+
+fn lost() -> Error {
+    Error::new(
+        ErrorKind::Overtaken,
+        "it is not held any more: it belongs to the process that this one was forked from, or the board or the owner \
+         file of this process was removed",
+    )
+}
+
+fn out_of_range(n: u32, limit: u32) -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        format!("{n} at once were asked for, and there are {limit}: ask for 1 to {limit}"),
+    )
+}
+
+fn failed(doing: &str, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        let message =
+            format!("{error}; end the processes that have the store open, then open it anew");
+        return Error::new(ErrorKind::Removed, message).caused_by(error);
+    }
+    Error::io(doing, error)
+}

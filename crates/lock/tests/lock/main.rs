@@ -1,0 +1,31 @@
+//! What a user of locks and barriers relies on; `tests/` at the top has more of what takes several processes.
+#![allow(clippy::unwrap_used)]
+
+mod barrier;
+mod deadlocks;
+mod fences;
+mod locks;
+mod model;
+mod rlocks;
+mod rw_locks;
+mod trouble;
+
+use std::thread;
+use std::time::Duration;
+
+use diskette_store::Store;
+use tempfile::TempDir;
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(30);
+
+fn store() -> (TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store")).unwrap();
+    (dir, store)
+}
+
+/// What another thread gets.
+fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| scope.spawn(work).join().unwrap())
+}

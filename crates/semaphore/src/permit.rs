@@ -1,0 +1,84 @@
+use std::fmt;
+use std::sync::Arc;
+
+use diskette_ipc::Hold;
+use diskette_store::{Fence, Holdable, Result, Transaction};
+
+/// Permits of a semaphore, one or several taken at once; given back by [`release`](Self::release), or when it is dropped.
+/// A panic drops it too.
+///
+/// # Process safety
+///
+/// It may be sent to another thread of the process, and given back there; [`holders`](crate::BoundedSemaphore::holders) goes
+/// on naming the thread that took it. In a forked child it is a copy that holds nothing:
+/// [`is_held`](Self::is_held) is false, and dropping it does nothing.
+///
+/// # Crashes
+///
+/// If the process dies, its permits are free at once. The end of the thread that took them frees nothing.
+///
+/// # Example
+///
+/// ```
+/// # use diskette_semaphore::BoundedSemaphore;
+/// # use diskette_store::Store;
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Store::open(dir.path())?;
+/// let semaphore = BoundedSemaphore::new(&store, "workers", 3)?;
+/// let permit = semaphore.acquire_n(2)?;
+/// assert_eq!(permit.count(), 2);
+/// std::thread::spawn(move || permit.release()).join().unwrap()?;
+/// assert_eq!(semaphore.available()?, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "permits that are dropped are free at once"]
+pub struct Permit {
+    semaphore: Arc<Holdable>,
+    hold: Hold,
+    count: u32,
+}
+
+impl Permit {
+    pub(crate) fn new(semaphore: &Arc<Holdable>, hold: Hold, count: u32) -> Self {
+        Self {
+            semaphore: Arc::clone(semaphore),
+            hold,
+            count,
+        }
+    }
+
+    /// How many permits these are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether they are still held: `false` only in a forked child, and once the files that say who holds what were
+    /// removed under this process.
+    pub fn is_held(&self) -> bool {
+        self.hold.is_held()
+    }
+
+    /// Gives the permits back, and says whether they were still held.
+    ///
+    /// # Errors
+    ///
+    /// [`is_overtaken`](diskette_store::Error::is_overtaken) if they weren't.
+    pub fn release(self) -> Result<()> {
+        self.semaphore.give_back(self.hold)
+    }
+}
+
+impl Fence for Permit {
+    fn check(&self, tx: &Transaction<'_>) -> Result<()> {
+        self.semaphore.check(&self.hold, tx)
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("semaphore", &self.semaphore.structure().name())
+            .field("count", &self.count)
+            .finish()
+    }
+}

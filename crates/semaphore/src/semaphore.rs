@@ -1,0 +1,290 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use diskette_ipc::{Custody, Deadline, Hold, Holder};
+use diskette_store::{Access, Db, Error, ErrorKind, Holdable, Result, Store, Structure};
+
+use crate::permit::Permit;
+use crate::sql;
+
+/// A number of permits in a store: no more of them are held at a time, over all threads of all processes.
+///
+/// A handle: cheap to clone, and to send to other threads. The number is recorded, and is the same for all who open
+/// the semaphore; [`resize`](Self::resize) changes it.
+///
+/// # Process safety
+///
+/// Whoever holds a permit and asks for another waits like anybody else, if need be for itself: who needs several asks
+/// for them at once. They are given all or none, so that those who ask for several never wait for each other in a
+/// circle. Circles over several semaphores are not found; a timeout ends them.
+///
+/// Who holds what is written in a file, `board`, in the directory of the store. If that, or the file by which other
+/// processes know that this one lives, is removed or cut short while in use, taking and releasing fail with
+/// [`is_removed`](Error::is_removed) and [`is_overtaken`](Error::is_overtaken); a new `board` isn't made until all processes
+/// that know the old one have ended.
+///
+/// # Crashes
+///
+/// If a process dies, however it dies, its permits are free at once; who waits for them is woken within a
+/// millisecond. A process that dies in the middle of [`resize`](Self::resize) may leave the new number recorded
+/// and the old one in force until the semaphore is next opened or resized.
+///
+/// # Fairness
+///
+/// Who waits is served in the order of arrival, however many permits each wants: who wants many is not overtaken for ever by
+/// those who want few. For a millisecond after each hand-over what is free goes to whoever comes; then it is kept for the
+/// one who has waited longest.
+///
+/// # Cost
+///
+/// Taking a free permit and giving it back: two system calls, which see to it that the `board` is still there, and a few
+/// atomic writes. It takes a look at each permit from the first to one that is free; at all, when several are taken at
+/// once or the semaphore was made smaller. Waiting costs nothing but a look twice a second. Opening: two statements; a
+/// semaphore is two rows, and 32 bytes of memory for each permit.
+///
+/// # Example
+///
+/// ```
+/// use diskette_semaphore::BoundedSemaphore;
+/// use diskette_store::Store;
+/// use std::time::Duration;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("store");
+/// let store = Store::open(path)?;
+/// let gpus = BoundedSemaphore::new(&store, "gpus", 2)?;
+///
+/// let one = gpus.acquire()?;
+/// let two = gpus.acquire()?;
+/// assert!(gpus.try_acquire()?.is_none());
+/// assert!(gpus.acquire_timeout(Duration::from_millis(5))?.is_none());
+/// assert_eq!(gpus.holders()?[0].party.pid, std::process::id());
+///
+/// drop(one);
+/// two.release()?;
+/// assert_eq!(gpus.available()?, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BoundedSemaphore {
+    inner: Arc<Holdable>,
+}
+
+impl BoundedSemaphore {
+    /// No semaphore has more permits.
+    pub const MAX_PERMITS: u32 = 65_536;
+
+    /// Opens the semaphore of this name in a store, which has so many permits; makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid_input`](Error::is_invalid_input) for no permits or more than [`MAX_PERMITS`](Self::MAX_PERMITS), for
+    /// another number than the one recorded, and for a name that is empty, longer than 255 bytes or has
+    /// control characters; [`is_wrong_kind`](Error::is_wrong_kind) when the name belongs to another kind of
+    /// structure; [`is_removed`](Error::is_removed) when the board was removed under other processes.
+    pub fn new(store: &Store, name: &str, permits: u32) -> Result<Self> {
+        let create = |db: &Db<'_>, structure: &Structure| {
+            check_permits(permits)?;
+            let params = [structure.id().into(), i64::from(permits).into()];
+            db.execute(sql::CREATE, &params).map(drop)
+        };
+        let limit = |structure: &Structure| {
+            check_permits(permits)?;
+            let recorded = store.read_one(|db| recorded(db, structure))?;
+            must_be(recorded, permits)
+        };
+        let inner = Holdable::open(store, &sql::KIND, name, Custody::Any, create, limit)?;
+        let semaphore = Self {
+            inner: Arc::new(inner),
+        };
+        // Somebody has died, or is, in the middle of a resize.
+        if semaphore.permits()? != permits {
+            semaphore.doing("opening", semaphore.put_in_force())?;
+        }
+        Ok(semaphore)
+    }
+
+    /// Takes a permit if one is free; `None` if none is, or it is kept for somebody who has long waited.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed): see [above](Self#process-safety); the first time in a thread, those of
+    /// creating a file.
+    pub fn try_acquire(&self) -> Result<Option<Permit>> {
+        self.permit("try_acquire", 1, self.inner.try_take(1))
+    }
+
+    /// Takes a permit, however long it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread; those of [`try_acquire`](Self::try_acquire).
+    pub fn acquire(&self) -> Result<Permit> {
+        self.forever("acquire", 1)
+    }
+
+    /// Takes a permit; `None` when the time is up. A timeout of zero doesn't wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire).
+    pub fn acquire_timeout(&self, timeout: Duration) -> Result<Option<Permit>> {
+        let taken = self.inner.take(1, Deadline::after(timeout));
+        self.permit("acquire_timeout", 1, taken)
+    }
+
+    /// Takes `n` permits at once if they are free, or none; `None` also if another takes some of them at the same moment.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid_input`](Error::is_invalid_input) for 0, and for more than the semaphore has; those of
+    /// [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_n(&self, n: u32) -> Result<Option<Permit>> {
+        self.permit("try_acquire_n", n, self.inner.try_take(n))
+    }
+
+    /// Takes `n` permits at once, however long it takes. Until it has all, it holds none.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid_input`](Error::is_invalid_input) for 0, and for more than the semaphore has: so ends also the
+    /// wait of those who asked before it was [resized](Self::resize). Those of [`acquire`](Self::acquire).
+    pub fn acquire_n(&self, n: u32) -> Result<Permit> {
+        self.forever("acquire_n", n)
+    }
+
+    /// Takes `n` permits at once; `None` when the time is up.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire_n`](Self::acquire_n).
+    pub fn acquire_n_timeout(&self, n: u32, timeout: Duration) -> Result<Option<Permit>> {
+        let taken = self.inner.take(n, Deadline::after(timeout));
+        self.permit("acquire_n_timeout", n, taken)
+    }
+
+    /// How many permits there are, held or free.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed).
+    pub fn permits(&self) -> Result<u32> {
+        self.doing("permits", self.inner.limit())
+    }
+
+    /// How many permits are free now. By the time you look, they may be somebody's.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed).
+    pub fn available(&self) -> Result<u32> {
+        self.doing("available", self.inner.free())
+    }
+
+    /// Who holds permits, in the order in which they took them: an entry for each [`Permit`].
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed).
+    pub fn holders(&self) -> Result<Vec<Holder>> {
+        self.doing("holders", self.inner.holders())
+    }
+
+    /// Changes the number of permits, for all who use the semaphore and for good. More wake those who wait. Of fewer,
+    /// those that are held stay held, and none is given until enough have come back; whoever waits for more at once than
+    /// there are now gets an error, within half a second.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid_input`](Error::is_invalid_input) as for [`new`](Self::new), [`is_misuse`](Error::is_misuse) within a
+    /// transaction of this thread, [`is_removed`](Error::is_removed); those of the database.
+    pub fn resize(&self, permits: u32) -> Result<()> {
+        let resize = || {
+            check_permits(permits)?;
+            self.store().write(|db| {
+                let id = self.inner.structure().id();
+                let changed = db.execute(sql::RESIZE, &[i64::from(permits).into(), id.into()])?;
+                if changed == 0 {
+                    return Err(corrupt("is not in the table of semaphores"));
+                }
+                // Before the commit: a full disk is found while nothing is changed yet.
+                self.inner.reserve(permits)
+            })?;
+            self.put_in_force()
+        };
+        self.doing("resize", resize())
+    }
+
+    /// The name of the semaphore in its store.
+    pub fn name(&self) -> &str {
+        self.inner.structure().name()
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
+        self.inner.store()
+    }
+
+    /// Gives out as many permits as are recorded. In a transaction, so that of two who do it the one who reads the later number
+    /// comes later.
+    fn put_in_force(&self) -> Result<()> {
+        self.store().write(|db| {
+            let permits = recorded(db, self.inner.structure())?;
+            self.inner.set_limit(permits)
+        })
+    }
+
+    fn forever(&self, verb: &str, n: u32) -> Result<Permit> {
+        let permit = self.permit(verb, n, self.inner.take(n, Deadline::never()))?;
+        permit.ok_or_else(|| unreachable!("a wait without a deadline doesn't time out"))
+    }
+
+    fn permit(&self, verb: &str, n: u32, taken: Result<Option<Hold>>) -> Result<Option<Permit>> {
+        let hold = self.doing(verb, taken)?;
+        Ok(hold.map(|hold| Permit::new(&self.inner, hold, n)))
+    }
+
+    fn doing<R>(&self, verb: &str, result: Result<R>) -> Result<R> {
+        self.inner.structure().doing(verb, result)
+    }
+}
+
+fn recorded(db: &Db<'_>, structure: &Structure) -> Result<u32> {
+    let permits = db.query_one(sql::PERMITS, &[structure.id().into()], |row| row.int(0))?;
+    let permits = permits.ok_or_else(|| corrupt("is not in the table of semaphores"))?;
+    u32::try_from(permits)
+        .ok()
+        .filter(|permits| (1..=BoundedSemaphore::MAX_PERMITS).contains(permits))
+        .ok_or_else(|| corrupt(&format!("has {permits} permits, which can't be")))
+}
+
+fn must_be(recorded: u32, permits: u32) -> Result<u32> {
+    if recorded == permits {
+        return Ok(recorded);
+    }
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        format!(
+            "it has {recorded} permits, and was asked for with {permits}: open it with {recorded}, and `resize` it if \
+             that should change"
+        ),
+    ))
+}
+
+fn check_permits(permits: u32) -> Result<()> {
+    const MOST: u32 = BoundedSemaphore::MAX_PERMITS;
+    if (1..=MOST).contains(&permits) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        format!("a semaphore can't have {permits} permits; choose 1 to {MOST}"),
+    ))
+}
+
+fn corrupt(how: &str) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("it {how}: Store::check says what is damaged"),
+    )
+}

@@ -1,0 +1,85 @@
+use std::sync::Arc;
+
+use diskette_ipc::{Clock, SystemClock};
+use diskette_store::{Error, Result, Store};
+
+use crate::rate::Rate;
+use crate::throttle::Throttle;
+
+/// How a throttle is opened otherwise than by default; made by [`Throttle::options`].
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use diskette_store::Store;
+/// use diskette_throttle::{ManualClock, Rate, Throttle};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = Store::open(dir.path())?;
+/// let clock = ManualClock::new();
+/// let calls = Throttle::options()
+///     .clock(clock.clone())
+///     .new(&store, "calls", Rate::per_minute(1))?;
+///
+/// assert!(calls.try_acquire()?.is_ok());
+/// assert!(calls.try_acquire()?.is_err());
+/// clock.advance(Duration::from_secs(60));
+/// assert!(calls.try_acquire()?.is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ThrottleOptions {
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl ThrottleOptions {
+    /// The clock that tells the time and sleeps; the [`SystemClock`] unless said. All who use a throttle
+    /// must go by the same.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Opens the throttle of this name in a store; makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Throttle::new`].
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "it makes what these are the options of"
+    )]
+    pub fn new(
+        self,
+        store: &Store,
+        name: &str,
+        rates: impl IntoIterator<Item = Rate>,
+    ) -> Result<Throttle> {
+        let rates: Vec<_> = rates.into_iter().collect();
+        Throttle::make(store, name, &rates, self.into_clock()?)
+    }
+
+    /// Opens the throttle of this name, with the rates that it has; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Throttle::find`].
+    pub fn find(self, store: &Store, name: &str) -> Result<Option<Throttle>> {
+        Throttle::seek(store, name, self.into_clock()?)
+    }
+
+    fn into_clock(self) -> Result<Arc<dyn Clock>> {
+        match self.clock {
+            Some(clock) => Ok(clock),
+            None => match SystemClock::new() {
+                Ok(clock) => Ok(Arc::new(clock)),
+                Err(error) => Err(Error::io(
+                    "can't read the clock that all processes share",
+                    error,
+                )),
+            },
+        }
+    }
+}

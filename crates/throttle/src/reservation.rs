@@ -1,0 +1,221 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use diskette_ipc::{Clock, fork};
+use diskette_store::{Access, Error, ErrorKind, Result, Store};
+
+use crate::booking::{self, Latest, Wish};
+use crate::gcra::Ticket;
+use crate::links::{self, Link, doing};
+use crate::retry_after::RetryAfter;
+use crate::state::nanos;
+
+/// A time that is booked ahead; made by [`Throttle::reserve`](crate::Throttle::reserve).
+///
+/// Either [wait](Self::wait) for it and then do what is throttled, or drop it, which gives the slot to
+/// the next comer if its time has not come yet. Nobody else's slot moves.
+///
+/// # Process safety
+///
+/// A reservation belongs to the process that made it. In a forked child it is a copy: waiting fails with
+/// [`is_misuse`](Error::is_misuse), dropping does nothing.
+///
+/// # Crashes
+///
+/// If the process dies before the time, its slot goes to the next who would have to wait.
+///
+/// # Example
+///
+/// ```
+/// # use diskette_store::Store;
+/// # use diskette_throttle::{ManualClock, Rate, Throttle};
+/// # use std::time::Duration;
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Store::open(dir.path())?;
+/// # let options = Throttle::options().clock(ManualClock::new());
+/// # let calls = options.new(&store, "calls", Rate::per_minute(1))?;
+/// calls.acquire()?;
+/// let next = calls.reserve()?;
+/// assert_eq!(next.remaining(), Duration::from_secs(60));
+/// drop(next); // thought better of it
+/// let next = calls.reserve()?;
+/// assert_eq!(next.remaining(), Duration::from_secs(60));
+/// next.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a reservation that is dropped gives its slot back"]
+pub struct Reservation {
+    links: Arc<[Link]>,
+    store: Store,
+    weight: u32,
+    ticket: Ticket,
+    /// In nanoseconds of uptime.
+    at: u64,
+    /// Whether there is an appointment: the time had not come when it was booked, and it has not been kept.
+    is_booked: bool,
+    /// The process that made it.
+    generation: u64,
+}
+
+impl Reservation {
+    /// When its time comes, as an [uptime](diskette_ipc::Reading::uptime) of the throttle's clock. A
+    /// [postponed](crate::Throttle::postpone) one comes later: [`wait`](Self::wait) knows.
+    pub fn at(&self) -> Duration {
+        Duration::from_nanos(self.at)
+    }
+
+    /// How long until its time comes; zero once it has.
+    pub fn remaining(&self) -> Duration {
+        Duration::from_nanos(self.at.saturating_sub(self.now()))
+    }
+
+    /// Sleeps until the time has come.
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread, which would keep all others
+    /// waiting, and in a forked child. Those of the database: then the slot is given up.
+    ///
+    /// # Cost
+    ///
+    /// One statement after the sleep, which tells whether the slot was moved.
+    pub fn wait(self) -> Result<()> {
+        let links = Arc::clone(&self.links);
+        let waited = || {
+            if !self.is_ours() {
+                return Err(Error::new(
+                    ErrorKind::Misuse,
+                    "this reservation belongs to the process that this one was forked from: reserve anew",
+                ));
+            }
+            if self.is_booked {
+                // Refused within a transaction of this thread.
+                self.store.write_one(|_| Ok(()))?;
+            }
+            self.keep(Latest::Never)
+        };
+        doing(&links, "waiting for a slot", waited()).map(drop)
+    }
+
+    /// Gives the slot to the next comer if its time has not come, and says whether that went well;
+    /// dropping does the same.
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread: the slot is given back after
+    /// its end. Those of [`Store::transaction`].
+    pub fn cancel(mut self) -> Result<()> {
+        if !self.is_booked || !self.is_ours() {
+            return Ok(());
+        }
+        let cancelled = self
+            .store
+            .write(|db| booking::cancel(db, &self.links, self.ticket));
+        doing(&self.links, "cancelling a reservation", cancelled)?;
+        self.is_booked = false;
+        Ok(())
+    }
+
+    /// Books the earliest slot, if that is not too late.
+    pub(crate) fn book(
+        links: &Arc<[Link]>,
+        store: &Store,
+        weight: u32,
+        latest: Latest,
+    ) -> Result<Result<Self, RetryAfter>> {
+        static NEXT: AtomicI64 = AtomicI64::new(1);
+        links::must_be_in(links, store)?;
+        let generation = fork::generation();
+        let ticket = Ticket {
+            owner: store.claimant()?.as_i64(),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+        };
+        let mut reservation = Reservation {
+            links: Arc::clone(links),
+            store: store.clone(),
+            weight,
+            ticket,
+            at: 0,
+            is_booked: false,
+            generation,
+        };
+        Ok(reservation.book_again(latest)?.map(|()| reservation))
+    }
+
+    /// Sleeps until the slot, and on if it was moved meanwhile, unless that is too late: then it is
+    /// given up.
+    pub(crate) fn keep(mut self, latest: Latest) -> Result<Result<(), RetryAfter>> {
+        while self.is_booked {
+            self.clock().sleep_until(self.at());
+            let was_moved = links::read(&self.links, &self.store, |db| {
+                booking::is_ahead(db, &self.links, self.ticket)
+            })?;
+            if !was_moved {
+                self.is_booked = false;
+            } else if let Err(refusal) = self.book_again(latest)? {
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn book_again(&mut self, latest: Latest) -> Result<Result<(), RetryAfter>> {
+        let wish = Wish {
+            weight: self.weight,
+            latest,
+            ticket: Some(self.ticket),
+        };
+        let store = match latest {
+            Latest::At(time) => hurried(&self.store, time.saturating_sub(self.now())),
+            Latest::Now | Latest::Never => self.store.clone(),
+        };
+        let booked = store.write(|db| booking::book(db, &self.links, wish))?;
+        self.is_booked = booked.is_ok_and(|slot| !slot.is_now);
+        Ok(booked.map(|slot| self.at = slot.at))
+    }
+
+    fn is_ours(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.clock().read().uptime)
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &self.links[0].clock
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.is_booked || !self.is_ours() {
+            return;
+        }
+        let (links, ticket) = (Arc::clone(&self.links), self.ticket);
+        self.store.when_free(move |store| {
+            // If that fails, the slot goes unused.
+            let _ = store.write(|db| booking::cancel(db, &links, ticket));
+        });
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("at", &self.at())
+            .field("weight", &self.weight)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The least time that a call with a timeout gives to its own turn to write.
+const TURN: Duration = Duration::from_millis(20);
+
+/// The same store, with no more time for its turn to write than the nanoseconds that are left.
+fn hurried(store: &Store, left: u64) -> Store {
+    let left = Duration::from_nanos(left).max(TURN);
+    store.with_timeout(store.timeout().min(left))
+}

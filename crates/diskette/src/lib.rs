@@ -5,6 +5,9 @@
 //!
 //! - [`Deque`]: a queue with two ends; waiting pops, and claims that come back when their owner dies.
 //! - [`Index`]: a map in insertion order and in key order; streams for what doesn't fit into memory.
+//! - [`BoundedSemaphore`]: a number of permits that all processes share.
+//! - [`Lock`], [`RLock`], [`RwLock`], [`BoundedSemaphore`]: held by threads of any process, never by the dead.
+//! - [`Throttle`]: a rate limit that all processes keep together.
 //!
 //! ```
 //! use std::time::Duration;
@@ -51,11 +54,17 @@ pub use diskette_deque as deque;
 pub use diskette_deque::Deque;
 pub use diskette_index as index;
 pub use diskette_index::Index;
+pub use diskette_lock as lock;
+pub use diskette_lock::{Barrier, BarrierWait, Guard, Holder, Lock, RLock, RwLock, synchronized};
+pub use diskette_semaphore as semaphore;
+pub use diskette_semaphore::{BoundedSemaphore, Permit};
 pub use diskette_store::{
-    Access, Bincode, Codec, Durability, Error, ErrorKind, Json, Like, MessagePack, Options,
+    Access, Bincode, Codec, Durability, Error, ErrorKind, Fence, Json, Like, MessagePack, Options,
     Problem, Report, Result, Snapshot, Stats, Store, StreamReader, StructureStats, Transaction,
     key,
 };
+pub use diskette_throttle as throttle;
+pub use diskette_throttle::{Chain, Rate, Reservation, RetryAfter, Throttle};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -40,11 +40,12 @@ use crate::{FileLock, Mode, OwnerId, Owners, boot, fork};
 ///
 /// # Cost
 ///
-/// 324 KiB of disk for the seats of 2048 threads and the first thousand or two of locks; 32 bytes for each slot and each structure after that.
+/// 580 KiB of disk for the seats of 4096 threads and the first thousand of locks, which take 64 bytes each.
 #[derive(Debug)]
 pub struct Board {
     pub(crate) mapping: Mapping,
     pub(crate) file: File,
+    path: PathBuf,
     /// So long the file has been.
     pub(crate) length: AtomicUsize,
     /// Locked while a seat is given, or a place for a structure.
@@ -64,6 +65,8 @@ pub(crate) struct Header {
     magic: AtomicU64,
     boot: AtomicU64,
     era: AtomicU64,
+    /// Not 0: the above is on the disk.
+    synced: AtomicU64,
     /// Where the next head goes, in units.
     pub(crate) end: AtomicU32,
     /// All seats that were ever given are before this one.
@@ -107,7 +110,7 @@ impl Board {
         if file.metadata()?.len() < (PLACES + STEP) as u64 {
             return Ok(None);
         }
-        let board = Self::map(file, lock, owners)?;
+        let board = Self::map(path, file, lock, owners)?;
         let header = board.header();
         let valid = header.magic.load(Acquire) == MAGIC
             && header.boot.load(Acquire) == boot::id()?
@@ -130,18 +133,31 @@ impl Board {
             .mode(0o600)
             .open(&aside)?;
         lengthen(&file, PLACES + STEP)?;
-        let mut board = Self::map(file, lock, owners)?;
+        let mut board = Self::map(path, file, lock, owners)?;
         board.era = era;
         let header = board.header();
         header.boot.store(boot::id()?, Relaxed);
         header.era.store(era, Relaxed);
         header.end.store(0, Relaxed);
         header.magic.store(MAGIC, Release);
-        // On the disk before anybody has a token of this era: so no power cut can take it back.
-        board.file.sync_all()?;
         fs::rename(&aside, path)?;
-        File::open(path.parent().unwrap_or(path))?.sync_all()?;
         Ok(board)
+    }
+
+    /// Makes sure that no power cut takes the era back: to be called before anybody shows a token of it.
+    ///
+    /// # Errors
+    ///
+    /// What writing to a disk can fail with.
+    pub fn sync(&self) -> io::Result<()> {
+        self.must_be_intact()?;
+        let synced = &self.header().synced;
+        if synced.load(Acquire) == 0 {
+            self.file.sync_all()?;
+            File::open(self.path.parent().unwrap_or(&self.path))?.sync_all()?;
+            synced.store(1, Release);
+        }
+        Ok(())
     }
 
     /// The era of whatever board is at `path`, even of an earlier run; 0 if there is none.
@@ -169,7 +185,7 @@ impl Board {
         })
     }
 
-    fn map(file: File, lock: PathBuf, owners: Arc<Owners>) -> io::Result<Self> {
+    fn map(path: &Path, file: File, lock: PathBuf, owners: Arc<Owners>) -> io::Result<Self> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         fork::install();
         seat::know_thyself();
@@ -180,6 +196,7 @@ impl Board {
             length: AtomicUsize::new(file.metadata()?.len() as usize),
             mapping,
             file,
+            path: std::path::absolute(path)?,
             lock: std::path::absolute(lock)?,
             owners,
             given: (0..SEATS).map(|_| AtomicU64::new(0)).collect(),
@@ -211,6 +228,12 @@ impl Board {
             None => self.add(id, limit)?,
         };
         Ok(Slots::new(Arc::clone(self), at))
+    }
+
+    /// Whether the file is still there as it was: if not, nobody can hold anything.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.must_be_intact().is_ok()
     }
 
     /// Frees what the dead `owner` holds, and lets all who wait look again.

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::news::{Event, News};
 use crate::owner_file::{OwnerFiles, State};
-use crate::{Deadline, Doorbell, OwnerId, fork, owners};
+use crate::{Deadline, OwnerId, fork, owners};
 
 /// Tells which owners of a directory die, as they do: killed, ended, or with their last [`Owners`](crate::Owners)
 /// dropped. It begins with those who are dead already and have an estate to settle.
@@ -24,13 +24,14 @@ use crate::{Deadline, Doorbell, OwnerId, fork, owners};
 ///
 /// # Crashes
 ///
-/// A death is told once, within a millisecond; at the latest with the safety poll, after 500 milliseconds. Where the
-/// kernel has no more directory watches to give, the files are looked at every 50 milliseconds, and an orderly end
+/// A death is told once, within a millisecond. The kernel tells of it, unless a child that was made by a raw system call
+/// has the dead one's file still open: then it is found by looking at all the files, every 10 seconds. Where the
+/// kernel has no more directory watches to give, they are looked at every 50 milliseconds, and an orderly end
 /// of someone who was born since the last look goes unnoticed.
 ///
 /// # Cost
 ///
-/// Two or three descriptors; nothing while nobody dies but the safety poll, a microsecond for each owner.
+/// Two or three descriptors; nothing while nobody dies but those looks, some microseconds for each owner.
 ///
 /// # Example
 ///
@@ -75,6 +76,7 @@ pub struct Stopper {
     generation: u64,
 }
 
+const WITH_NEWS: Duration = Duration::from_secs(10);
 const WITHOUT_NEWS: Duration = Duration::from_millis(50);
 
 impl DeathWatch {
@@ -131,7 +133,7 @@ impl DeathWatch {
         let news = self.news.fd();
         fds.extend(news.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
 
-        let left = self.census.remaining().unwrap_or(Doorbell::SAFETY_POLL);
+        let left = self.census.remaining().unwrap_or(WITH_NEWS);
         let left = left + Duration::from_millis(1); // poll counts whole ones
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
         match poll(&mut fds, timeout) {
@@ -191,7 +193,7 @@ impl DeathWatch {
         self.told = dead;
         self.living = living;
         self.census = Deadline::after(match self.news.fd() {
-            Some(_) => Doorbell::SAFETY_POLL,
+            Some(_) => WITH_NEWS,
             None => WITHOUT_NEWS,
         });
         Ok(())
@@ -219,5 +221,36 @@ impl Stopper {
         if self.generation == fork::generation() {
             let _ = self.line.shutdown(Shutdown::Both);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::Owners;
+
+    /// A burial is no second death. It once was, if a look at all the files was due before the news of it was read.
+    #[test]
+    fn who_is_buried_has_died_but_once() -> io::Result<()> {
+        let home = tempfile::tempdir()?;
+        let dir = home.path().join("owners");
+        std::fs::create_dir(&dir)?;
+        let owners = Owners::open(&dir, home.path().join("owners.lock"))?;
+        // The file of somebody who is dead is one that nobody has locked.
+        let die = |id| File::create(dir.join(OwnerId::from_i64(id).to_string()));
+        let (first, second) = (OwnerId::from_i64(1), OwnerId::from_i64(2));
+
+        let mut watch = owners.watch()?;
+        die(1)?;
+        assert_eq!(watch.next()?, Some(first));
+        owners.bury(first)?;
+        die(2)?;
+        watch.census = Deadline::at_once();
+        assert_eq!(watch.next()?, Some(second));
+        watch.stopper().stop();
+        assert_eq!(watch.next()?, None);
+        Ok(())
     }
 }

@@ -29,8 +29,17 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) {
 
 /// Wakes all that wait at `word`, in any process.
 pub(crate) fn wake(word: &AtomicU32) {
+    wake_some(word, i32::MAX);
+}
+
+/// Wakes one of those that wait at `word`.
+pub(crate) fn wake_one(word: &AtomicU32) {
+    wake_some(word, 1);
+}
+
+fn wake_some(word: &AtomicU32, most: i32) {
     // SAFETY: the word is valid; the kernel only takes its address.
     unsafe {
-        libc::syscall(libc::SYS_futex, from_ref(word), libc::FUTEX_WAKE, i32::MAX);
+        libc::syscall(libc::SYS_futex, from_ref(word), libc::FUTEX_WAKE, most);
     }
 }

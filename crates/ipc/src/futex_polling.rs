@@ -14,3 +14,6 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) {
 
 /// Nothing to do: those who wait look for themselves.
 pub(crate) fn wake(_word: &AtomicU32) {}
+
+/// Nothing to do either.
+pub(crate) fn wake_one(_word: &AtomicU32) {}

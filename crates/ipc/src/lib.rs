@@ -10,7 +10,7 @@
 //! | know whether the process that left a mark still lives | [`Owners`], [`DeathWatch`] |
 //! | stop waiting in time | [`Deadline`] |
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
-//! | survive `fork` | [`fork`] |
+//! | survive `fork` | [`fork`], [`Mutex`] |
 //! | refuse a network file system | [`filesystem`] |
 #![allow(unsafe_code)] // the only crate that has any: all the others forbid it
 
@@ -36,6 +36,7 @@ mod futex;
 mod futex;
 mod line;
 mod mapping;
+mod mutex;
 #[cfg(target_os = "linux")]
 mod news;
 #[cfg(not(target_os = "linux"))]
@@ -56,6 +57,7 @@ pub use death_watch::{DeathWatch, Stopper};
 pub use doorbell::Doorbell;
 pub use file_lock::{FileLock, Mode};
 pub use line::Seen;
+pub use mutex::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 pub use owner_id::OwnerId;
 pub use owners::Owners;
 pub use queue::{Custody, Taken};

@@ -142,7 +142,7 @@ impl Slots {
         if head.waited.load(SeqCst) == 0 {
             return true;
         }
-        if !is_past(head.turn.load(SeqCst), Self::TURN) {
+        if !is_past(head.turn.load(SeqCst), self.turn) {
             return true;
         }
         if self.first().is_none() {

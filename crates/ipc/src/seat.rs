@@ -14,7 +14,7 @@ use crate::mapping::Shared;
 use crate::{OwnerId, fork};
 
 /// How many threads can sit at one board; a power of two.
-pub(crate) const SEATS: usize = 2048;
+pub(crate) const SEATS: usize = 4096;
 
 /// Somebody who holds something, or waits for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -54,6 +54,7 @@ use crate::seat::{Party, Seat};
 pub struct Slots {
     board: Arc<Board>,
     pub(crate) at: u32,
+    pub(crate) turn: Duration,
 }
 
 /// Slots that a thread has taken. Dropping it gives them back.
@@ -100,7 +101,14 @@ pub struct Lost;
 
 impl Slots {
     pub(crate) fn new(board: Arc<Board>, at: u32) -> Self {
-        Self { board, at }
+        let turn = Self::TURN;
+        Self { board, at, turn }
+    }
+
+    /// The same slots, with turns of another length. All who take them should agree.
+    #[must_use]
+    pub fn with_turn(self, turn: Duration) -> Self {
+        Self { turn, ..self }
     }
 
     /// Takes `n` slots if they are free, and nobody has waited for them longer than a [turn](Self::TURN); `None` otherwise.

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use std::{fs, io, thread};
 
-use diskette_ipc::{DeathWatch, Doorbell, OwnerId, Owners, clock};
+use diskette_ipc::{DeathWatch, OwnerId, Owners, clock};
 use diskette_testkit::{Child, PATIENCE, role};
 use tempfile::{TempDir, tempdir};
 
@@ -85,9 +85,7 @@ fn each_death_is_told_once_however_and_whenever_it_came() {
     came_later.kill();
     assert_eq!(next(&mut watch).unwrap(), Some(later));
 
-    // A burial is no second death. It once was, if a census was due before the news of it was read.
     owners.bury(before).unwrap();
-    clock::sleep(Doorbell::SAFETY_POLL);
     there_before.kill();
     assert_eq!(next(&mut watch).unwrap(), Some(there));
 

@@ -3,7 +3,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use diskette_ipc::Hold;
-use diskette_store::{Fence, Holdable, Result, Transaction};
+use diskette_store::{Fence, Holdable, Result};
 
 /// A lock, held; given back by [`release`](Self::release), or when it is dropped. A panic drops it too: the
 /// lock is free then, whatever state the work is in.
@@ -91,8 +91,8 @@ impl Guard {
 }
 
 impl Fence for Guard {
-    fn check(&self, tx: &Transaction<'_>) -> Result<()> {
-        self.lock.check(&self.hold, tx)
+    fn each(&self, visit: &mut dyn FnMut(&Holdable, &Hold) -> Result<()>) -> Result<()> {
+        visit(&self.lock, &self.hold)
     }
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use diskette_ipc::Hold;
-use diskette_store::{Fence, Holdable, Result, Transaction};
+use diskette_store::{Fence, Holdable, Result};
 
 /// Permits of a semaphore, one or several taken at once; given back by [`release`](Self::release), or when it is dropped.
 /// A panic drops it too.
@@ -69,8 +69,8 @@ impl Permit {
 }
 
 impl Fence for Permit {
-    fn check(&self, tx: &Transaction<'_>) -> Result<()> {
-        self.semaphore.check(&self.hold, tx)
+    fn each(&self, visit: &mut dyn FnMut(&Holdable, &Hold) -> Result<()>) -> Result<()> {
+        visit(&self.semaphore, &self.hold)
     }
 }
 

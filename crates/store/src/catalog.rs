@@ -18,6 +18,19 @@ const SCHEMA: &str = "
         format INTEGER NOT NULL,
         codec TEXT NOT NULL
     );
+    -- The board, and the run of the system in which it was made: one row.
+    CREATE TABLE boards (
+        id INTEGER PRIMARY KEY,
+        era INTEGER NOT NULL,
+        boot INTEGER NOT NULL
+    );
+    -- The greatest tokens that were shown.
+    CREATE TABLE fences (
+        structure INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        token INTEGER NOT NULL,
+        PRIMARY KEY (structure, slot)
+    );
     -- The value files that a row names, whichever structure's it is.
     CREATE TABLE value_files (
         id INTEGER PRIMARY KEY,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 
+use diskette_ipc::{ArcMutexGuard, Mutex};
 use diskette_ipc::{FileLock, Mode, fork};
-use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use rusqlite::Connection;
 
 use crate::error::{Result, from_sqlite};
@@ -72,7 +72,7 @@ impl Checkpointer {
         }
     }
 
-    pub(crate) fn retire(&self) -> ArcMutexGuard<RawMutex, Option<(u64, Thread)>> {
+    pub(crate) fn retire(&self) -> ArcMutexGuard<Option<(u64, Thread)>> {
         self.thread.lock_arc()
     }
 }

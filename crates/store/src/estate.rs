@@ -1,10 +1,10 @@
 //! What the dead leave behind: claims go back to their structures, unfinished value files away.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
+use diskette_ipc::{ArcMutexGuard, Mutex};
 use diskette_ipc::{OwnerId, Stopper, fork};
-use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 
 use crate::access::Access;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ impl Undertaker {
         }
     }
 
-    pub(crate) fn retire(&self) -> ArcMutexGuard<RawMutex, Watch> {
+    pub(crate) fn retire(&self) -> ArcMutexGuard<Watch> {
         self.watch.lock_arc()
     }
 }
@@ -105,11 +105,26 @@ impl Store {
         let failed = |error| Error::io("can't watch for the death of other processes", error);
         let mut watch = self.owners().watch().map_err(failed)?;
         let stopper = watch.stopper();
+        // What the dead held is free at once; settling their estates may take turns to write.
+        let (dead, estates) = mpsc::channel();
         let store = self.downgrade();
         thread::Builder::new()
             .name("diskette-undertaker".into())
             .spawn(move || {
                 while let Ok(Some(owner)) = watch.next() {
+                    let Some(shared) = store.upgrade() else {
+                        return;
+                    };
+                    shared.board.bury(owner);
+                    let _ = dead.send(owner);
+                }
+            })
+            .map_err(failed)?;
+        let store = self.downgrade();
+        thread::Builder::new()
+            .name("diskette-executor".into())
+            .spawn(move || {
+                while let Ok(owner) = estates.recv() {
                     let Some(shared) = store.upgrade() else {
                         return;
                     };
@@ -122,12 +137,9 @@ impl Store {
         Ok(())
     }
 
-    /// In this order, each step harmless when done twice: locks, claims, value files, then the owner file,
+    /// In this order, each step harmless when done twice: claims, value files, then the owner file,
     /// which says that there is something left to do.
     fn settle(&self, owner: OwnerId) -> Result<()> {
-        if let Some(board) = self.board_if_open() {
-            board.bury(owner);
-        }
         let structures = self.undertaker().structures.lock().clone();
         for structure in structures {
             self.give_back(&structure, owner)?;

@@ -1,5 +1,8 @@
+use diskette_ipc::Hold;
+
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Result};
+use crate::holdable::Holdable;
 use crate::store::Store;
 use crate::structure::Structure;
 use crate::transaction::Transaction;
@@ -11,12 +14,13 @@ use crate::transaction::Transaction;
 /// before, and who writes under the lock shows it; the store remembers the greatest that it was shown, and
 /// refuses a smaller one.
 pub trait Fence {
-    /// Refuses if this was overtaken; else it counts as shown once the transaction commits.
+    /// Calls `visit` for each that there is, until one is refused.
     ///
     /// # Errors
     ///
-    /// [`is_overtaken`](Error::is_overtaken), [`is_misuse`](Error::is_misuse) in a transaction of another store.
-    fn check(&self, tx: &Transaction<'_>) -> Result<()>;
+    /// Those of `visit`.
+    #[doc(hidden)]
+    fn each(&self, visit: &mut dyn FnMut(&Holdable, &Hold) -> Result<()>) -> Result<()>;
 }
 
 impl Store {
@@ -36,47 +40,46 @@ impl Store {
         fence: &(impl Fence + ?Sized),
         work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        fence.each(&mut |holdable, hold| holdable.must_hold(hold))?;
         self.transaction(|tx| {
-            fence.check(tx)?;
+            fence.each(&mut |holdable, hold| holdable.show(hold, tx))?;
             work(tx)
         })
     }
 }
 
 impl<F: Fence + ?Sized> Fence for &F {
-    fn check(&self, tx: &Transaction<'_>) -> Result<()> {
-        (**self).check(tx)
+    fn each(&self, visit: &mut dyn FnMut(&Holdable, &Hold) -> Result<()>) -> Result<()> {
+        (**self).each(visit)
     }
 }
 
 impl<F: Fence> Fence for [F] {
-    fn check(&self, tx: &Transaction<'_>) -> Result<()> {
-        self.iter().try_for_each(|fence| fence.check(tx))
+    fn each(&self, visit: &mut dyn FnMut(&Holdable, &Hold) -> Result<()>) -> Result<()> {
+        self.iter().try_for_each(|fence| fence.each(visit))
     }
 }
 
 impl<F: Fence, const N: usize> Fence for [F; N] {
-    fn check(&self, tx: &Transaction<'_>) -> Result<()> {
-        self.as_slice().check(tx)
+    fn each(&self, visit: &mut dyn FnMut(&Holdable, &Hold) -> Result<()>) -> Result<()> {
+        self.as_slice().each(visit)
     }
 }
 
 impl<F: Fence, G: Fence> Fence for (F, G) {
-    fn check(&self, tx: &Transaction<'_>) -> Result<()> {
-        self.0.check(tx)?;
-        self.1.check(tx)
+    fn each(&self, visit: &mut dyn FnMut(&Holdable, &Hold) -> Result<()>) -> Result<()> {
+        self.0.each(visit)?;
+        self.1.each(visit)
     }
 }
 
 impl<F: Fence, G: Fence, H: Fence> Fence for (F, G, H) {
-    fn check(&self, tx: &Transaction<'_>) -> Result<()> {
-        (&self.0, &self.1).check(tx)?;
-        self.2.check(tx)
+    fn each(&self, visit: &mut dyn FnMut(&Holdable, &Hold) -> Result<()>) -> Result<()> {
+        (&self.0, &self.1).each(visit)?;
+        self.2.each(visit)
     }
 }
 
-pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS fences \
-    (structure BIGINT NOT NULL, slot BIGINT NOT NULL, token BIGINT NOT NULL, PRIMARY KEY (structure, slot))";
 const SHOWN: &str = "SELECT token FROM fences WHERE structure = $1 AND slot = $2";
 const SHOW: &str = "INSERT INTO fences (structure, slot, token) VALUES ($1, $2, $3) \
     ON CONFLICT (structure, slot) DO UPDATE SET token = excluded.token";

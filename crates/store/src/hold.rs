@@ -1,8 +1,8 @@
 //! Keeps value files from going while somebody may want them.
 
+use diskette_ipc::Mutex;
 use diskette_ipc::clock::Deadline;
 use diskette_ipc::{FileLock, Mode};
-use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 

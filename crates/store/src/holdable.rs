@@ -40,7 +40,10 @@ impl Holdable {
         let structure = Structure::open(store, kind, name, "", first)?;
         let open = || {
             let limit = limit(&structure)?;
-            let slots = store.board()?.slots(structure.id(), limit);
+            let board = store.board();
+            let slots = board
+                .sync()
+                .and_then(|()| board.slots(structure.id(), limit));
             slots.map_err(|error| failed("finding its place", error))
         };
         let slots = structure.doing("opening", open())?;
@@ -196,21 +199,29 @@ impl Holdable {
             .doing("release", hold.give_back().map_err(|_| lost()))
     }
 
-    /// See [`Fence::check`](crate::Fence::check).
+    /// Refuses if it isn't held any more.
     ///
     /// # Errors
     ///
-    /// [`is_overtaken`](Error::is_overtaken), [`is_misuse`](Error::is_misuse).
-    pub fn check(&self, hold: &Hold, tx: &Transaction<'_>) -> Result<()> {
-        let check = || {
+    /// [`is_overtaken`](Error::is_overtaken).
+    pub fn must_hold(&self, hold: &Hold) -> Result<()> {
+        let held = if hold.is_held() { Ok(()) } else { Err(lost()) };
+        self.structure.doing("writing under", held)
+    }
+
+    /// Shows the tokens under which it is held, if nobody has shown greater ones.
+    ///
+    /// # Errors
+    ///
+    /// [`is_overtaken`](Error::is_overtaken), [`is_misuse`](Error::is_misuse) in a transaction of another store.
+    pub fn show(&self, hold: &Hold, tx: &Transaction<'_>) -> Result<()> {
+        self.must_hold(hold)?;
+        let show = || {
             self.structure.must_be_in(tx.store())?;
-            if !hold.is_held() {
-                return Err(lost());
-            }
             let mut tokens = hold.tokens();
             tokens.try_for_each(|(slot, token)| fence::show(tx, &self.structure, slot, token))
         };
-        self.structure.doing("writing under", check())
+        self.structure.doing("writing under", show())
     }
 
     /// Who waits for whom.

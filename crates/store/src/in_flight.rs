@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 
+use diskette_ipc::Mutex;
 use diskette_ipc::Owners;
-use parking_lot::Mutex;
 
 #[derive(Default)]
 pub(crate) struct InFlight(Mutex<State>);

@@ -1,9 +1,10 @@
 //! The reading connections of a process, shared by its threads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use diskette_ipc::clock::Deadline;
-use parking_lot::{ArcMutexGuard, Condvar, Mutex, RawMutex};
+use diskette_ipc::clock::{self, Deadline};
+use diskette_ipc::{ArcMutexGuard, Mutex};
 use rusqlite::Connection;
 
 use crate::connection::{self, Role};
@@ -14,10 +15,12 @@ use crate::store::Store;
 /// threads read at once.
 const KEPT: usize = 4;
 
+/// How often a fork looks whether all are back.
+const LOOK: Duration = Duration::from_millis(1);
+
 #[derive(Default)]
 pub(crate) struct Readers {
     pool: Arc<Mutex<Pool>>,
-    returned: Condvar,
 }
 
 #[derive(Default)]
@@ -46,7 +49,7 @@ impl Readers {
             }),
             Err(error) => {
                 self.give_back(None);
-                Err(if store.writer().is_removed() {
+                Err(if !store.board().is_intact() {
                     removed()
                 } else {
                     error
@@ -56,17 +59,15 @@ impl Readers {
     }
 
     /// Closes the connections before a fork. `None`: one is still lent, for longer than a fork can wait.
-    pub(crate) fn retire(&self) -> Option<ArcMutexGuard<RawMutex, Pool>> {
+    pub(crate) fn retire(&self) -> Option<ArcMutexGuard<Pool>> {
         let deadline = Deadline::after(crate::fork::PATIENCE);
         let mut pool = self.pool.lock_arc();
         while pool.lent > 0 {
-            let left = deadline.remaining().unwrap_or(crate::fork::PATIENCE);
             drop(pool);
-            let mut waiting = self.pool.lock();
-            if waiting.lent > 0 && self.returned.wait_for(&mut waiting, left).timed_out() {
+            if deadline.is_past() {
                 return None;
             }
-            drop(waiting);
+            clock::sleep(LOOK);
             pool = self.pool.lock_arc();
         }
         pool.idle.drain(..).for_each(connection::close_for_fork);
@@ -86,7 +87,6 @@ impl Readers {
             }
         };
         drop(surplus);
-        self.returned.notify_all();
     }
 }
 

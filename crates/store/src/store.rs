@@ -2,15 +2,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
 use diskette_ipc::clock::Deadline;
+use diskette_ipc::{ArcMutexGuard, Mutex, MutexGuard};
 use diskette_ipc::{Board, Doorbell, FileLock, Mode, Owners};
-use parking_lot::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 use rusqlite::Connection;
 
+use crate::board;
 use crate::catalog;
 use crate::checkpoint::Checkpointer;
 use crate::connection::{self, Role};
@@ -76,7 +77,7 @@ pub(crate) struct Shared {
     owners: Arc<Owners>,
     undertaker: Undertaker,
     bell: Arc<Doorbell>,
-    board: OnceLock<Arc<Board>>,
+    pub(crate) board: Arc<Board>,
     put_off: Mutex<Vec<PutOff>>,
     waiting: AtomicBool,
     torn: AtomicBool,
@@ -143,7 +144,7 @@ impl Store {
         let open = open.get_or_insert_default();
         let found = open.get(&identity).and_then(Weak::upgrade);
         // A new directory may get the number of one that was removed while it was open here.
-        if let Some(shared) = found.filter(|shared| !shared.writer.is_removed()) {
+        if let Some(shared) = found.filter(|shared| shared.board.is_intact()) {
             return Ok(Store {
                 shared,
                 timeout: options.timeout,
@@ -183,23 +184,21 @@ impl Shared {
         directory.create_database()?;
         let first = connection::open(&directory.database(), Role::Writer, options.durability)?;
         catalog::prepare(&first)?;
+        let owners = Owners::open(&directory.owners(), directory.lock("owners")).map_err(failed)?;
+        let owners = Arc::new(owners);
+        let board = Arc::new(board::open(&directory, &owners, &first)?);
         opening.unlock().map_err(failed)?;
         let bell = Arc::new(Doorbell::open(directory.bell()).map_err(failed)?);
 
         Ok(Shared {
-            writer: Writer::new(
-                Gate::new(lock("gate")?, lock("next")?, Arc::clone(&bell)),
-                first,
-            ),
+            writer: Writer::new(Gate::new(&board).map_err(failed)?, first),
             readers: Readers::default(),
             checkpointer: Checkpointer::new(lock("checkpoint")?),
             values: Values::new(directory.values(), lock("values")?),
-            owners: Arc::new(
-                Owners::open(&directory.owners(), directory.lock("owners")).map_err(failed)?,
-            ),
+            owners,
             undertaker: Undertaker::default(),
             bell,
-            board: OnceLock::new(),
+            board,
             put_off: Mutex::default(),
             waiting: AtomicBool::new(false),
             torn: AtomicBool::new(false),
@@ -273,7 +272,7 @@ impl Store {
         &self.shared.checkpointer
     }
 
-    pub(crate) fn board_cell(&self) -> &OnceLock<Arc<Board>> {
+    pub(crate) fn board(&self) -> &Arc<Board> {
         &self.shared.board
     }
 
@@ -352,10 +351,10 @@ pub(crate) struct Still {
 
 struct StillStore {
     torn: bool,
-    _writer: Option<ArcMutexGuard<RawMutex, Option<Connection>>>,
-    _readers: Option<ArcMutexGuard<RawMutex, readers::Pool>>,
-    _checkpointer: ArcMutexGuard<RawMutex, Option<(u64, Thread)>>,
-    _undertaker: ArcMutexGuard<RawMutex, estate::Watch>,
+    _writer: Option<ArcMutexGuard<Option<Connection>>>,
+    _readers: Option<ArcMutexGuard<readers::Pool>>,
+    _checkpointer: ArcMutexGuard<Option<(u64, Thread)>>,
+    _undertaker: ArcMutexGuard<estate::Watch>,
     /// Last, since closing the store takes what is locked above.
     store: Arc<Shared>,
 }

@@ -1,20 +1,22 @@
 //! The one writing connection of a process, and the gate that the writers of all processes pass.
 
 use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use diskette_ipc::Hold;
 use diskette_ipc::clock::Deadline;
-use parking_lot::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
+use diskette_ipc::{ArcMutexGuard, Mutex, MutexGuard};
 use rusqlite::Connection;
-use std::sync::Arc;
 
 use crate::connection::{self, Role};
 use crate::error::{Error, ErrorKind, Result, removed, timed_out};
 use crate::gate::Gate;
 use crate::store::Store;
 
-/// The state of the writer, in this order: the threads of this process queue for `connection`, the one
-/// that has it stands for the process at `gate`, and the one inside the gate is alone with the database.
+/// The state of the writer: the threads of all processes queue at `gate`, and the one inside is alone with the database, by
+/// the `connection` of its process.
 pub(crate) struct Writer {
     connection: Arc<Mutex<Option<Connection>>>,
     gate: Gate,
@@ -29,11 +31,6 @@ impl Writer {
             gate,
             holder: AtomicU64::new(0),
         }
-    }
-
-    /// Was the directory of the store removed?
-    pub(crate) fn is_removed(&self) -> bool {
-        self.gate.is_removed()
     }
 
     /// Is this thread inside a transaction of this store?
@@ -51,39 +48,40 @@ impl Writer {
             ));
         }
         store.usable()?;
-        let timeout = store.timeout();
-        let late = || timed_out("the turn to write", timeout);
-        let failed = |source| Error::io("can't pass the writers' gate", source);
-        let (mut slot, deadline) = match self.connection.try_lock() {
-            Some(slot) => (slot, None),
-            None => {
-                let deadline = Deadline::after(timeout);
-                let slot = match deadline.remaining() {
-                    None => self.connection.lock(),
-                    Some(left) => self.connection.try_lock_for(left).ok_or_else(late)?,
-                };
-                (slot, Some(deadline))
-            }
-        };
+        let inside = self.pass(store)?;
+        // Nobody else wants it, unless a fork is under way.
+        let mut slot = self.connection.lock();
         if slot.is_none() {
             *slot = Some(store.connect(Role::Writer)?);
         }
-        let deadline = || deadline.unwrap_or_else(|| Deadline::after(timeout));
-        if !self.gate.enter(deadline).map_err(failed)? {
-            return Err(late());
-        }
         self.holder.store(thread_number(), Ordering::Relaxed);
-        let turn = Turn { writer: self, slot };
+        Ok(Turn {
+            writer: self,
+            slot,
+            _inside: inside,
+        })
+    }
+
+    fn pass(&self, store: &Store) -> Result<Hold> {
         // A write to a database that was deleted would be lost without a word.
-        if self.gate.is_seen_removed() {
-            return Err(removed());
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => removed().caused_by(source),
+            _ => Error::io("can't pass the writers' gate", source),
+        };
+        if let Some(inside) = self.gate.try_enter().map_err(failed)? {
+            return Ok(inside);
         }
-        Ok(turn)
+        store.watch_deaths()?;
+        let timeout = store.timeout();
+        let inside = self.gate.enter(Deadline::after(timeout));
+        inside
+            .map_err(failed)?
+            .ok_or_else(|| timed_out("the turn to write", timeout))
     }
 
     /// Takes the connection away before a fork, so that the child finds none of SQLite's state. `None`:
     /// a transaction is open, of this thread or for longer than a fork can wait.
-    pub(crate) fn retire(&self) -> Option<ArcMutexGuard<RawMutex, Option<Connection>>> {
+    pub(crate) fn retire(&self) -> Option<ArcMutexGuard<Option<Connection>>> {
         if self.is_mine() {
             return None;
         }
@@ -98,7 +96,9 @@ impl Writer {
 /// The right to write, until it is dropped.
 pub(crate) struct Turn<'s> {
     writer: &'s Writer,
+    /// Given back first, so that who passes the gate finds it free.
     slot: MutexGuard<'s, Option<Connection>>,
+    _inside: Hold,
 }
 
 impl Turn<'_> {
@@ -110,7 +110,6 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.writer.holder.store(0, Ordering::Relaxed);
-        self.writer.gate.leave();
     }
 }
 

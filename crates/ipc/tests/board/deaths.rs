@@ -1,9 +1,11 @@
 //! What a process that was killed had.
 
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
-use diskette_ipc::Custody;
+use diskette_ipc::{Board, Custody, Owners};
 use diskette_testkit::{Child, PATIENCE, role};
 
 use crate::{asleep, create, held, home, open, owners, soon};
@@ -82,4 +84,45 @@ fn the_dead_close_no_circle() {
     held(wanted.take(1, soon(), Custody::Thread))
         .give_back()
         .unwrap();
+}
+
+/// Each thread has a seat at each board that it has open, and keeps it for as long.
+fn sit_down(home: &Path, owners: &Arc<Owners>) -> io::Result<Arc<Board>> {
+    let board = Board::open(&home.join("board"), home.join("seats"), Arc::clone(owners));
+    let board = Arc::new(board?.unwrap());
+    drop(board.slots(1, 1)?.try_take(1)?);
+    Ok(board)
+}
+
+role! {
+    /// Takes a third of almost all seats.
+    fn crowd(parent) {
+        let home: PathBuf = parent.arg(0);
+        let owners = owners(&home);
+        let _seated: Vec<_> = (0..800).map(|_| sit_down(&home, &owners).unwrap()).collect();
+        parent.say("seated");
+        parent.hear();
+    }
+}
+
+#[test]
+fn seats_are_not_without_number_but_the_killed_leave_theirs() {
+    let home = home();
+    let _board = create(home.path());
+    let mut crowds = [(); 5].map(|()| Child::spawn(crowd, &[&home.path().display()]));
+    for child in &mut crowds {
+        assert_eq!(child.hear(PATIENCE), "seated");
+    }
+    let owners = owners(home.path());
+    let mut seated = Vec::new();
+    let refused = loop {
+        match sit_down(home.path(), &owners) {
+            Ok(board) => seated.push(board),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::QuotaExceeded, "{refused}");
+    assert_eq!(seated.len(), 4096 - 5 * 800);
+    crowds[0].kill();
+    seated.push(sit_down(home.path(), &owners).unwrap());
 }

@@ -47,14 +47,11 @@ fn held(taken: std::io::Result<Taken>) -> Hold {
 }
 
 /// Starts a thread that waits for `slots`, all of which are held, and returns when it has fallen asleep over it.
-fn asleep<'scope, T: Send>(
+fn asleep<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     slots: &Slots,
     wait: impl FnOnce(&Slots) -> T + Send + 'scope,
-) -> ScopedJoinHandle<'scope, T>
-where
-    T: 'scope,
-{
+) -> ScopedJoinHandle<'scope, T> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("waiter {}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let begun = Arc::new(AtomicBool::new(false));

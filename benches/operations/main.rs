@@ -1,4 +1,4 @@
-//! Single operations of one process, each beside the same work in raw SQLite: criterion's report, then
+//! Single operations of one process, each beside the same work done raw: criterion's report, then
 //! the budget table.
 //!
 //! `cargo bench --bench operations`
@@ -8,6 +8,7 @@
     reason = "a bench that fails has nothing to say"
 )]
 
+mod holding;
 mod pairs;
 mod raw;
 mod table;
@@ -61,7 +62,7 @@ fn measure(criterion: &mut Criterion, pair: Pair) -> Option<Row> {
         });
         timings
     };
-    let (raw, ours) = (side("raw SQLite", raw), side("diskette", ours));
+    let (raw, ours) = (side("raw", raw), side("diskette", ours));
     // Nothing was measured where a filter left the pair out.
     (!raw.is_empty() && !ours.is_empty()).then_some(Row {
         name,

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use diskette::{Deque, Index, Store};
-use diskette_ipc::{FileLock, Mode};
 use rusqlite::params;
 
+use crate::holding;
 use crate::raw::Raw;
 
 pub(crate) struct Pair {
+    /// What is done, and beside what, if that isn't raw SQLite.
     pub(crate) name: &'static str,
     pub(crate) budget: f64,
     /// How many operations one run of the closures is.
@@ -34,7 +35,7 @@ const DELETE: &str = "DELETE FROM t WHERE pos = ?1";
 const POINT: &str = "SELECT pos, value FROM t WHERE pos = ?1";
 
 pub(crate) fn all(dir: &Path) -> Vec<Pair> {
-    [index(dir), deque(dir), large(dir), locks(dir)]
+    [index(dir), deque(dir), large(dir), holding::all(dir)]
         .into_iter()
         .flatten()
         .collect()
@@ -307,24 +308,6 @@ struct Bytes(#[serde(with = "serde_bytes")] Vec<u8>);
 /// Each unlike the last in every page: SQLite doesn't write a page that stays as it was.
 fn large_value(n: u64, bytes: usize) -> Vec<u8> {
     vec![n.to_le_bytes()[0]; bytes]
-}
-
-fn locks(dir: &Path) -> Vec<Pair> {
-    let raw = std::fs::File::create(dir.join("raw.lock")).expect("a file");
-    let ours = FileLock::open(dir.join("our.lock")).expect("a file");
-    vec![Pair {
-        name: "file lock and unlock (raw: flock)",
-        budget: 2.0,
-        each: 1,
-        raw: Box::new(move || {
-            raw.lock().expect("a lock");
-            raw.unlock().expect("a lock");
-        }),
-        ours: Box::new(move || {
-            assert!(ours.try_lock(Mode::Exclusive).expect("a lock"));
-            ours.unlock().expect("a lock");
-        }),
-    }]
 }
 
 fn with<T: 'static>(on: &Rc<T>, mut operation: impl FnMut(&T) + 'static) -> Box<dyn FnMut()> {

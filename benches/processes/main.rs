@@ -8,6 +8,7 @@
     reason = "a bench that fails has nothing to say"
 )]
 
+mod holding;
 mod report;
 mod roles;
 
@@ -20,9 +21,9 @@ use diskette_testkit::{Child, Gate, PATIENCE, is_child};
 use crate::report::Report;
 use crate::roles::{Mix, now, work_on_diskette, work_on_raw_sqlite};
 
-const PROCESSES: usize = 8;
-const SECONDS: f64 = 2.0;
-const ROUNDS: usize = 3;
+pub(crate) const PROCESSES: usize = 8;
+pub(crate) const SECONDS: f64 = 2.0;
+pub(crate) const ROUNDS: usize = 3;
 
 fn main() {
     if is_child() {
@@ -46,6 +47,9 @@ fn main() {
     }
     wake_ups();
     deaths();
+    holding::contention();
+    holding::hand_overs();
+    holding::deaths();
 }
 
 /// One round: all processes work for [`SECONDS`].
@@ -67,7 +71,7 @@ fn round(spawn: impl Fn(&[&dyn std::fmt::Display]) -> Child, mix: Mix) -> Report
 }
 
 /// The round in the middle, by throughput.
-fn median(rounds: impl Iterator<Item = Report>) -> Report {
+pub(crate) fn median(rounds: impl Iterator<Item = Report>) -> Report {
     let mut rounds: Vec<_> = rounds.collect();
     rounds.sort_by(|a, b| a.throughput().total_cmp(&b.throughput()));
     let middle = rounds.len() / 2;
@@ -111,6 +115,6 @@ fn deaths() {
     took.print("Deque::claim_front");
 }
 
-fn tempdir() -> tempfile::TempDir {
+pub(crate) fn tempdir() -> tempfile::TempDir {
     tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("a directory on the disk")
 }

@@ -8,6 +8,7 @@ use diskette_ipc::{Deadline, Doorbell};
 use diskette_testkit::{Gate, PATIENCE, Parent, role};
 use rusqlite::{Connection, params};
 
+use crate::holding;
 use crate::report::Report;
 
 const KEYS: u64 = 10_000;
@@ -40,6 +41,7 @@ pub(crate) fn play() {
     answer_by_futex();
     answer_by_deque();
     claim_and_wait();
+    holding::play();
 }
 
 #[allow(clippy::disallowed_methods)]
@@ -189,6 +191,6 @@ fn deques(dir: &Path) -> [Deque<u64>; 2] {
     ["asked", "answered"].map(|name| Deque::new(&store, name).expect("a deque"))
 }
 
-fn dir(parent: &Parent) -> PathBuf {
+pub(crate) fn dir(parent: &Parent) -> PathBuf {
     PathBuf::from(parent.arg::<String>(0))
 }

@@ -1,9 +1,7 @@
 //! Stores over `fork`.
 
 use diskette::{Deque, Error, Index, Store};
-use diskette_testkit::{Child, PATIENCE, role};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::ForkResult;
+use diskette_testkit::{Child, Forked, PATIENCE, role};
 
 role! {
     /// Uses a store from several threads, forks amid it, and lets both sides go on.
@@ -17,12 +15,13 @@ role! {
                 scope.spawn(|| (0..200).for_each(|n| numbers.push_back(&n).unwrap()));
             }
             for _ in 0..10 {
-                in_a_forked_child(|| {
+                let child = Forked::child(|| {
                     numbers.push_back(&1000).unwrap();
                     assert!(numbers.len().unwrap() > 0);
                     let own = numbers.try_claim_front().unwrap().unwrap();
                     own.release().unwrap();
                 });
+                assert!(child.ended_well());
                 numbers.push_front(&2000).unwrap();
             }
         });
@@ -40,10 +39,11 @@ role! {
         store
             .transaction(|tx| {
                 entries.within(tx).insert(&1, &1)?;
-                in_a_forked_child(|| {
+                let child = Forked::child(|| {
                     assert!(entries.insert(&2, &2).unwrap_err().is_misuse());
                     assert!(entries.get(&1).unwrap_err().is_misuse());
                 });
+                assert!(child.ended_well());
                 entries.within(tx).insert(&3, &3)
             })
             .unwrap();
@@ -62,7 +62,10 @@ fn a_forked_child_and_its_parent_both_go_on() {
     numbers.push_back(&7).unwrap();
     let mut child = Child::spawn(forker, &[&path.display()]);
     assert_eq!(child.hear(PATIENCE), "done");
-    assert_eq!((numbers.len().unwrap(), numbers.claimed().unwrap()), (620, 1));
+    assert_eq!(
+        (numbers.len().unwrap(), numbers.claimed().unwrap()),
+        (620, 1)
+    );
     child.kill();
     diskette_testkit::eventually(PATIENCE, || numbers.claimed().unwrap() == 0);
     assert_eq!(numbers.front().unwrap(), Some(2000));
@@ -79,21 +82,4 @@ fn a_fork_in_the_middle_of_a_transaction_leaves_the_child_with_errors_and_the_pa
     let entries = Index::<u64, u64>::new(&store, "entries").unwrap();
     let there = entries.keys().collect::<Result<Vec<_>, Error>>().unwrap();
     assert_eq!(there, [1, 3, 4]);
-}
-
-/// Runs `work` in a forked child, and waits for its end.
-#[track_caller]
-#[allow(unsafe_code)]
-fn in_a_forked_child(work: impl FnOnce()) {
-    // SAFETY: the child does what is tested, and ends without the destructors of its parent's memory.
-    match unsafe { nix::unistd::fork() }.unwrap() {
-        ForkResult::Child => {
-            let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            // Without the destructors of what was its parent's.
-            unsafe { nix::libc::_exit(i32::from(worked.is_err())) }
-        }
-        ForkResult::Parent { child } => {
-            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
-        }
-    }
 }

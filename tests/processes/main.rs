@@ -10,4 +10,7 @@ mod conservation;
 mod crashes;
 mod crawler;
 mod damage;
+mod fork;
+mod locks;
+mod throttle;
 mod waiting;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::line::{self, Line, Seen};
+use crate::line::{Line, Seen};
 use crate::mapping::{Mapping, Shared, lengthen};
 
 /// A file of counters, mapped into every process that uses it: 1024 lines, each of which can be rung by one process
@@ -69,7 +69,7 @@ impl Doorbell {
     pub const LINES: usize = 1024;
 
     /// The longest that a waiter goes without checking again.
-    pub const SAFETY_POLL: Duration = line::SAFETY_POLL;
+    pub const SAFETY_POLL: Duration = Duration::from_millis(500);
 
     /// Opens the doorbell at `path`, creating it (for this user only) if it isn't there.
     ///
@@ -120,7 +120,7 @@ impl Doorbell {
     /// [`SAFETY_POLL`](Self::SAFETY_POLL) has passed, or for no reason at all); `false`: the deadline has passed.
     #[must_use]
     pub fn wait(&self, line: usize, seen: Seen, deadline: Deadline) -> bool {
-        self.line(line).wait(seen, deadline)
+        self.line(line).wait(seen, deadline, Self::SAFETY_POLL)
     }
 
     fn line(&self, line: usize) -> &Line {

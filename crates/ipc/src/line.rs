@@ -22,9 +22,6 @@ pub struct Seen(u32);
 const WAITED_FOR: u32 = 1;
 const ONE_RING: u32 = 2;
 
-/// The longest that a waiter goes without checking again.
-pub(crate) const SAFETY_POLL: Duration = Duration::from_millis(500);
-
 impl Line {
     pub(crate) fn ring(&self) {
         let rung = |word: u32| Some(word.wrapping_add(ONE_RING) & !WAITED_FOR);
@@ -38,8 +35,9 @@ impl Line {
         Seen(self.0.load(SeqCst) & !WAITED_FOR)
     }
 
-    /// As for [`Doorbell::wait`](crate::Doorbell::wait). Doesn't look at the word after it has slept.
-    pub(crate) fn wait(&self, seen: Seen, deadline: Deadline) -> bool {
+    /// As for [`Doorbell::wait`](crate::Doorbell::wait), with `poll` for the safety poll. Doesn't look at the word after it has
+    /// slept.
+    pub(crate) fn wait(&self, seen: Seen, deadline: Deadline, poll: Duration) -> bool {
         let waited_for = seen.0 | WAITED_FOR;
         loop {
             let now = self.0.load(SeqCst);
@@ -47,7 +45,7 @@ impl Line {
                 return true;
             }
             let left = deadline.remaining().unwrap_or(Duration::MAX);
-            let left = left.min(SAFETY_POLL);
+            let left = left.min(poll);
             if left.is_zero() {
                 return false;
             }

@@ -47,6 +47,10 @@ impl Slots {
     /// they are kept for whoever has waited longest.
     pub const TURN: Duration = Duration::from_millis(1);
 
+    /// The longest that a waiter goes without looking again. All who wait are rung when somebody dies, at whatever point of
+    /// handing over, so it matters only where nobody hears of deaths, or when the first in the queue is stopped.
+    pub const SAFETY_POLL: Duration = Duration::from_secs(2);
+
     /// Who doesn't look within this time of being rung, since its process is stopped, say, is passed over until it does.
     pub const GRACE: Duration = Duration::from_millis(100);
 
@@ -96,7 +100,7 @@ impl Slots {
             if let Some(circle) = self.circle(&seat)? {
                 return Ok(Taken::Deadlock(circle));
             }
-            if deadline.is_past() || !line.wait(seen, deadline) {
+            if deadline.is_past() || !line.wait(seen, deadline, Self::SAFETY_POLL) {
                 return Ok(Taken::TimedOut);
             }
             self.board().must_be_intact()?;

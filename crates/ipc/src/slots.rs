@@ -20,7 +20,7 @@ use crate::seat::{Party, Seat};
 /// # Crashes
 ///
 /// What a process held is free once it is dead. Whoever waits hears of a death through
-/// [`Board::bury`], or finds it after the safety poll of a [`Doorbell`](crate::Doorbell).
+/// [`Board::bury`], or finds it after the [safety poll](Self::SAFETY_POLL).
 ///
 /// # Fairness
 ///

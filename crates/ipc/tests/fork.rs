@@ -8,10 +8,8 @@ use std::{fs, thread};
 
 use diskette_ipc::fork::{self, Hook};
 use diskette_ipc::{Deadline, FileLock, Mode, OwnerId, Owners};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, Forked, PATIENCE, role};
 use nix::libc;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid};
 use tempfile::{TempDir, tempdir};
 
 fn home() -> TempDir {
@@ -24,23 +22,6 @@ fn owners(home: &Path) -> Owners {
     Owners::open(&home.join("owners"), home.join("owners.lock")).unwrap()
 }
 
-/// Runs `child` in a forked child, which ends without the destructors of its parent's memory.
-fn forked(child: impl FnOnce()) -> Pid {
-    // SAFETY: what these tests show is that this crate works in such a child.
-    match unsafe { nix::unistd::fork() }.unwrap() {
-        ForkResult::Parent { child } => child,
-        ForkResult::Child => {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
-            // SAFETY: ends the process.
-            unsafe { libc::_exit(i32::from(outcome.is_err())) }
-        }
-    }
-}
-
-fn ended_well(child: Pid) -> bool {
-    matches!(waitpid(child, None), Ok(WaitStatus::Exited(_, 0)))
-}
-
 role! {
     /// Holds two locks and an owner, forks, and waits to be killed. Its child waits for one of the locks.
     fn patriarch(parent) {
@@ -51,7 +32,7 @@ role! {
         let owners = owners(&home);
         let me = owners.me().unwrap();
 
-        forked(|| {
+        Forked::child(|| {
             assert!(!first.try_lock(Mode::Exclusive).unwrap(), "it is its parent's");
             first.unlock().unwrap(); // and this doesn't unlock it
             let child = owners.me().unwrap();
@@ -64,7 +45,8 @@ role! {
             loop {
                 thread::park();
             }
-        });
+        })
+        .let_go();
         parent.hear();
     }
 }
@@ -102,12 +84,13 @@ role! {
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &few) }, 0);
         let files: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
 
-        forked(|| {
+        Forked::child(|| {
             parent.say(lock.try_lock(Mode::Exclusive).is_err());
             loop {
                 thread::park();
             }
-        });
+        })
+        .let_go();
         parent.hear();
         drop(files);
     }
@@ -152,14 +135,14 @@ role! {
                 }
             });
             for _ in 0..FORKS {
-                let child = forked(|| {
+                let child = Forked::child(|| {
                     let lock = FileLock::open(home.join("lock")).unwrap();
                     assert!(lock.lock(Mode::Shared, Deadline::after(PATIENCE)).unwrap());
                     let before = owners(&home);
                     assert_eq!(before.me().unwrap(), shared.me().unwrap());
                     shared.bequeath(7).unwrap();
                 });
-                assert!(ended_well(child));
+                assert!(child.ended_well());
                 parent.say("forked");
             }
             done.store(true, Ordering::Relaxed);
@@ -200,8 +183,8 @@ role! {
             child: || call("child b"),
         });
         let calls = || CALLS.lock().unwrap().join(", ");
-        let child = forked(|| parent.say(calls()));
-        assert!(ended_well(child));
+        let child = Forked::child(|| parent.say(calls()));
+        assert!(child.ended_well());
         parent.say(calls());
     }
 }

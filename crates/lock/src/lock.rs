@@ -44,7 +44,7 @@ static KIND: Kind = Kind {
 /// # Cost
 ///
 /// Taking a free lock and giving it back: two system calls and a few atomic writes, as much as `flock` takes for
-/// the same (0.65 microseconds). Waiting costs nothing but a look twice a second.
+/// the same (0.65 microseconds). Waiting costs nothing but a look every two seconds.
 ///
 /// # Example
 ///

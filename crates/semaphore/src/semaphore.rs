@@ -39,7 +39,7 @@ use crate::sql;
 ///
 /// Taking a free permit and giving it back: two system calls, which see to it that the `board` is still there, and a few
 /// atomic writes. It takes a look at each permit from the first to one that is free; at all, when several are taken at
-/// once or the semaphore was made smaller. Waiting costs nothing but a look twice a second. Opening: two statements; a
+/// once or the semaphore was made smaller. Waiting costs nothing but a look every two seconds. Opening: two statements; a
 /// semaphore is two rows, and 32 bytes of memory for each permit.
 ///
 /// # Example

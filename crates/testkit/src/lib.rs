@@ -26,14 +26,18 @@
 //! Everything fails by panicking, with what the children printed.
 #![allow(clippy::expect_used, reason = "this is how a test fails")]
 
+mod asleep;
 mod child;
 mod eventually;
+mod forked;
 mod gate;
 mod proc;
 mod role;
 
+pub use asleep::asleep;
 pub use child::Child;
 pub use eventually::{PATIENCE, eventually};
+pub use forked::Forked;
 pub use gate::Gate;
 pub use nix::sys::signal::Signal;
 pub use proc::{context_switches, cpu_time};

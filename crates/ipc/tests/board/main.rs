@@ -6,13 +6,12 @@ mod deaths;
 mod slots;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread::{Scope, ScopedJoinHandle};
 
 use diskette_ipc::{Board, Deadline, Hold, Owners, Slots, Taken};
-use diskette_testkit::{PATIENCE, eventually};
+use diskette_testkit::PATIENCE;
 use tempfile::{TempDir, tempdir};
 
 fn home() -> TempDir {
@@ -52,28 +51,8 @@ fn asleep<'scope, T: Send + 'scope>(
     slots: &Slots,
     wait: impl FnOnce(&Slots) -> T + Send + 'scope,
 ) -> ScopedJoinHandle<'scope, T> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let name = format!("waiter {}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let begun = Arc::new(AtomicBool::new(false));
-    let (slots, begins) = (slots.clone(), Arc::clone(&begun));
-    let waits = move || {
-        // It has a seat from here on, and nothing to do but to wait.
-        assert!(slots.try_take(1).unwrap().is_none());
-        begins.store(true, Ordering::SeqCst);
-        wait(&slots)
-    };
-    let builder = thread::Builder::new().name(name.clone());
-    let thread = builder.spawn_scoped(scope, waits).unwrap();
-    eventually(PATIENCE, || begun.load(Ordering::SeqCst) && sleeps(&name));
-    thread
-}
-
-fn sleeps(name: &str) -> bool {
-    let is_it = |task: &PathBuf| {
-        fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)
-    };
-    let mut tasks = fs::read_dir("/proc/self/task").unwrap();
-    let task = tasks.find_map(|task| Some(task.ok()?.path()).filter(is_it));
-    let stat = task.and_then(|task| fs::read_to_string(task.join("stat")).ok());
-    stat.is_some_and(|stat| stat.contains(") S "))
+    let (held, slots) = (slots.clone(), slots.clone());
+    // Then it has a seat, and nothing to do but to wait.
+    let begin = move || assert!(held.try_take(1).unwrap().is_none());
+    diskette_testkit::asleep(scope, begin, move || wait(&slots))
 }

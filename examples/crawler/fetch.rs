@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use encoding_rs::{Encoding, UTF_8};
 use reqwest::blocking::{Client, Response};
@@ -36,6 +36,28 @@ pub struct Failure {
     pub status: Option<u16>,
     pub reason: String,
     pub retry_after: Option<Duration>,
+}
+
+/// Why a URL is not visited now.
+#[derive(Debug)]
+pub enum Setback {
+    /// Its host has enough to do: not before that long.
+    NotYet(Duration),
+    Failed(Failure),
+    /// It is not the host's fault.
+    Broken(diskette::Error),
+}
+
+impl From<Failure> for Setback {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<diskette::Error> for Setback {
+    fn from(error: diskette::Error) -> Self {
+        Self::Broken(error)
+    }
 }
 
 impl Fetcher {
@@ -85,8 +107,7 @@ impl Fetcher {
                 status: Some(status.as_u16()),
                 reason: status.to_string(),
                 retry_after: header(&response, RETRY_AFTER)
-                    .and_then(|wait| wait.parse().ok())
-                    .map(Duration::from_secs),
+                    .and_then(|when| retry_after(when, SystemTime::now())),
             });
         }
         let (content_type, charset) =
@@ -145,6 +166,16 @@ impl Fetched {
 }
 
 impl Failure {
+    /// Whether it is the host that wants to be left alone, not the page that is broken.
+    pub fn is_overload(&self) -> bool {
+        const ASKS_FOR_QUIET: [StatusCode; 2] = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        self.status
+            .is_some_and(|status| ASKS_FOR_QUIET.iter().any(|quiet| *quiet == status))
+    }
+
     fn of(error: reqwest::Error) -> Self {
         Self {
             status: None,
@@ -156,6 +187,18 @@ impl Failure {
 
 fn header(response: &Response, name: HeaderName) -> Option<&str> {
     response.headers().get(name)?.to_str().ok()
+}
+
+/// Seconds, or a date. What has passed already says nothing.
+fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
+    let wait = match header.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(header)
+            .ok()?
+            .duration_since(now)
+            .ok()?,
+    };
+    (!wait.is_zero()).then_some(wait)
 }
 
 fn content_type(header: &str) -> (String, Option<&'static Encoding>) {
@@ -210,6 +253,18 @@ mod tests {
         );
         assert_eq!(content_type("image/png"), ("image/png".into(), None));
         assert_eq!(content_type(""), (String::new(), None));
+    }
+
+    #[test]
+    fn a_server_says_in_seconds_or_by_a_date_when_to_come_back() {
+        let now = httpdate::parse_http_date("Wed, 21 Oct 2026 07:28:00 GMT").unwrap();
+        let wait = |header| retry_after(header, now).map(|wait| wait.as_secs());
+        assert_eq!(wait("120"), Some(120));
+        assert_eq!(wait("Wed, 21 Oct 2026 07:28:30 GMT"), Some(30));
+        assert_eq!(wait("Wed, 21 Oct 2026 07:27:30 GMT"), None);
+        assert_eq!(wait("0"), None);
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
     }
 
     #[test]

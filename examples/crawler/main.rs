@@ -1,12 +1,14 @@
-//! A web crawler whose workers are processes. They share a todo `Deque` and a pages `Index`, and
-//! nothing else: kill any of them at any moment, and no page is lost or recorded twice.
+//! A web crawler whose workers are processes. They share a todo `Deque`, a pages `Index`, and for each host a
+//! `Throttle` and a `BoundedSemaphore`: kill any of them at any moment, and no page is lost or recorded
+//! twice, and no host is asked more often than it should be.
 //!
 //! ```text
 //! cargo run --release --example crawler              # the Rust book, served by the example itself
-//! cargo run --release --example crawler -- https://example.org/ --workers 8
+//! cargo run --release --example crawler -- https://example.org/ --workers 8 --rate 5/s --per-host 2
 //! ```
 //!
-//! - `frontier.rs`: all that the processes share, and the page transaction. Read this first.
+//! - `frontier.rs`: what the processes share, and the page transaction. Read this first.
+//! - `hosts.rs`: how often each host is asked, by all processes together.
 //! - `worker.rs`: a worker process, the loop around the frontier. `visitor.rs`: what it does with
 //!   a URL (`fetch.rs`, `robots.rs`, `links.rs`, `normal.rs`, `scope.rs`). `page.rs`: the record.
 //! - `supervisor.rs`: keeps the workers alive and knows when to end. `progress.rs`, `summary.rs`:
@@ -20,6 +22,7 @@
 
 mod fetch;
 mod frontier;
+mod hosts;
 mod links;
 mod normal;
 mod options;
@@ -46,6 +49,7 @@ use clap::Parser;
 use url::Url;
 
 use frontier::{Counts, Frontier};
+use hosts::Hosts;
 use options::{Cli, Options, Role};
 use plan::Plan;
 use site::Docs;
@@ -72,6 +76,7 @@ fn crawl(options: &Options) -> Result<ExitCode> {
         .map(|path| File::create(path).with_context(|| format!("cannot write {}", path.display())));
     let export = export.transpose()?;
     let frontier = Frontier::open(&options.data)?;
+    Hosts::new(frontier.store(), options).begin(frontier.origins()?)?;
     if options.fresh {
         frontier.clear()?;
     }
@@ -132,6 +137,7 @@ fn begin_or_go_on(frontier: &Frontier, options: &Options, run: &Arc<Run>) -> Res
                 "going on with {plan} in {data}, {pages} done and {queued} queued, with {workers}; \
                  --fresh begins anew"
             );
+            frontier.recall()?;
             let site = plan.resume()?;
             (plan, site)
         }

@@ -4,13 +4,15 @@ use url::Url;
 
 /// Longer ones come from calendars and session numbers, not from people.
 const LONGEST_URL: usize = 2048;
+/// As long as what we keep of it can be called after it; names of hosts end at 253, and far below.
+const LONGEST_HOST: usize = 220;
 
 /// One spelling for all URLs that are equal by RFC 3986: `url` sees to case, ports, dots and what
 /// must be escaped; fragments, empty queries and needless escapes are seen to here. `None` for what
 /// no crawler fetches.
 pub fn normal(mut url: Url) -> Option<Url> {
     if !matches!(url.scheme(), "http" | "https")
-        || !url.has_host()
+        || url.host_str().is_none_or(|host| host.len() > LONGEST_HOST)
         || url.as_str().len() > LONGEST_URL
     {
         return None;
@@ -85,6 +87,10 @@ mod tests {
             None
         );
         assert_eq!(normalised("ftp://example.org/"), None);
+        assert_eq!(
+            normalised(&format!("http://{}org/", "x.".repeat(120))),
+            None
+        );
     }
 
     #[test]

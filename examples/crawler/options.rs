@@ -1,10 +1,12 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use url::Url;
 
+use crate::hosts::LEAST_INTERVAL;
 use crate::normal::normal;
 use crate::scope::Scope;
 use crate::site::Docs;
@@ -55,6 +57,14 @@ pub struct Options {
     /// Connections at a time, shared out among the workers
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = few)]
     pub connections: usize,
+    /// Requests to one host, of all workers together: 20/s, 30/m, 100/h or none, for no limit
+    /// [default: 10/s, and none for this machine]. A Crawl-delay in robots.txt slows it down further
+    #[arg(long, value_name = "RATE", value_parser = interval)]
+    pub rate: Option<Duration>,
+    /// Connections at a time to one host, of all workers together [default: 4, and no limit for this
+    /// machine]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
+    pub per_host: Option<u32>,
     /// Directory that keeps the crawl; another run goes on with it
     #[arg(long, value_name = "DIR", default_value = "crawl-data")]
     pub data: PathBuf,
@@ -96,7 +106,45 @@ fn start(text: &str) -> Result<Url, String> {
     normal(url).ok_or_else(|| "only http and https URLs can be crawled".to_owned())
 }
 
+/// From one request to the next; zero for no limit.
+fn interval(rate: &str) -> Result<Duration, String> {
+    if rate == "none" {
+        return Ok(Duration::ZERO);
+    }
+    let interval = rate.split_once('/').and_then(|(count, unit)| {
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        Duration::from_secs(seconds).checked_div(count.parse().ok()?)
+    });
+    interval
+        .filter(|interval| *interval >= LEAST_INTERVAL)
+        .ok_or_else(|| "a rate is needed such as 20/s, 30/m or 100/h, of 1000/s at most".to_owned())
+}
+
 fn few(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=64).contains(number));
     number.ok_or_else(|| "a number from 1 to 64 is needed".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_so_many_in_a_second_a_minute_or_an_hour() {
+        let milliseconds = |rate| interval(rate).ok().map(|interval| interval.as_millis());
+        assert_eq!(milliseconds("20/s"), Some(50));
+        assert_eq!(milliseconds("30/m"), Some(2000));
+        assert_eq!(milliseconds("100/h"), Some(36_000));
+        assert_eq!(milliseconds("none"), Some(0));
+        for wrong in [
+            "", "20", "0/s", "1001/s", "-1/s", "20/d", "1.5/s", "/s", "20 / s",
+        ] {
+            assert_eq!(milliseconds(wrong), None, "{wrong}");
+        }
+    }
 }

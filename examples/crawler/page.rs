@@ -1,7 +1,5 @@
 //! A URL on its way through the crawl: to be visited, then visited.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -17,8 +15,6 @@ pub struct Visit {
     pub redirects: u8,
     /// The first is 1.
     pub attempt: u8,
-    /// Not before this time, in milliseconds since 1970.
-    due: u64,
 }
 
 /// What became of a URL.
@@ -50,7 +46,6 @@ impl Visit {
             depth: 0,
             redirects: 0,
             attempt: 1,
-            due: 0,
         }
     }
 
@@ -71,17 +66,11 @@ impl Visit {
         }
     }
 
-    pub fn again(&self, delay: Duration) -> Self {
+    pub fn again(&self) -> Self {
         Self {
             attempt: self.attempt + 1,
-            due: now() + delay.as_millis() as u64,
             ..self.clone()
         }
-    }
-
-    /// How long it must wait still. Other URLs come first, so there is rarely any need to.
-    pub fn wait(&self) -> Duration {
-        Duration::from_millis(self.due.saturating_sub(now()))
     }
 }
 
@@ -119,11 +108,4 @@ impl Page {
             _ => "skipped".to_owned(),
         }
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64
 }

@@ -1,29 +1,57 @@
 //! What each host asks of crawlers, by RFC 9309.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
+use diskette::Index;
 use parking_lot::Mutex;
-use robotxt::{AccessResult, Robots};
+use robotxt::Robots;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::fetch::{Failure, Fetcher};
+use crate::fetch::{Failure, Fetcher, Setback};
+use crate::hosts::Host;
 
 const MOST_REDIRECTS: usize = 5;
+/// RFC 9309 wants no less to be read of it, and nobody writes more.
+const MOST_BYTES: usize = 500 << 10;
+/// How long an answer holds.
+const FRESH: Duration = Duration::from_secs(24 * 3600);
+/// Until a thread of ours has asked.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// The rules of all hosts met by this process: each is asked once.
+/// By origin, for all workers.
+pub type Answers = Index<String, Answer>;
+
+/// A `robots.txt`; empty where there is none.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Answer {
+    text: Vec<u8>,
+    asked: SystemTime,
+}
+
+/// The rules of all hosts met.
 pub struct Rules {
     /// The word by which `robots.txt` calls us.
     product: String,
-    hosts: Mutex<HashMap<String, Arc<Mutex<Option<Robots>>>>>,
+    answers: Answers,
+    origins: Mutex<HashMap<String, Arc<Origin>>>,
+}
+
+#[derive(Default)]
+struct Origin {
+    rules: OnceLock<Robots>,
+    asking: Mutex<()>,
 }
 
 impl Rules {
-    pub fn for_agent(user_agent: &str) -> Self {
+    pub fn for_agent(user_agent: &str, answers: Answers) -> Self {
         let product = user_agent.split(['/', ' ']).next().unwrap_or(user_agent);
         Self {
             product: product.to_owned(),
-            hosts: Mutex::default(),
+            answers,
+            origins: Mutex::default(),
         }
     }
 
@@ -31,49 +59,68 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// The host doesn't say: it can't be reached, and will be asked again.
-    pub fn allow(&self, url: &Url, fetcher: &Fetcher) -> Result<bool, Failure> {
-        let host = Arc::clone(
-            self.hosts
-                .lock()
-                .entry(url.origin().ascii_serialization())
-                .or_default(),
-        );
-        // Threads that need the same host wait for the one that asks it.
-        let mut host = host.lock();
-        let robots = match &mut *host {
-            Some(robots) => robots,
-            unknown => unknown.insert(self.ask(url, fetcher)?),
+    /// The host doesn't say: it can't be reached, and will be asked again. Or it is being asked.
+    pub fn allow(&self, url: &Url, host: &Host, fetcher: &Fetcher) -> Result<bool, Setback> {
+        let name = url.origin().ascii_serialization();
+        let origin = Arc::clone(self.origins.lock().entry(name.clone()).or_default());
+        if let Some(rules) = origin.rules.get() {
+            return Ok(rules.is_absolute_allowed(url));
+        }
+        let Some(_asking) = origin.asking.try_lock() else {
+            return Err(Setback::NotYet(A_MOMENT));
         };
-        Ok(robots.is_absolute_allowed(url))
+        let answer = match self.answers.get(&name)?.filter(Answer::is_fresh) {
+            Some(answer) => answer,
+            None => {
+                let _turn = host.turn()?;
+                let answer = Answer::of(url, fetcher)?;
+                self.answers.insert(&name, &answer)?;
+                answer
+            }
+        };
+        let rules = Robots::from_bytes(&answer.text, &self.product);
+        if let Some(delay) = rules.crawl_delay() {
+            host.keep_interval(delay)?;
+        }
+        Ok(origin.rules.get_or_init(|| rules).is_absolute_allowed(url))
+    }
+}
+
+impl Answer {
+    fn of(url: &Url, fetcher: &Fetcher) -> Result<Self, Failure> {
+        let mut text = ask(url, fetcher)?;
+        text.truncate(MOST_BYTES);
+        Ok(Self {
+            text,
+            asked: SystemTime::now(),
+        })
     }
 
-    fn ask(&self, url: &Url, fetcher: &Fetcher) -> Result<Robots, Failure> {
-        let nothing_said = || {
-            Ok(Robots::from_access(
-                AccessResult::Unavailable,
-                &self.product,
-            ))
-        };
-        let Ok(mut address) = robotxt::create_url(url) else {
-            return nothing_said();
-        };
-        for _ in 0..=MOST_REDIRECTS {
-            let answer = fetcher.get(&address).map_err(|failure| Failure {
-                reason: format!("robots.txt: {}", failure.reason),
-                ..failure
-            })?;
-            if answer.status == 200 {
-                return Ok(Robots::from_bytes(&answer.body, &self.product));
-            }
-            match answer
-                .location
-                .and_then(|target| address.join(&target).ok())
-            {
-                Some(target) => address = target,
-                None => return nothing_said(),
-            }
-        }
-        nothing_said()
+    fn is_fresh(&self) -> bool {
+        self.asked.elapsed().is_ok_and(|age| age < FRESH)
     }
+}
+
+fn ask(url: &Url, fetcher: &Fetcher) -> Result<Vec<u8>, Failure> {
+    let nothing_said = Ok(Vec::new());
+    let Ok(mut address) = robotxt::create_url(url) else {
+        return nothing_said;
+    };
+    for _ in 0..=MOST_REDIRECTS {
+        let answer = fetcher.get(&address).map_err(|failure| Failure {
+            reason: format!("robots.txt: {}", failure.reason),
+            ..failure
+        })?;
+        if answer.status == 200 {
+            return Ok(answer.body);
+        }
+        match answer
+            .location
+            .and_then(|target| address.join(&target).ok())
+        {
+            Some(target) => address = target,
+            None => return nothing_said,
+        }
+    }
+    nothing_said
 }

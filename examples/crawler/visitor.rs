@@ -7,12 +7,13 @@ use anyhow::{Context, Result};
 use url::Url;
 
 use crate::Options;
-use crate::fetch::{Failure, Fetched, Fetcher};
+use crate::fetch::{Failure, Fetched, Fetcher, Setback};
+use crate::hosts::{Host, Turn};
 use crate::links::{self, Document};
 use crate::normal::normal;
 use crate::page::{Page, Visit};
 use crate::plan::Plan;
-use crate::robots::Rules;
+use crate::robots::{Answers, Rules};
 use crate::scope;
 
 const MOST_REDIRECTS: u8 = 10;
@@ -24,26 +25,27 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    pub fn new(plan: Plan, options: &Options) -> Result<Self> {
+    pub fn new(plan: Plan, answers: Answers, options: &Options) -> Result<Self> {
         let proxied = !plan.starts.iter().all(scope::is_loopback);
         let timeout = Duration::from_secs(options.timeout);
         let fetcher = Fetcher::new(&options.user_agent, timeout, options.max_body, proxied);
         Ok(Self {
             plan,
             fetcher: fetcher.context("cannot make an HTTP client")?,
-            rules: Rules::for_agent(&options.user_agent),
+            rules: Rules::for_agent(&options.user_agent, answers),
         })
     }
 
-    /// Whether the host lets us; `robots.txt` is fetched for the first of its URLs.
-    pub fn may_visit(&self, url: &Url) -> Result<bool, Failure> {
-        self.rules.allow(url, &self.fetcher)
+    /// Whether the host lets us; `robots.txt` is fetched for the first of its URLs, in a turn of its own.
+    pub fn may_visit(&self, url: &Url, host: &Host) -> Result<bool, Setback> {
+        self.rules.allow(url, host, &self.fetcher)
     }
 
     /// Fetches a page and reads it.
-    pub fn visit(&self, visit: &Visit) -> Result<(Page, Vec<Visit>), Failure> {
+    pub fn visit(&self, visit: &Visit, turn: Turn) -> Result<(Page, Vec<Visit>), Failure> {
         let started = Instant::now();
         let fetched = self.fetcher.get(&visit.url)?;
+        drop(turn);
         let milliseconds = started.elapsed().as_millis() as u64;
         let document = if fetched.is_success() && fetched.is_html() {
             read(&fetched, &visit.url)?

@@ -13,16 +13,17 @@ use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
-use crate::fetch::Failure;
+use crate::fetch::{Failure, Setback};
 use crate::frontier::Frontier;
+use crate::hosts::{Host, Hosts, LONGEST_DELAY};
 use crate::page::{Page, Visit};
 use crate::visitor::Visitor;
 
 const ATTEMPTS: u8 = 3;
+/// Where it is not the page but the host that has enough.
+const ATTEMPTS_AT_OVERLOAD: u8 = 8;
 /// Before the second attempt; twice as long before each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
-/// However long a server asks us to stay away.
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// How long the pages in hand may take when the crawl stops; the rest returns to the queue.
 const GRACE: Duration = Duration::from_secs(3);
 /// How often an idle thread looks around.
@@ -39,6 +40,7 @@ pub enum Report {
 
 struct Worker {
     frontier: Frontier,
+    hosts: Hosts,
     visitor: Visitor,
     max_pages: Option<u64>,
     state: Mutex<State>,
@@ -68,7 +70,8 @@ fn work(options: &Options) -> Result<()> {
     let frontier = Frontier::open(&options.data)?;
     let plan = frontier.plan()?.context("there is no crawl to work on")?;
     let worker = Arc::new(Worker {
-        visitor: Visitor::new(plan, options)?,
+        visitor: Visitor::new(plan, frontier.robots().clone(), options)?,
+        hosts: Hosts::new(frontier.store(), options),
         frontier,
         max_pages: options.max_pages,
         state: Mutex::default(),
@@ -121,23 +124,27 @@ impl Worker {
     }
 
     fn process(&self, visit: Claim<Visit>) -> Result<()> {
-        if self.stops_within(visit.wait()) {
-            return Ok(visit.release()?);
-        }
+        let host = self.hosts.of(&visit.url)?;
         let url = visit.url.to_string();
-        let (page, links) = match self.visit(&visit) {
+        let (page, links) = match self.visit(&visit, &host) {
             Ok(visited) => visited,
-            Err(failure) if visit.attempt < ATTEMPTS => {
-                let delay = FIRST_DELAY * 2u32.pow(u32::from(visit.attempt) - 1);
-                let delay = failure.retry_after.unwrap_or(delay).min(LONGEST_DELAY);
-                self.frontier.put_off(visit, delay)?;
-                report(&Report::PutOff {
-                    url,
-                    reason: failure.reason,
-                });
-                return Ok(());
+            Err(Setback::NotYet(wait)) => {
+                return self.frontier.set_aside(visit, wait, host.interval());
             }
-            Err(failure) => (Page::failed(&visit, failure), Vec::new()),
+            Err(Setback::Failed(failure)) => {
+                let (again_in, attempts) = patience(&failure, visit.attempt);
+                if failure.is_overload() {
+                    host.postpone(again_in)?;
+                }
+                if visit.attempt < attempts {
+                    self.frontier.put_off(visit, again_in)?;
+                    let reason = format!("{}, again in {again_in:?}", failure.reason);
+                    report(&Report::PutOff { url, reason });
+                    return Ok(());
+                }
+                (Page::failed(&visit, failure), Vec::new())
+            }
+            Err(Setback::Broken(error)) => return Err(error.into()),
         };
         let outcome = page.outcome();
         self.frontier.record(visit, page, links)?;
@@ -145,14 +152,15 @@ impl Worker {
         Ok(())
     }
 
-    fn visit(&self, visit: &Visit) -> Result<(Page, Vec<Visit>), Failure> {
-        if !self.visitor.may_visit(&visit.url)? {
+    fn visit(&self, visit: &Visit, host: &Host) -> Result<(Page, Vec<Visit>), Setback> {
+        if !self.visitor.may_visit(&visit.url, host)? {
             return Ok((Page::skipped(visit, "robots.txt forbids it"), Vec::new()));
         }
+        let turn = host.turn()?;
         report(&Report::Fetching {
             url: visit.url.to_string(),
         });
-        self.visitor.visit(visit)
+        Ok(self.visitor.visit(visit, turn)?)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -183,11 +191,63 @@ impl Worker {
     }
 }
 
+/// How long to stay away after a failure, and how many attempts to make in all.
+fn patience(failure: &Failure, attempt: u8) -> (Duration, u8) {
+    let delay = FIRST_DELAY * 2u32.pow(u32::from(attempt) - 1);
+    let delay = failure.retry_after.unwrap_or(delay).min(LONGEST_DELAY);
+    let attempts = if failure.is_overload() {
+        ATTEMPTS_AT_OVERLOAD
+    } else {
+        ATTEMPTS
+    };
+    (delay, attempts)
+}
+
 /// A supervisor that is no longer there to read it has closed our input, too.
 fn report(report: &Report) {
     if let Ok(mut line) = serde_json::to_vec(report) {
         line.push(b'\n');
         let mut out = io::stdout().lock();
         let _ = out.write_all(&line).and_then(|()| out.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(status: Option<u16>, retry_after: Option<u64>) -> Failure {
+        Failure {
+            status,
+            reason: String::new(),
+            retry_after: retry_after.map(Duration::from_secs),
+        }
+    }
+
+    #[test]
+    fn the_host_says_how_long_to_stay_away_or_it_doubles() {
+        let seconds = |failure: &Failure, attempt| patience(failure, attempt).0.as_secs_f64();
+        let busy = failure(Some(503), None);
+        assert_eq!(
+            [1, 2, 3, 7].map(|attempt| seconds(&busy, attempt)),
+            [0.5, 1.0, 2.0, 32.0]
+        );
+        assert_eq!(seconds(&failure(Some(429), Some(7)), 5), 7.0);
+        assert_eq!(
+            seconds(&failure(Some(429), Some(86_400)), 1),
+            LONGEST_DELAY.as_secs_f64()
+        );
+    }
+
+    #[test]
+    fn a_host_that_has_enough_gets_more_attempts_than_a_page_that_is_broken() {
+        let attempts = |status| patience(&failure(status, None), 1).1;
+        assert_eq!(attempts(None), ATTEMPTS);
+        assert_eq!(attempts(Some(500)), ATTEMPTS);
+        assert!(
+            [429, 503]
+                .iter()
+                .all(|&status| attempts(Some(status)) > ATTEMPTS)
+        );
     }
 }

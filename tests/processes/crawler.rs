@@ -1,4 +1,5 @@
-//! The flagship, whole: every page is recorded once, whichever of its workers are killed.
+//! The flagship, whole: every page is recorded once, whichever of its workers are killed, and no host is asked more of than
+//! it should be.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,45 +8,55 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::{StatusCode, Uri};
-use axum::response::Html;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
+use diskette_ipc::clock;
 use diskette_testkit::{PATIENCE, eventually};
+use tokio::sync::Semaphore;
 
-const PAGES: usize = 600;
-
-/// A site of pages that link to two further ones and to earlier ones, and its log.
+/// A host with a site of pages that link to two further ones and to earlier ones, and its log.
 struct Site {
     url: String,
-    fetched: Arc<Mutex<HashMap<String, usize>>>,
+    host: Arc<Host>,
+}
+
+struct Host {
+    pages: usize,
+    manner: Manner,
+    log: Mutex<Vec<Request>>,
+    /// Where it holds its answers back.
+    gate: Semaphore,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    Plain,
+    /// Answers no page before it is let.
+    Held,
+    /// Wants this many seconds from one request to the next.
+    CrawlDelay(f64),
+    /// Answers once, to the page of this number, that it wants to be left alone for so many seconds.
+    Overload(usize, u64),
+}
+
+struct Request {
+    at: Instant,
+    path: String,
 }
 
 impl Site {
-    fn serve() -> Self {
-        let fetched = Arc::new(Mutex::new(HashMap::new()));
-        let log = Arc::clone(&fetched);
-        let page = move |uri: Uri| async move {
-            let Some(n) = uri
-                .path()
-                .strip_prefix("/site/")
-                .and_then(|n| n.parse::<usize>().ok())
-            else {
-                return Err(StatusCode::NOT_FOUND);
-            };
-            *log.lock()
-                .unwrap()
-                .entry(uri.path().to_owned())
-                .or_insert(0) += 1;
-            let links = [2 * n + 1, 2 * n + 2, n / 3, n / 2]
-                .into_iter()
-                .filter(|&to| to < PAGES);
-            Ok(Html(
-                links
-                    .map(|to| format!("<a href='{to}'>{to}</a>"))
-                    .collect::<String>(),
-            ))
-        };
+    fn serve(pages: usize, manner: Manner) -> Self {
+        let host = Arc::new(Host {
+            pages,
+            manner,
+            log: Mutex::default(),
+            gate: Semaphore::new(0),
+        });
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&host));
         let (say, hear) = std::sync::mpsc::channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,17 +67,67 @@ impl Site {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 say.send(listener.local_addr().unwrap()).unwrap();
-                axum::serve(listener, Router::new().fallback(page))
-                    .await
-                    .unwrap();
+                axum::serve(listener, router).await.unwrap();
             });
         });
         let address = hear.recv_timeout(PATIENCE).unwrap();
         Site {
             url: format!("http://{address}/site/0"),
-            fetched,
+            host,
         }
     }
+
+    /// Pages, and how often each was fetched.
+    fn fetched(&self) -> HashMap<String, usize> {
+        let mut fetched = HashMap::new();
+        for request in &*self.host.log.lock().unwrap() {
+            if request.path.starts_with("/site/") {
+                *fetched.entry(request.path.clone()).or_insert(0) += 1;
+            }
+        }
+        fetched
+    }
+
+    /// When it was asked for anything.
+    fn times(&self) -> Vec<Instant> {
+        let log = self.host.log.lock().unwrap();
+        log.iter().map(|request| request.at).collect()
+    }
+}
+
+async fn answer(State(host): State<Arc<Host>>, uri: Uri) -> Response {
+    let path = uri.path().to_owned();
+    let request = Request {
+        at: clock::now(),
+        path: path.clone(),
+    };
+    host.log.lock().unwrap().push(request);
+    if let (Manner::CrawlDelay(seconds), "/robots.txt") = (host.manner, &*path) {
+        return format!("User-agent: *\nCrawl-delay: {seconds}").into_response();
+    }
+    let number = path.strip_prefix("/site/").and_then(|n| n.parse().ok());
+    let Some(n): Option<usize> = number else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match host.manner {
+        Manner::Held => {
+            if let Ok(permit) = host.gate.acquire().await {
+                permit.forget();
+            }
+        }
+        Manner::Overload(page, seconds) if page == n => {
+            let log = host.log.lock().unwrap();
+            if log.iter().filter(|request| request.path == path).count() == 1 {
+                let wait = [(header::RETRY_AFTER, seconds.to_string())];
+                return (StatusCode::SERVICE_UNAVAILABLE, wait).into_response();
+            }
+        }
+        _ => {}
+    }
+    let links = [2 * n + 1, 2 * n + 2, n / 3, n / 2];
+    let links = links.iter().filter(|&&to| to < host.pages);
+    let links: String = links.map(|to| format!("<a href='{to}'>{to}</a>")).collect();
+    Html(links).into_response()
 }
 
 /// The example as a program, beside the test, in the same profile: of an example with tests, `cargo test`
@@ -93,9 +154,12 @@ fn program() -> PathBuf {
     profile.join("examples/crawler")
 }
 
-fn crawler(site: &Site, dir: &Path) -> Child {
+fn crawler(sites: &[&Site], dir: &Path, options: &[&str]) -> Child {
     Command::new(program())
-        .args([&site.url, "--workers", "3", "--json", "--data"])
+        .args(sites.iter().map(|site| &site.url))
+        .args(["--workers", "3", "--json"])
+        .args(options)
+        .arg("--data")
         .arg(dir.join("crawl"))
         .arg("--export")
         .arg(dir.join("pages.jsonl"))
@@ -122,6 +186,15 @@ fn workers_of(supervisor: u32) -> Vec<i32> {
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Whether there was one left.
+fn kill_worker(crawl: &Child, which: usize) -> bool {
+    let workers = workers_of(crawl.id());
+    workers.get(which % 3).is_some_and(|&worker| {
+        let worker = nix::unistd::Pid::from_raw(worker);
+        nix::sys::signal::kill(worker, nix::sys::signal::SIGKILL).is_ok()
+    })
 }
 
 fn last_line(crawl: &mut Child) -> serde_json::Value {
@@ -153,34 +226,33 @@ fn recorded(export: PathBuf) -> Vec<String> {
 
 #[test]
 fn a_crawl_whose_workers_are_killed_records_what_an_undisturbed_one_does() {
+    const PAGES: usize = 600;
     let all: Vec<_> = (0..PAGES).map(|n| n.to_string()).collect();
 
-    let (site, dir) = (Site::serve(), tempfile::tempdir().unwrap());
-    let summary = last_line(&mut crawler(&site, dir.path()));
+    let (site, dir) = (
+        Site::serve(PAGES, Manner::Plain),
+        tempfile::tempdir().unwrap(),
+    );
+    let summary = last_line(&mut crawler(&[&site], dir.path(), &[]));
     assert_eq!(
         (&summary["pages"], &summary["errors"], &summary["queued"]),
         (&PAGES.into(), &0.into(), &0.into())
     );
     assert_eq!(recorded(dir.path().join("pages.jsonl")), all);
     assert!(
-        site.fetched
-            .lock()
-            .unwrap()
-            .values()
-            .all(|&times| times == 1),
+        site.fetched().values().all(|&times| times == 1),
         "each page once"
     );
 
-    let (site, dir) = (Site::serve(), tempfile::tempdir().unwrap());
-    let mut crawl = crawler(&site, dir.path());
+    let (site, dir) = (
+        Site::serve(PAGES, Manner::Plain),
+        tempfile::tempdir().unwrap(),
+    );
+    let mut crawl = crawler(&[&site], dir.path(), &[]);
     let mut killed = 0;
     for milestone in (PAGES / 10..PAGES).step_by(PAGES / 10) {
-        eventually(PATIENCE, || site.fetched.lock().unwrap().len() >= milestone);
-        if let Some(&victim) = workers_of(crawl.id()).get(killed % 3) {
-            let victim = nix::unistd::Pid::from_raw(victim);
-            killed +=
-                usize::from(nix::sys::signal::kill(victim, nix::sys::signal::SIGKILL).is_ok());
-        }
+        eventually(PATIENCE, || site.fetched().len() >= milestone);
+        killed += usize::from(kill_worker(&crawl, killed));
     }
     let summary = last_line(&mut crawl);
     assert!(killed > 0);
@@ -194,15 +266,90 @@ fn a_crawl_whose_workers_are_killed_records_what_an_undisturbed_one_does() {
         "after {killed} kills"
     );
     // In flight when a worker died: its share of the 8 connections, and as many being recorded.
-    let again: usize = site
-        .fetched
-        .lock()
-        .unwrap()
-        .values()
-        .map(|times| times - 1)
-        .sum();
+    let again: usize = site.fetched().values().map(|times| times - 1).sum();
     assert!(
         again <= killed * 8,
         "{again} pages were fetched again after {killed} kills"
+    );
+}
+
+#[test]
+fn no_host_is_asked_more_often_than_its_rate_whichever_workers_are_killed() {
+    let fast = Site::serve(200, Manner::Plain);
+    let slow = Site::serve(20, Manner::CrawlDelay(0.1));
+    let dir = tempfile::tempdir().unwrap();
+    let mut crawl = crawler(&[&slow, &fast], dir.path(), &["--rate", "100/s"]);
+    for milestone in [50, 100, 150] {
+        eventually(PATIENCE, || fast.fetched().len() >= milestone);
+        kill_worker(&crawl, milestone);
+    }
+    let summary = last_line(&mut crawl);
+    assert_eq!(
+        (&summary["pages"], &summary["errors"], &summary["queued"]),
+        (&220.into(), &0.into(), &0.into())
+    );
+    for (site, interval) in [
+        (&fast, Duration::from_millis(10)),
+        (&slow, Duration::from_millis(100)),
+    ] {
+        // What the machine may keep a request on its way for.
+        let late = Duration::from_secs(1);
+        let times = site.times();
+        // Not at its own pace yet: it has just said what that is.
+        let times = &times[1..];
+        for (i, &from) in times.iter().enumerate() {
+            for (&to, intervals) in times[i..].iter().zip(0..) {
+                let between = to.duration_since(from);
+                assert!(
+                    between + late >= interval * intervals,
+                    "{intervals} requests to {} within {between:?}",
+                    site.url
+                );
+            }
+        }
+    }
+}
+
+/// A host that kept all connections busy would keep the other one waiting.
+#[test]
+fn a_host_that_hangs_has_its_connections_and_no_more() {
+    let hanging = Site::serve(30, Manner::Held);
+    let other = Site::serve(100, Manner::Plain);
+    let dir = tempfile::tempdir().unwrap();
+    hanging.host.gate.add_permits(3); // pages 0, 1 and 2, for the links to four more
+    let options = ["--per-host", "2", "--timeout", "300"];
+    let mut crawl = crawler(&[&hanging, &other], dir.path(), &options);
+    eventually(PATIENCE, || hanging.fetched().len() == 5);
+    eventually(PATIENCE, || other.fetched().len() == 100);
+    assert_eq!(hanging.fetched().len(), 5);
+
+    hanging.host.gate.close();
+    let summary = last_line(&mut crawl);
+    assert_eq!(
+        (&summary["pages"], &summary["errors"], &summary["queued"]),
+        (&130.into(), &0.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_host_that_asks_for_quiet_is_left_alone_by_all_workers() {
+    let site = Site::serve(400, Manner::Overload(20, 2));
+    let dir = tempfile::tempdir().unwrap();
+    let summary = last_line(&mut crawler(&[&site], dir.path(), &["--rate", "200/s"]));
+    assert_eq!(
+        (&summary["pages"], &summary["errors"], &summary["queued"]),
+        (&400.into(), &0.into(), &0.into())
+    );
+    assert_eq!(site.fetched().values().sum::<usize>(), 401);
+    let times = site.times();
+    let pauses = times
+        .iter()
+        .zip(&times[1..])
+        .map(|(from, to)| to.duration_since(*from));
+    let longest = pauses.max().unwrap();
+    // What was on its way then, with time to arrive, came still.
+    assert!(
+        longest > Duration::from_secs(1),
+        "a pause of {longest:?} at most"
     );
 }

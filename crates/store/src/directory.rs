@@ -118,10 +118,11 @@ fn private_directories(path: &Path) -> io::Result<()> {
 
 /// A directory that holds anything but a store is somebody else's.
 fn refuse_others(path: &Path) -> Result<()> {
-    const OURS: [&str; 9] = [
+    const OURS: [&str; 10] = [
         "store.db",
         "store.db-wal",
         "store.db-shm",
+        "store.db-journal",
         "locks",
         "owners",
         "values",

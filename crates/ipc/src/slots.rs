@@ -55,6 +55,8 @@ pub struct Slots {
     board: Arc<Board>,
     pub(crate) at: u32,
     pub(crate) turn: Duration,
+    /// Whether they are held so shortly that the file needs no second look.
+    briefly: bool,
 }
 
 /// Slots that a thread has taken. Dropping it gives them back.
@@ -101,14 +103,23 @@ pub struct Lost;
 
 impl Slots {
     pub(crate) fn new(board: Arc<Board>, at: u32) -> Self {
-        let turn = Self::TURN;
-        Self { board, at, turn }
+        Self {
+            board,
+            at,
+            turn: Self::TURN,
+            briefly: false,
+        }
     }
 
-    /// The same slots, with turns of another length. All who take them should agree.
+    /// The same slots for what is held but for moments, with turns of another length. Whether the file is still there is
+    /// asked when they are taken and not again when they are given back: cut short in between, it kills the process.
     #[must_use]
-    pub fn with_turn(self, turn: Duration) -> Self {
-        Self { turn, ..self }
+    pub fn held_briefly(self, turn: Duration) -> Self {
+        Self {
+            turn,
+            briefly: true,
+            ..self
+        }
     }
 
     /// Takes `n` slots if they are free, and nobody has waited for them longer than a [turn](Self::TURN); `None` otherwise.
@@ -249,7 +260,9 @@ impl Hold {
             return Err(Lost);
         }
         let board = &self.slots.board;
-        board.must_be_intact().map_err(|_| Lost)?;
+        if !self.slots.briefly {
+            board.must_be_intact().map_err(|_| Lost)?;
+        }
         let mut kept = board.is_seated(self.seat.key);
         for place in self.places() {
             let holder = &board.slot(place.at).holder;

@@ -19,7 +19,7 @@ pub(crate) struct Gate(Slots);
 
 impl Gate {
     pub(crate) fn new(board: &Arc<Board>) -> io::Result<Self> {
-        Ok(Gate(board.slots(ID, 1)?.with_turn(TURN)))
+        Ok(Gate(board.slots(ID, 1)?.held_briefly(TURN)))
     }
 
     /// Passes if nobody is inside.

@@ -33,7 +33,10 @@ use crate::writer::Writer;
 ///
 /// # Process safety
 ///
-/// Any number of processes on one machine, and their threads, may use a store at the same time.
+/// Any number of processes on one machine, and their threads, may use a store at the same time; up to 4096 living
+/// threads, of all processes together, may have written to it or held its locks. Writers queue in the order in which they
+/// come, by a file of shared memory, `board`. Without it, once it was removed, nobody can write
+/// ([`is_removed`](Error::is_removed)) until all processes that know it have ended. Nobody else must shorten it.
 /// After `fork` the child opens connections of its own; a fork in the middle of a transaction of the
 /// forking thread leaves the child with errors ([`is_misuse`](Error::is_misuse)) instead of a store.
 ///
@@ -44,9 +47,9 @@ use crate::writer::Writer;
 ///
 /// # Cost
 ///
-/// Opening takes about a millisecond. Two threads are started when first needed, and sleep: one copies the
-/// write-ahead log into the database, one waits for the death of other processes. Open files: about ten, and three
-/// for each connection of at most five that are kept.
+/// Opening takes about two milliseconds. Three threads are started when first needed, and sleep: one copies the
+/// write-ahead log into the database, one waits for the death of other processes, and one settles their estates. Open
+/// files: about ten, and three for each connection of at most five that are kept.
 ///
 /// # Example
 ///

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result, from_sqlite};
 const APPLICATION: i32 = 0x6473_6b74;
 
 /// The format of the tables below; each structure records its own beside it.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 
 const SCHEMA: &str = "
     CREATE TABLE structures (
@@ -18,6 +18,15 @@ const SCHEMA: &str = "
         format INTEGER NOT NULL,
         codec TEXT NOT NULL
     );
+    -- The value files that a row names, whichever structure's it is.
+    CREATE TABLE value_files (
+        id INTEGER PRIMARY KEY,
+        bytes INTEGER NOT NULL
+    );
+";
+
+/// What format 2 adds.
+const BOARDS: &str = "
     -- The board, and the run of the system in which it was made: one row.
     CREATE TABLE boards (
         id INTEGER PRIMARY KEY,
@@ -30,11 +39,6 @@ const SCHEMA: &str = "
         slot INTEGER NOT NULL,
         token INTEGER NOT NULL,
         PRIMARY KEY (structure, slot)
-    );
-    -- The value files that a row names, whichever structure's it is.
-    CREATE TABLE value_files (
-        id INTEGER PRIMARY KEY,
-        bytes INTEGER NOT NULL
     );
 ";
 
@@ -58,17 +62,40 @@ pub(crate) fn prepare(connection: &Connection) -> Result<()> {
                 "the store has format {format}, this diskette knows formats up to {FORMAT}: update diskette"
             ),
         ))
+    } else if application == APPLICATION && format == 1 {
+        make(connection, BOARDS)
     } else if application == 0 && tables == 0 {
-        connection
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE; {SCHEMA}
-                 PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
-            ))
-            .map_err(from_sqlite)
+        make(connection, &format!("{SCHEMA} {BOARDS}"))
     } else {
         Err(Error::new(
             ErrorKind::NotAStore,
             "store.db is a database of another program; name another directory",
         ))
+    }
+}
+
+fn make(connection: &Connection, tables: &str) -> Result<()> {
+    connection
+        .execute_batch(&format!(
+            "BEGIN IMMEDIATE; {tables}
+             PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
+        ))
+        .map_err(from_sqlite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_the_first_format_becomes_one_of_this() -> Result<()> {
+        let connection = Connection::open_in_memory().map_err(from_sqlite)?;
+        let first =
+            format!("{SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1;");
+        connection.execute_batch(&first).map_err(from_sqlite)?;
+        prepare(&connection)?;
+        prepare(&connection)?;
+        let tables = connection.execute_batch("SELECT era FROM boards; SELECT token FROM fences;");
+        tables.map_err(from_sqlite)
     }
 }

@@ -13,6 +13,7 @@ use std::thread;
 
 use diskette_index::{Index, Iter, Range, Stream};
 use diskette_store::{Error, INLINE, Json, MessagePack, Store};
+use diskette_testkit::{PATIENCE, eventually};
 use tempfile::TempDir;
 
 fn store() -> (TempDir, Store) {
@@ -102,7 +103,9 @@ fn a_rolled_back_transaction_leaves_files_as_they_were() {
     });
     assert!(rolled_back.is_err());
     assert_eq!(all(index.iter()), [(1, large(1)), (2, large(2))]);
-    assert_eq!(files(&directory.path().join("store")).len(), 2);
+    eventually(PATIENCE, || {
+        files(&directory.path().join("store")).len() == 2
+    });
 }
 
 #[test]
@@ -211,7 +214,9 @@ fn a_stream_that_breaks_off_changes_nothing() {
     let error = films.write("a", b"new".chain(Broken)).unwrap_err();
     assert!(error.to_string().contains("the line went dead"), "{error}");
     assert_eq!(films.read("a").unwrap().unwrap().len(), 3);
-    assert_eq!(files(&directory.path().join("store")).len(), 1);
+    eventually(PATIENCE, || {
+        files(&directory.path().join("store")).len() == 1
+    });
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Who holds what, in memory that all processes share.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use nix::sys::stat::fstat;
 
 use crate::mapping::{Mapping, Shared, lengthen};
-use crate::places::STEP;
+use crate::mutex::Mutex;
+use crate::places::{Places, STEP};
 use crate::seat::{self, Row, SEATS};
 use crate::slots::Slots;
-use crate::{FileLock, Mode, OwnerId, Owners, boot, fork};
+use crate::{FileLock, Mode, OwnerId, Owners, boot, fork, plain_file};
 
 /// A file that says, for each structure that can be held, which thread of which process holds it, and who waits for it.
 /// All processes of a store have it in their memory, so that taking what is free costs no more than a few atomic writes.
@@ -35,8 +36,8 @@ use crate::{FileLock, Mode, OwnerId, Owners, boot, fork};
 ///
 /// # Crashes
 ///
-/// See above. A board is valid until the system is started again; then another one is made, with a greater
-/// [era](Self::era).
+/// See above. Once the system was started again another one is made, with a greater [era](Self::era), since a power cut may
+/// have taken tokens back.
 ///
 /// # Cost
 ///
@@ -54,6 +55,8 @@ pub struct Board {
     pub(crate) era: u64,
     /// The keys of the seats that it has given, and the generation in which it began to.
     given: Box<[AtomicU64]>,
+    /// Where the structures are that it has met.
+    pub(crate) places: Mutex<Places>,
     generation: AtomicU64,
     /// Tells the boards of one process apart.
     serial: u64,
@@ -63,8 +66,11 @@ pub struct Board {
 #[repr(C)]
 pub(crate) struct Header {
     magic: AtomicU64,
+    /// The run of the system in which it was made.
     boot: AtomicU64,
     era: AtomicU64,
+    /// Of this very file: a copy is no board, or there would be two.
+    inode: AtomicU64,
     /// Not 0: the above is on the disk.
     synced: AtomicU64,
     /// Where the next head goes, in units.
@@ -80,7 +86,7 @@ pub(crate) struct Header {
 unsafe impl Shared for Header {}
 
 /// "dskboar" and the format.
-const MAGIC: u64 = u64::from_be_bytes(*b"dskboar\x01");
+const MAGIC: u64 = u64::from_be_bytes(*b"dskboar\x02");
 
 /// A unit at the end of the first page, to which all go that go astray.
 pub(crate) const NOBODYS: usize = FIRST_SEAT - 64;
@@ -96,48 +102,60 @@ pub(crate) const PLACES: usize = FIRST_SEAT + SEATS * size_of::<Row>();
 pub(crate) const MAPPED: NonZeroUsize = NonZeroUsize::new(64 << 20).expect("not zero");
 
 impl Board {
-    /// Opens the board at `path`; `None` if there is none, or one of an earlier run of the system. `lock` is the path of a
-    /// lock file. Whoever opens and [creates](Self::create) keeps others from doing so meanwhile.
+    /// Opens the board at `path`; `None` if there is none, or something else, such as the copy of a board. `lock` is the path of
+    /// a lock file. Whoever opens and [creates](Self::create) keeps others from doing so meanwhile.
     ///
     /// # Errors
     ///
     /// What opening and mapping a file can fail with.
     pub fn open(path: &Path, lock: PathBuf, owners: Arc<Owners>) -> io::Result<Option<Self>> {
-        let file = match OpenOptions::new().read(true).write(true).open(path) {
+        let file = match plain_file::write(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        if file.metadata()?.len() < (PLACES + STEP) as u64 {
+        let metadata = file.metadata()?;
+        if metadata.len() < (PLACES + STEP) as u64 {
             return Ok(None);
         }
         let board = Self::map(path, file, lock, owners)?;
         let header = board.header();
         let valid = header.magic.load(Acquire) == MAGIC
-            && header.boot.load(Acquire) == boot::id()?
+            && header.inode.load(Acquire) == metadata.ino()
             && board.era <= LAST_ERA;
         Ok(valid.then_some(board))
     }
 
-    /// Makes a board, in place of any other at `path`. Its era must be greater than [any](Self::last_era) before.
+    /// Whether it was made in this run of the system, as this process knows it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`boot::id`].
+    pub fn is_of_this_run(&self) -> io::Result<bool> {
+        Ok(self.header().boot.load(Acquire) == boot::id()?)
+    }
+
+    /// Makes a board, in place of any other at `path`: nobody alive must know that one. Its era must be greater than
+    /// [any](Self::last_era) before.
     ///
     /// # Errors
     ///
     /// What creating and mapping a file can fail with; a full disk.
     pub fn create(path: &Path, lock: PathBuf, owners: Arc<Owners>, era: u64) -> io::Result<Self> {
         let aside = path.with_extension("new");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&aside)?;
+        // Left by one that was killed here.
+        match fs::remove_file(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = plain_file::create(&aside)?;
         lengthen(&file, PLACES + STEP)?;
+        let inode = file.metadata()?.ino();
         let mut board = Self::map(path, file, lock, owners)?;
         board.era = era;
         let header = board.header();
         header.boot.store(boot::id()?, Relaxed);
         header.era.store(era, Relaxed);
+        header.inode.store(inode, Relaxed);
         header.end.store(0, Relaxed);
         header.magic.store(MAGIC, Release);
         fs::rename(&aside, path)?;
@@ -154,7 +172,7 @@ impl Board {
         let synced = &self.header().synced;
         if synced.load(Acquire) == 0 {
             self.file.sync_all()?;
-            File::open(self.path.parent().unwrap_or(&self.path))?.sync_all()?;
+            plain_file::sync_directory(self.path.parent().unwrap_or(&self.path))?;
             synced.store(1, Release);
         }
         Ok(())
@@ -166,7 +184,7 @@ impl Board {
     ///
     /// What reading a file can fail with.
     pub fn last_era(path: &Path) -> io::Result<u64> {
-        let file = match File::open(path) {
+        let file = match plain_file::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             file => file?,
         };
@@ -200,6 +218,7 @@ impl Board {
             lock: std::path::absolute(lock)?,
             owners,
             given: (0..SEATS).map(|_| AtomicU64::new(0)).collect(),
+            places: Mutex::default(),
             generation: AtomicU64::new(fork::generation()),
             serial: SERIAL.fetch_add(1, Relaxed),
         })
@@ -215,8 +234,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// What lengthening a file can fail with; [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) when the board is full;
-    /// [`NotFound`](io::ErrorKind::NotFound) when it was removed.
+    /// What lengthening a file can fail with; that the board is full; [`NotFound`](io::ErrorKind::NotFound) when it was removed.
     pub fn slots(self: &Arc<Self>, id: i64, limit: u32) -> io::Result<Slots> {
         self.must_be_intact()?;
         if let Some(at) = self.find(id) {
@@ -301,8 +319,9 @@ impl Board {
             None => {
                 self.bury_the_dead_among(self.seats())?;
                 (0..SEATS).find(free).ok_or_else(|| {
-                    let message = format!("{SEATS} threads hold or have held something already");
-                    io::Error::new(io::ErrorKind::QuotaExceeded, message)
+                    io::Error::other(format!(
+                        "{SEATS} living threads have written or held something already, which is the most"
+                    ))
                 })?
             }
         };

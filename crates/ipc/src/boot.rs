@@ -1,13 +1,14 @@
 //! Which run of the system this is.
 
 use std::io;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that is the same in every process until the system is started again, when it is another one. Two runs
 /// have the same in practice never.
 ///
-/// What is written down with it and read under another can't belong to anybody who lives: no process, and no time
-/// counted from the start, outlasts its run.
+/// It stands for a clock: times counted from the start that were written down with it mean nothing under another. So
+/// processes in another *time namespace* (Linux) have another number too. It says nothing of who lives: containers may
+/// have one each.
 ///
 /// # Errors
 ///
@@ -27,28 +28,41 @@ use std::sync::OnceLock;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn id() -> io::Result<u64> {
-    static ID: OnceLock<u64> = OnceLock::new();
-    if let Some(&id) = ID.get() {
-        return Ok(id);
+    // No lock, which a fork could leave locked: whoever comes first reads the same.
+    static ID: AtomicU64 = AtomicU64::new(0);
+    match ID.load(Relaxed) {
+        0 => {
+            let id = read()?;
+            ID.store(id, Relaxed);
+            Ok(id)
+        }
+        id => Ok(id),
     }
-    let id = read()?;
-    Ok(*ID.get_or_init(|| id))
 }
 
-/// The first 16 digits of what Linux draws at random when it starts.
+/// The first 16 digits of what Linux draws at random when it starts, and the time namespace.
 #[cfg(target_os = "linux")]
 fn read() -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
     const SOURCE: &str = "/proc/sys/kernel/random/boot_id";
-    let uuid = std::fs::read_to_string(SOURCE)?;
+    /// The namespace in which every process is that was not put into another, on every machine.
+    const INITIAL: u64 = 0xefff_fffa;
+
+    let uuid = std::fs::read_to_string(SOURCE).map_err(|error| {
+        let message = format!("can't read {SOURCE}, which is needed; is /proc mounted? ({error})");
+        io::Error::new(error.kind(), message)
+    })?;
     let digits: String = uuid
         .chars()
         .filter(char::is_ascii_hexdigit)
         .take(16)
         .collect();
-    u64::from_str_radix(&digits, 16).map_err(|_| {
+    let run = u64::from_str_radix(&digits, 16).map_err(|_| {
         let message = format!("{SOURCE} holds no id: {uuid:?}");
         io::Error::new(io::ErrorKind::InvalidData, message)
-    })
+    })?;
+    let namespace = std::fs::metadata("/proc/self/ns/time").map_or(INITIAL, |found| found.ino());
+    Ok(run ^ namespace ^ INITIAL)
 }
 
 /// The second at which the system was started.

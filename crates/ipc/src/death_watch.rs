@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::news::{Event, News};
 use crate::owner_file::{OwnerFiles, State};
-use crate::{Deadline, OwnerId, fork, owners};
+use crate::{Deadline, OwnerId, back_off, fork, owners};
 
 /// Tells which owners of a directory die, as they do: killed, ended, or with their last [`Owners`](crate::Owners)
 /// dropped. It begins with those who are dead already and have an estate to settle.
@@ -24,9 +24,8 @@ use crate::{Deadline, OwnerId, fork, owners};
 ///
 /// # Crashes
 ///
-/// A death is told once, within a millisecond. The kernel tells of it, unless a child that was made by a raw system call
-/// has the dead one's file still open: then it is found by looking at all the files, every 10 seconds. Where the
-/// kernel has no more directory watches to give, they are looked at every 50 milliseconds, and an orderly end
+/// A death is told once, within a millisecond. The kernel tells of it; all the files are looked at every 10 seconds all the
+/// same. Where the kernel has no more directory watches to give, they are looked at every 50 milliseconds, and an orderly end
 /// of someone who was born since the last look goes unnoticed.
 ///
 /// # Cost
@@ -76,6 +75,8 @@ pub struct Stopper {
     generation: u64,
 }
 
+/// Far longer than the kernel takes to close a file.
+const CLOSING: Duration = Duration::from_millis(100);
 const WITH_NEWS: Duration = Duration::from_secs(10);
 const WITHOUT_NEWS: Duration = Duration::from_millis(50);
 
@@ -101,7 +102,8 @@ impl DeathWatch {
     ///
     /// # Errors
     ///
-    /// What reading the directory can fail with, such as that it was removed; that the watch is a parent's.
+    /// What reading the directory can fail with, such as that it was removed; that the watch is a parent's. No death is lost
+    /// by it: to be called again.
     #[allow(clippy::should_implement_trait, reason = "it fails")]
     pub fn next(&mut self) -> io::Result<Option<OwnerId>> {
         if self.generation != fork::generation() {
@@ -109,6 +111,21 @@ impl DeathWatch {
                 "a death watch doesn't work in a forked child: make a new one there",
             ));
         }
+        let next = self.find_next();
+        if next.is_err() {
+            // News may be lost with it.
+            self.census = Deadline::at_once();
+        }
+        next
+    }
+
+    /// What ends this watch.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    fn find_next(&mut self) -> io::Result<Option<OwnerId>> {
         loop {
             if let Some(id) = self.to_tell.pop_front() {
                 return Ok(Some(id));
@@ -119,12 +136,6 @@ impl DeathWatch {
                 return Ok(None);
             }
         }
-    }
-
-    /// What ends this watch.
-    #[must_use]
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
     }
 
     /// Sleeps until the next census or until something happens; `true` if that is the end.
@@ -171,7 +182,12 @@ impl DeathWatch {
         if owners::is_mine(self.files.key(), id) {
             return Ok(());
         }
-        match self.files.state(id)? {
+        // The kernel tells that a file is closed just before it takes the lock.
+        let state = || match self.files.state(id)? {
+            State::Alive => Ok(None),
+            state => Ok(Some(state)),
+        };
+        match back_off::repeat(Deadline::after(CLOSING), state)?.unwrap_or(State::Alive) {
             State::Alive => {}
             State::Dead => self.dead(id),
             State::Gone => self.gone(id),

@@ -1,15 +1,17 @@
 //! Waking who waits in another process.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock::Deadline;
+use nix::sys::stat::fstat;
+
+use crate::clock::{self, Deadline};
 use crate::line::{Line, Seen};
 use crate::mapping::{Mapping, Shared, lengthen};
+use crate::plain_file;
 
 /// A file of counters, mapped into every process that uses it: 1024 lines, each of which can be rung by one process
 /// and waited at by others.
@@ -41,15 +43,17 @@ use crate::mapping::{Mapping, Shared, lengthen};
 /// # Crashes
 ///
 /// A process killed after it made the change and before it rang loses the ring: whoever waits checks again
-/// after [`SAFETY_POLL`](Self::SAFETY_POLL). Nothing in the file needs repair, whatever it holds.
+/// after [`SAFETY_POLL`](Self::SAFETY_POLL). Nothing in the file needs repair, whatever it holds; if somebody has cut it
+/// short, the next to use it makes it as long again.
 ///
 /// # Cost
 ///
-/// A ring that nobody waits for: one atomic write. A wake-up: two system calls, some 20 microseconds. Waiting costs
+/// A ring that nobody waits for: one system call, which sees to it that the file is still as long, and one atomic write. A wake-up: two system calls, some 20 microseconds. Waiting costs
 /// nothing but the safety poll. The file takes 64 KiB.
 #[derive(Debug)]
 pub struct Doorbell {
     mapping: Mapping,
+    file: File,
 }
 
 /// On a cache line of its own.
@@ -79,16 +83,9 @@ impl Doorbell {
     /// file is something else, by its size.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
+        let file = plain_file::write_or_create(path)?;
         match file.metadata()?.len() {
-            0 => {}
-            size if size == SIZE.get() as u64 => {}
+            size if size <= SIZE.get() as u64 => {}
             size => {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
@@ -100,31 +97,45 @@ impl Doorbell {
             }
         }
         lengthen(&file, SIZE.get())?;
-        Ok(Self {
-            mapping: Mapping::new(&file, SIZE)?,
-        })
+        let mapping = Mapping::new(&file, SIZE)?;
+        Ok(Self { mapping, file })
     }
 
     /// Wakes everybody who waits at `line`, in any process. To be called after the change is there to be seen.
     pub fn ring(&self, line: usize) {
-        self.line(line).ring();
+        if let Some(line) = self.line(line) {
+            line.ring();
+        }
     }
 
     /// The state of `line` now, to be taken before the condition is checked.
     #[must_use]
     pub fn seen(&self, line: usize) -> Seen {
-        self.line(line).seen()
+        self.line(line).map(Line::seen).unwrap_or_default()
     }
 
     /// Sleeps until `line` is rung, if it hasn't been since `seen`. `true` means: check again (it was rung, or a
     /// [`SAFETY_POLL`](Self::SAFETY_POLL) has passed, or for no reason at all); `false`: the deadline has passed.
     #[must_use]
     pub fn wait(&self, line: usize, seen: Seen, deadline: Deadline) -> bool {
-        self.line(line).wait(seen, deadline, Self::SAFETY_POLL)
+        match self.line(line) {
+            Some(line) => line.wait(seen, deadline, Self::SAFETY_POLL),
+            None => {
+                let left = deadline.remaining().unwrap_or(Duration::MAX);
+                clock::sleep(left.min(Self::SAFETY_POLL));
+                !deadline.is_past()
+            }
+        }
     }
 
-    fn line(&self, line: usize) -> &Line {
+    /// `None`: the file was cut short, and the disk has no room to make it as long again. Touched there, it would
+    /// kill the process.
+    fn line(&self, line: usize) -> Option<&Line> {
+        let short = fstat(&self.file).map_or(true, |found| found.st_size < SIZE.get() as i64);
+        if short && lengthen(&self.file, SIZE.get()).is_err() {
+            return None;
+        }
         let spaced: &Spaced = self.mapping.at(line % Self::LINES * size_of::<Spaced>());
-        &spaced.line
+        Some(&spaced.line)
     }
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use fs2::FileExt;
 use nix::libc::{self, c_int};
 
-use crate::alarm;
 use crate::clock::Deadline;
 use crate::fork::{self, Hook, Kept};
+use crate::{back_off, plain_file};
 
 /// How a [`FileLock`] is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,21 +34,18 @@ pub enum Mode {
 /// succeeds. Two values, in one process or in two, exclude each other. In a child made by `fork` each
 /// inherited value is a holder of its own, that holds nothing yet.
 ///
-/// To give up in time, a waiting thread has itself interrupted by the highest real-time signal that the process has no
-/// handler for. Leave that one its handler.
-///
 /// # Crashes
 ///
 /// The kernel releases the lock the moment its holder dies, however it dies.
 ///
 /// # Fairness
 ///
-/// Whoever waits sleeps in the kernel and is woken when the lock is free; who comes at that moment may be faster.
-/// Changing the mode of a lock that is held gives it up in between.
+/// None: whoever waits asks again, ever more rarely, up to every 10 milliseconds. It is for what is held shortly; for more
+/// take a [`Board`](crate::Board). Changing the mode of a lock that is held gives it up in between.
 ///
 /// # Cost
 ///
-/// Lock and unlock: one system call each, 0.3 microseconds together. Waiting with a deadline adds four.
+/// Lock and unlock: one system call each, 0.3 microseconds together.
 ///
 /// # Example
 ///
@@ -83,13 +80,7 @@ impl FileLock {
         fork::install();
         let path = path.as_ref();
         let mut open = OPEN.lock(); // no fork between opening the file and knowing of it
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
+        let file = plain_file::write_or_create(path)?;
         let identity = identity(&file.metadata()?);
         open.insert(&file, path)?;
         Ok(Self { file, identity })
@@ -140,18 +131,8 @@ impl FileLock {
     ///
     /// As for [`try_lock`](Self::try_lock).
     pub fn lock(&self, mode: Mode, deadline: Deadline) -> io::Result<bool> {
-        if self.try_lock(mode)? {
-            return Ok(true);
-        }
-        if deadline.is_past() {
-            return Ok(false);
-        }
-        let block = || match mode {
-            Mode::Shared => FileExt::lock_shared(&self.file),
-            Mode::Exclusive => FileExt::lock_exclusive(&self.file),
-        };
         let attempt = || Ok(self.try_lock(mode)?.then_some(()));
-        Ok(alarm::wait(deadline, block, attempt)?.is_some())
+        Ok(back_off::repeat(deadline, attempt)?.is_some())
     }
 
     /// Releases the lock; nothing happens if it isn't held.
@@ -172,6 +153,12 @@ impl FileLock {
     pub fn is_linked(&self) -> io::Result<bool> {
         let metadata = self.file.metadata()?;
         Ok(metadata.nlink() > 0 && identity(&metadata) == self.identity)
+    }
+}
+
+impl FileLock {
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 }
 
@@ -226,12 +213,13 @@ impl Open {
     /// Runs in a forked child: without memory allocation, and whatever fails, the parent's lock is let go.
     fn reopen(&self) {
         let nowhere = self.nowhere.as_ref().map_or(-1, File::as_raw_fd);
-        for (&fd, names) in &self.files {
+        for (&fd, [moved, named]) in &self.files {
             // SAFETY: the names are C strings; `fd` is an open file of a FileLock, so nobody else's.
             unsafe {
-                let again = names
+                let flags = libc::O_RDWR | libc::O_CLOEXEC;
+                let again = [(moved, flags), (named, flags | libc::O_NOFOLLOW)]
                     .iter()
-                    .map(|name| libc::open(name.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC))
+                    .map(|(name, flags)| libc::open(name.as_ptr(), *flags))
                     .find(|&again| again >= 0);
                 libc::dup2(again.unwrap_or(nowhere), fd);
                 libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);

@@ -78,7 +78,7 @@ const KNOWN: &[(u32, &str, bool)] = &[
     (0x2fc1_2fc1, "zfs", false),
     (0xf2f5_2010, "f2fs", false),
     (0xca45_1a4e, "bcachefs", false),
-    (0x6573_5546, "fuse", false),
+    (0x6573_5546, "fuse", true),
     (0x0000_f15f, "ecryptfs", false),
     (0x5265_4973, "reiserfs", false),
     (0x3153_464a, "jfs", false),

@@ -11,7 +11,7 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use crate::{file_lock, owners};
+use crate::{eras, file_lock, owners};
 
 /// How many forks lie between this process and the one that first asked. It grows in each child, so a value that was
 /// noted by an ancestor is never met again.
@@ -96,7 +96,7 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HOOKS: Kept<Vec<Hook>> = Kept::new(Vec::new());
 
 /// Whoever holds the owners may open a lock, never the other way round: so the locks are held last.
-const OURS: [Hook; 2] = [file_lock::HOOK, owners::HOOK];
+const OURS: [Hook; 3] = [file_lock::HOOK, owners::HOOK, eras::HOOK];
 
 pub(crate) fn install() {
     static ONCE: Once = Once::new();

@@ -8,24 +8,25 @@
 //! | the same for thousands of names, in the order of arrival, and see who holds what | [`Board`] |
 //! | sleep until another process has changed something | [`Doorbell`] |
 //! | know whether the process that left a mark still lives | [`Owners`], [`DeathWatch`] |
+//! | throw away what nobody needs any more | [`Eras`] |
 //! | stop waiting in time | [`Deadline`] |
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
 //! | survive `fork` | [`fork`], [`Mutex`] |
+//! | work in the background | [`background`] |
 //! | refuse a network file system | [`filesystem`] |
+//! | open no file that was put in the way | [`plain_file`] |
+//! | name a thing as nobody else does | [`random`] |
 #![allow(unsafe_code)] // the only crate that has any: all the others forbid it
 
-#[cfg(target_os = "linux")]
-mod alarm;
-#[cfg(not(target_os = "linux"))]
-#[path = "alarm_polling.rs"]
-mod alarm;
 mod back_off;
+pub mod background;
 mod board;
 pub mod boot;
 pub mod clock;
 mod deadlock;
 mod death_watch;
 mod doorbell;
+mod eras;
 mod file_lock;
 pub mod filesystem;
 pub mod fork;
@@ -46,7 +47,10 @@ mod owner_file;
 mod owner_id;
 mod owners;
 mod places;
+pub mod plain_file;
 mod queue;
+pub mod random;
+mod record;
 mod seat;
 mod slots;
 
@@ -55,6 +59,7 @@ pub use clock::{Clock, Deadline, ManualClock, Reading, SystemClock};
 pub use deadlock::Link;
 pub use death_watch::{DeathWatch, Stopper};
 pub use doorbell::Doorbell;
+pub use eras::{Eras, Stay};
 pub use file_lock::{FileLock, Mode};
 pub use line::Seen;
 pub use mutex::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};

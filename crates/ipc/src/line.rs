@@ -16,7 +16,7 @@ pub(crate) struct Line(AtomicU32);
 unsafe impl Shared for Line {}
 
 /// The state of a line at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen(u32);
 
 const WAITED_FOR: u32 = 1;

@@ -39,8 +39,8 @@ impl News {
     }
 }
 
-/// A process that dies closes its file, which is open for writing, after the kernel has taken its lock. No other process
-/// opens it so, and a forked child closes it at birth.
+/// A process that dies closes its file, which is open for writing. No other process opens it so, and that a forked child
+/// closes its copy is no news.
 fn watch(dir: BorrowedFd<'_>) -> nix::Result<Inotify> {
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     let path = format!("/proc/self/fd/{}", dir.as_raw_fd());

@@ -1,22 +1,28 @@
 //! The files by which owners are known: one each, locked for as long as its process lives.
+//!
+//! The lock belongs to the open file. A forked child inherits that, and closes it at birth.
 
-use std::fs::File;
+use std::fs::{File, Permissions as Access};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, openat};
+use nix::fcntl::{OFlag, fcntl, openat};
 use nix::libc;
 use nix::sys::stat::{Mode as Permissions, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::{FileLock, Mode, OwnerId};
+use crate::record::{GET_LOCK, SET_LOCK, record};
+use crate::{FileLock, Mode, OwnerId, plain_file};
 
-/// A will is read no further than this, and written no further: two million entries.
+/// A will is read no further than this: two million entries.
 pub(crate) const LONGEST_WILL: u64 = 16 << 20;
+
+/// What stands in a will where an entry was.
+pub(crate) const NOTHING: i64 = 0;
 
 /// The directory of owner files.
 #[derive(Debug)]
@@ -34,7 +40,7 @@ pub(crate) type Key = (u64, u64);
 /// How it stands with an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The file is locked.
+    /// The file is locked, or can't be read: then nobody must be taken for dead.
     Alive,
     /// The file is there and nobody has it locked.
     Dead,
@@ -72,23 +78,37 @@ impl OwnerFiles {
     /// Creates the file of `id` and locks it for this process. The caller has the guard.
     pub(crate) fn create(&self, id: OwnerId) -> io::Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-        let mode = Permissions::S_IRUSR | Permissions::S_IWUSR;
-        let file = openat(&self.dir, name(id).as_str(), flags, mode)?;
-        if let Err(error) = fcntl(&file, FcntlArg::F_SETLK(&whole_file())) {
+        let file = openat(&self.dir, name(id).as_str(), flags, Permissions::S_IRUSR)?;
+        let file = File::from(file);
+        let lock = || -> io::Result<()> {
+            // Others can write nothing to it, and whoever can reach it can tell whether its process lives.
+            file.set_permissions(Access::from_mode(0o444))?;
+            plain_file::give_to_the_owner_of(
+                &File::from(self.dir.try_clone()?).metadata()?,
+                &file,
+            )?;
+            fcntl(&file, SET_LOCK(&record(libc::F_WRLCK, 0, 0)))?;
+            Ok(())
+        };
+        if let Err(error) = lock() {
             let _ = self.remove(id);
-            return Err(error.into());
+            return Err(error);
         }
-        Ok(file.into())
+        Ok(file)
     }
 
-    /// What the file of `id` tells. Never to be asked about a file of this process: closing it here, by whatever
-    /// descriptor, would give up its lock.
+    /// What the file of `id` tells.
     pub(crate) fn state(&self, id: OwnerId) -> io::Result<State> {
-        let Some(file) = self.read_only(id)? else {
-            return Ok(State::Gone);
+        let file = match self.read_only(id) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(State::Gone),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Ok(State::Alive);
+            }
+            Err(error) => return Err(error),
         };
-        let mut lock = whole_file();
-        fcntl(&file, FcntlArg::F_GETLK(&mut lock))?;
+        let mut lock = record(libc::F_WRLCK, 0, 0);
+        fcntl(&file, GET_LOCK(&mut lock))?;
         if lock.l_type != libc::F_UNLCK as libc::c_short {
             return Ok(State::Alive);
         }
@@ -99,14 +119,15 @@ impl OwnerFiles {
         })
     }
 
-    /// The entries of the will of `id`. The same rule as for [`state`](Self::state).
+    /// The entries of the will of `id`.
     pub(crate) fn will(&self, id: OwnerId) -> io::Result<Vec<i64>> {
         let mut bytes = Vec::new();
         if let Some(file) = self.read_only(id)? {
             file.take(LONGEST_WILL).read_to_end(&mut bytes)?;
         }
-        let entries = bytes.as_chunks().0.iter();
-        Ok(entries.copied().map(i64::from_le_bytes).collect())
+        let entries = bytes.as_chunks().0.iter().copied();
+        let entries = entries.map(i64::from_le_bytes);
+        Ok(entries.filter(|&entry| entry != NOTHING).collect())
     }
 
     /// All that have a file.
@@ -134,13 +155,15 @@ impl OwnerFiles {
         }
     }
 
+    /// `None`: there is none, or something that is no owner's file.
     fn read_only(&self, id: OwnerId) -> io::Result<Option<File>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        match openat(&self.dir, name(id).as_str(), flags, Permissions::empty()) {
-            Ok(file) => Ok(Some(file.into())),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let file = match openat(&self.dir, name(id).as_str(), flags, Permissions::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::ENOENT | Errno::ELOOP | Errno::ENXIO) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(file.metadata()?.is_file().then_some(file))
     }
 }
 
@@ -148,11 +171,5 @@ fn name(id: OwnerId) -> String {
     id.to_string()
 }
 
-/// A POSIX record lock, which belongs to the process: a forked child doesn't inherit it.
-fn whole_file() -> libc::flock {
-    // SAFETY: plain data, for which all zeroes is valid: from the start to the end, however far that is.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock
-}
+#[cfg(not(target_os = "linux"))]
+use FcntlArg::{F_GETLK as GET_LOCK, F_SETLK as SET_LOCK};

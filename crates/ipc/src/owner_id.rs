@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use nix::libc;
+use crate::random;
 
 /// Names a process among all that ever were: a random positive number of 63 bits, never given twice in practice.
 ///
@@ -24,14 +24,8 @@ impl OwnerId {
         self.0
     }
 
-    /// Not from a generator with a state: a forked child would have the same one.
     pub(crate) fn random() -> io::Result<Self> {
-        let mut bytes = [0; 8];
-        // SAFETY: the buffer is valid for its length.
-        if unsafe { libc::getentropy(bytes.as_mut_ptr().cast(), bytes.len()) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self((i64::from_ne_bytes(bytes) & i64::MAX).max(1)))
+        random::number().map(Self)
     }
 
     pub(crate) fn from_file_name(name: &[u8]) -> Option<Self> {

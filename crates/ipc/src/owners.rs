@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::fork::{self, Hook, Kept};
-use crate::owner_file::{Key, LONGEST_WILL, OwnerFiles, State};
+use crate::owner_file::{Key, NOTHING, OwnerFiles, State};
 use crate::{DeathWatch, Mode, OwnerId};
 
 /// The processes that share a directory, alive and dead.
@@ -28,7 +28,8 @@ use crate::{DeathWatch, Mode, OwnerId};
 ///
 /// # Crashes
 ///
-/// The kernel unlocks the file of a process the moment it dies, however it dies. The file stays, as an
+/// The kernel unlocks the file of a process the moment it dies, however it dies (unless a child that was made by a raw
+/// `clone` system call, and not by `fork`, has it open still and runs no other program). The file stays, as an
 /// estate to be settled: [`dead`](Self::dead) lists those, [`bury`](Self::bury) removes one. A process that ends in good
 /// order with an empty will leaves no file.
 ///
@@ -107,13 +108,14 @@ impl Owners {
         self.with_mine(|mine| Ok(mine.file.metadata()?.nlink() > 0))
     }
 
-    /// Whether the process behind `id` lives. An id without a file is dead.
+    /// Whether the process behind `id` lives. An id without a file is dead; a file that this user can't read counts as that
+    /// of somebody alive.
     ///
     /// # Errors
     ///
     /// What opening a file can fail with.
     pub fn is_alive(&self, id: OwnerId) -> io::Result<bool> {
-        Ok(is_mine(self.files.key(), id) || self.files.state(id)? == State::Alive)
+        Ok(self.files.state(id)? == State::Alive)
     }
 
     /// The dead whose estates aren't settled yet.
@@ -124,6 +126,15 @@ impl Owners {
     /// 10 seconds.
     pub fn dead(&self) -> io::Result<Vec<OwnerId>> {
         Ok(census(&self.files)?.1.into_iter().collect())
+    }
+
+    /// All that have a file, dead or alive.
+    ///
+    /// # Errors
+    ///
+    /// What reading the directory can fail with.
+    pub fn all(&self) -> io::Result<Vec<OwnerId>> {
+        self.files.list()
     }
 
     /// All that have a file, dead or alive, but this process itself.
@@ -137,7 +148,7 @@ impl Owners {
         Ok(others)
     }
 
-    /// Adds an entry to this process's will. What it means is between who writes and who settles it.
+    /// Adds an entry, which is not 0, to this process's will. What it means is between who writes and who settles it.
     ///
     /// # Errors
     ///
@@ -146,22 +157,21 @@ impl Owners {
         self.with_mine(|mine| mine.bequeath(entry))
     }
 
-    /// Empties this process's will: all that it named is in order.
+    /// Takes an entry out of this process's will: what it named is in order. Nothing happens if it isn't there.
     ///
     /// # Errors
     ///
-    /// What truncating a file can fail with.
-    pub fn settled_all(&self) -> io::Result<()> {
-        self.with_mine(Mine::settled_all)
+    /// What writing 8 bytes can fail with.
+    pub fn settled(&self, entry: i64) -> io::Result<()> {
+        self.with_mine(|mine| mine.settled(entry))
     }
 
-    /// The will of another owner; nothing, if it has no file. The entries may be garbage after a power cut.
+    /// The will of an owner; nothing, if it has no file. The entries may be garbage after a power cut.
     ///
     /// # Errors
     ///
-    /// What reading a file can fail with; [`InvalidInput`](io::ErrorKind::InvalidInput) for this process itself.
+    /// What reading a file can fail with.
     pub fn will(&self, id: OwnerId) -> io::Result<Vec<i64>> {
-        self.must_be_another(id)?;
         self.files.will(id)
     }
 
@@ -171,7 +181,6 @@ impl Owners {
     ///
     /// As for [`dead`](Self::dead); [`InvalidInput`](io::ErrorKind::InvalidInput) if the owner lives.
     pub fn bury(&self, id: OwnerId) -> io::Result<()> {
-        self.must_be_another(id)?;
         let _guard = self.files.guard(Mode::Exclusive)?;
         if self.files.state(id)? == State::Alive {
             return Err(invalid(format!("owner {id} is alive and cannot be buried")));
@@ -186,13 +195,6 @@ impl Owners {
     /// What making it can fail with, such as no more descriptors.
     pub fn watch(&self) -> io::Result<DeathWatch> {
         DeathWatch::new(Arc::clone(&self.files))
-    }
-
-    fn must_be_another(&self, id: OwnerId) -> io::Result<()> {
-        if is_mine(self.files.key(), id) {
-            return Err(invalid(format!("owner {id} is this process itself")));
-        }
-        Ok(())
     }
 
     /// Creates the file of this process, unless it has one.
@@ -229,7 +231,7 @@ impl Drop for Owners {
             return;
         }
         if let Some(mine) = owner.mine.take()
-            && mine.will == 0
+            && mine.will.is_empty()
         {
             // While it is still locked, so that nobody takes it for an estate.
             let _ = self.files.remove(mine.id);
@@ -238,7 +240,7 @@ impl Drop for Owners {
     }
 }
 
-/// In a child: the parent's files are closed, which is no loss to the parent, whose locks are its own.
+/// A child closes its parent's files, so that it keeps none of them locked when the parent dies.
 pub(crate) const HOOK: Hook = Hook {
     before: || HERE.hold(),
     parent: || drop(HERE.release()),
@@ -249,7 +251,7 @@ pub(crate) const HOOK: Hook = Hook {
     },
 };
 
-/// Whether `id` is this process: then its file must not be opened (see [`OwnerFiles::state`]).
+/// Whether `id` is this process.
 pub(crate) fn is_mine(key: Key, id: OwnerId) -> bool {
     let here = HERE.lock();
     let mine = here.get(&key).and_then(|owner| owner.mine.as_ref());
@@ -300,35 +302,41 @@ struct Owner {
 struct Mine {
     id: OwnerId,
     file: File,
-    /// Bytes of will that have been written.
-    will: u64,
+    /// What its will says, entry by entry, and `NOTHING` for those that are settled; never at the end.
+    will: Vec<i64>,
 }
 
 impl Mine {
     fn new(files: &OwnerFiles) -> io::Result<Self> {
         let id = OwnerId::random()?;
-        let file = files.create(id)?;
-        Ok(Self { id, file, will: 0 })
+        let (file, will) = (files.create(id)?, Vec::new());
+        Ok(Self { id, file, will })
     }
 
     fn bequeath(&mut self, entry: i64) -> io::Result<()> {
-        if self.will >= LONGEST_WILL {
-            return Err(io::Error::new(
-                io::ErrorKind::QuotaExceeded,
-                "the will is full: settle it before adding to it",
-            ));
+        let free = self.will.iter().position(|&entry| entry == NOTHING);
+        let at = free.unwrap_or(self.will.len());
+        self.write(at, entry)?;
+        match free {
+            Some(at) => self.will[at] = entry,
+            None => self.will.push(entry),
         }
-        self.file.write_all_at(&entry.to_le_bytes(), self.will)?;
-        self.will += 8;
         Ok(())
     }
 
-    fn settled_all(&mut self) -> io::Result<()> {
-        if self.will > 0 {
-            self.file.set_len(0)?;
-            self.will = 0;
+    fn settled(&mut self, entry: i64) -> io::Result<()> {
+        if let Some(at) = self.will.iter().position(|&other| other == entry) {
+            self.write(at, NOTHING)?;
+            self.will[at] = NOTHING;
+            while self.will.last() == Some(&NOTHING) {
+                self.will.pop();
+            }
         }
         Ok(())
+    }
+
+    fn write(&self, at: usize, entry: i64) -> io::Result<()> {
+        self.file.write_all_at(&entry.to_le_bytes(), at as u64 * 8)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where on a board the slots of each structure are.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
@@ -43,6 +44,14 @@ pub(crate) struct Slot {
 unsafe impl Shared for Head {}
 // SAFETY: as above.
 unsafe impl Shared for Slot {}
+
+/// The heads that a process has met, by structure.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    known: HashMap<i64, u32>,
+    /// All heads before this unit.
+    seen: u32,
+}
 
 /// Heads and slots have the same size, and are counted in it.
 const UNIT: usize = size_of::<Slot>();
@@ -130,12 +139,23 @@ impl Board {
         Ok(())
     }
 
+    /// Each head is looked at once by each process.
     pub(crate) fn find(&self, id: i64) -> Option<u32> {
+        // A fork may have left it locked in this child: then all are looked at.
+        let mut kept = self.places.try_lock();
+        let places = kept.as_deref_mut();
+        let mut afresh = Places::default();
+        let places = places.unwrap_or(&mut afresh);
         let end = self.header().end.load(Acquire).min(self.units());
-        let after = |&at: &u32| at.checked_add(units(self.head(at).room.load(Relaxed)));
-        std::iter::successors(Some(0), after)
-            .take_while(|&at| at < end)
-            .find(|&at| self.head(at).id.load(Relaxed) == id)
+        while places.seen < end {
+            let head = self.head(places.seen);
+            places
+                .known
+                .entry(head.id.load(Relaxed))
+                .or_insert(places.seen);
+            places.seen = places.seen.saturating_add(units(head.room.load(Relaxed)));
+        }
+        places.known.get(&id).copied()
     }
 
     /// The caller has the guard. What a process that is killed here has begun, the next one overwrites.
@@ -145,10 +165,11 @@ impl Board {
         let end = at as usize + units(room) as usize;
         let needed = (PLACES + end * UNIT).next_multiple_of(STEP);
         if needed > MAPPED.get() {
-            return Err(io::Error::new(
-                io::ErrorKind::QuotaExceeded,
-                "there is no room for it on the board, on which it is written who holds what",
-            ));
+            return Err(io::Error::other(format!(
+                "the board, on which it is written who holds what, is full: it has room for {} locks and permits, and \
+                 gives none back until all processes that have the store open have ended and its file was removed",
+                (MAPPED.get() - PLACES) / UNIT
+            )));
         }
         if needed > self.file.metadata()?.len() as usize {
             lengthen(&self.file, needed)?;

@@ -1,7 +1,7 @@
 //! Wake-ups between processes: that they come, that nobody polls for them, and what happens to a lost one.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Barrier;
@@ -163,17 +163,43 @@ fn all_who_create_it_at_once_get_the_same_doorbell() {
 }
 
 #[test]
-fn a_file_of_another_size_is_refused_and_any_content_accepted() {
+fn a_longer_file_is_refused_and_any_content_accepted() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("bell");
-    fs::write(&path, "no bell").unwrap();
+    fs::write(&path, vec![b'?'; 64 * Doorbell::LINES + 1]).unwrap();
     let error = Doorbell::open(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
-    assert_eq!(fs::read(&path).unwrap(), b"no bell");
 
-    fs::write(&path, vec![0xff; 64 * Doorbell::LINES]).unwrap();
+    fs::write(&path, vec![0xff; 64 * Doorbell::LINES - 1]).unwrap();
     let bell = Doorbell::open(&path).unwrap();
     let seen = bell.seen(PING);
     bell.ring(PING);
     assert!(bell.wait(PING, seen, Deadline::at_once()));
+}
+
+role! {
+    /// Waits and rings at a bell that it cuts short, which may kill nobody.
+    fn vandal(parent) {
+        let path: PathBuf = parent.arg(0);
+        let bell = Doorbell::open(&path).unwrap();
+        let cut = || OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+        let seen = bell.seen(PING);
+        cut();
+        bell.ring(PING);
+        assert_ne!(bell.seen(PING), seen);
+        let seen = bell.seen(PING);
+        cut();
+        assert!(bell.wait(PING, seen, Deadline::after(PATIENCE)));
+        cut();
+        parent.say(bell.seen(PING) == seen);
+    }
+}
+
+/// A page that isn't there any more is a SIGBUS for whoever looks at it.
+#[test]
+fn a_bell_that_is_cut_short_kills_nobody() {
+    let dir = tempdir().unwrap();
+    let mut child = Child::spawn(vandal, &[&dir.path().join("bell").display()]);
+    child.hear(PATIENCE);
+    assert!(child.wait(PATIENCE).success());
 }

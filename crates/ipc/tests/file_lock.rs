@@ -1,14 +1,13 @@
 //! Locks between processes: who gets them, when they come back from the dead, and giving up in time.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
-use std::{fs, mem, ptr, thread};
+use std::{fs, thread};
 
 use diskette_ipc::{Deadline, FileLock, Mode, clock};
 use diskette_testkit::{Child, PATIENCE, role};
-use nix::libc;
 use tempfile::tempdir;
 
 role! {
@@ -46,7 +45,6 @@ fn a_lock_is_free_as_soon_as_its_holder_is_killed() {
     let lock = FileLock::open(&path).unwrap();
     assert!(!lock.try_lock(Mode::Shared).unwrap());
     thread::scope(|scope| {
-        // Two that sleep in the kernel, one of them with a timer.
         for deadline in [Deadline::never(), Deadline::after(PATIENCE)] {
             let path = &path;
             scope.spawn(move || {
@@ -59,42 +57,28 @@ fn a_lock_is_free_as_soon_as_its_holder_is_killed() {
     });
 }
 
-fn block_all_signals() {
-    // SAFETY: plain data, filled in before it is used.
-    unsafe {
-        let mut all: libc::sigset_t = mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
-    }
-}
-
 #[test]
-fn a_deadline_is_kept_even_by_a_thread_that_blocks_all_signals() {
+fn a_deadline_is_kept() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let mut child = Child::spawn(holder, &[&path.display()]);
     child.hear(PATIENCE);
+    assert!(gives_up_in_time(&FileLock::open(&path).unwrap()));
+}
 
-    let lock = FileLock::open(&path).unwrap();
-    let (done, all_done) = mpsc::channel::<()>();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            if all_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                child.kill(); // or else a deadline that isn't kept is waited for here
-            }
-        });
-        for blocked in [false, true] {
-            let (lock, done) = (&lock, done.clone());
-            scope.spawn(move || {
-                if blocked {
-                    block_all_signals();
-                }
-                assert!(gives_up_in_time(lock), "all signals blocked: {blocked}");
-                drop(done);
-            });
-        }
-        drop(done);
-    });
+#[test]
+fn a_link_is_no_lock_file() {
+    let dir = tempdir().unwrap();
+    let (victim, link) = (dir.path().join("victim"), dir.path().join("lock"));
+    for target in [&victim, &dir.path().join("missing")] {
+        fs::write(&victim, "precious").unwrap();
+        symlink(target, &link).unwrap();
+        let error = FileLock::open(&link).unwrap_err();
+        assert!(error.to_string().contains("remove it"), "{error}");
+        fs::remove_file(&link).unwrap();
+    }
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    assert!(!dir.path().join("missing").exists());
 }
 
 /// Never early; and within 50 milliseconds, in one of 20 attempts on a machine that may be busy.

@@ -117,14 +117,14 @@ role! {
         let shared = owners(&home);
         shared.me().unwrap();
         thread::scope(|scope| {
-            for i in 0..3 {
+            for i in 1..=3 {
                 let (home, done, shared) = (&home, &done, &shared);
                 scope.spawn(move || {
                     while !done.load(Ordering::Relaxed) {
                         let lock = FileLock::open(home.join("lock")).unwrap();
                         lock.lock(Mode::Exclusive, Deadline::after(PATIENCE)).unwrap();
                         shared.bequeath(i).unwrap();
-                        shared.settled_all().unwrap();
+                        shared.settled(i).unwrap();
                         shared.dead().unwrap();
                     }
                 });

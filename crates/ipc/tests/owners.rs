@@ -1,8 +1,9 @@
 //! Who is alive, who is dead, and what the dead leave.
 #![allow(clippy::unwrap_used)]
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use diskette_ipc::{OwnerId, Owners};
@@ -14,11 +15,26 @@ role! {
     fn testator(parent) {
         let owners = open(&parent.arg::<PathBuf>(0));
         owners.bequeath(9).unwrap();
-        owners.settled_all().unwrap();
-        for entry in [1, -2, i64::MAX] {
+        owners.settled(9).unwrap();
+        for entry in [1, 4, -2, i64::MAX] {
             owners.bequeath(entry).unwrap();
         }
+        owners.settled(4).unwrap();
         parent.say(owners.me().unwrap().as_i64());
+        parent.hear();
+    }
+}
+
+role! {
+    /// Reads all the owner files there are.
+    fn archivist(parent) {
+        let home: PathBuf = parent.arg(0);
+        let owners = open(&home);
+        let me = owners.me().unwrap();
+        for entry in fs::read_dir(home.join("owners")).unwrap() {
+            fs::read(entry.unwrap().path()).unwrap();
+        }
+        parent.say(me.as_i64());
         parent.hear();
     }
 }
@@ -79,6 +95,7 @@ fn the_killed_are_dead_at_once_and_leave_their_will() {
     assert_eq!(owners.will(other).unwrap(), [1, -2, i64::MAX]);
 
     // Rotten: some bytes too many.
+    fs::set_permissions(file(home.path(), other), Permissions::from_mode(0o600)).unwrap();
     let mut rotten = OpenOptions::new()
         .append(true)
         .open(file(home.path(), other))
@@ -101,7 +118,7 @@ fn a_process_is_one_owner_until_its_last_handle_is_dropped() {
     assert_eq!(two.me().unwrap(), me);
     assert!(two.is_alive(me).unwrap());
     assert!(one.bury(me).is_err());
-    assert!(one.will(me).is_err());
+    assert!(one.will(me).unwrap().is_empty());
 
     drop(one);
     assert!(file(home.path(), me).exists());
@@ -136,6 +153,37 @@ fn nobody_is_taken_for_dead_while_being_born() {
     for child in &mut children {
         assert_eq!(child.hear(PATIENCE), "done");
     }
+}
+
+/// A program that read its own owner file (it archived the directory) lost its lock with the descriptor that it closed:
+/// others took it for dead and had its lock while it worked.
+#[test]
+fn whoever_reads_its_own_owner_file_stays_alive() {
+    let home = home();
+    let owners = open(home.path());
+    let mut reader = Child::spawn(archivist, &[&home.path().display()]);
+    let other = id(&reader.hear(PATIENCE));
+    assert!(owners.is_alive(other).unwrap());
+    assert!(owners.dead().unwrap().is_empty());
+    reader.kill();
+    assert_eq!(owners.dead().unwrap(), [other]);
+}
+
+/// The file of a process of root's was root's alone: its owner could not open the store any more. Whom one can't ask about
+/// is alive.
+#[test]
+fn an_owner_file_can_be_read_by_all_and_stops_nobody() {
+    let home = home();
+    let owners = open(home.path());
+    let me = owners.me().unwrap();
+    let mode = |id| fs::metadata(file(home.path(), id)).unwrap().permissions();
+    assert_eq!(mode(me).mode() & 0o777, 0o444);
+
+    let (link, directory) = (OwnerId::from_i64(1), OwnerId::from_i64(2));
+    symlink(file(home.path(), me), file(home.path(), link)).unwrap();
+    fs::create_dir(file(home.path(), directory)).unwrap();
+    assert!(owners.dead().unwrap().is_empty());
+    assert!(!owners.is_alive(link).unwrap());
 }
 
 #[test]

@@ -1,12 +1,15 @@
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
+use diskette_ipc::plain_file;
 use rusqlite::backup::Backup;
 
 use crate::connection::{self, Role};
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
+use crate::options::Options;
 use crate::store::Store;
 
 impl Store {
@@ -19,7 +22,7 @@ impl Store {
     ///
     /// [`is_invalid_input`](Error::is_invalid_input) when there is a store at `to` already; the errors
     /// of [`Store::open`] for `to`; [`is_disk_full`](Error::is_disk_full). An incomplete copy stays
-    /// behind then, to be removed.
+    /// behind then, to be removed. Once it returns, no power cut takes the copy, at either durability.
     ///
     /// # Example
     ///
@@ -45,10 +48,11 @@ impl Store {
                 "there is a store already: name a new directory",
             ));
         }
-        let directory = Directory::prepare(to, true)?;
+        let directory =
+            Directory::prepare(to, &Options::default().allow_network_file_system(true))?;
         directory.create_database()?;
         // Until the copy is made, no file that belongs to it goes.
-        let _files = self.values().hold()?;
+        let _files = self.keep_files()?;
         let mut copy = connection::open(&directory.database(), Role::Writer, self.durability())?;
         {
             let reader = self.readers().lend(self)?;
@@ -63,20 +67,31 @@ impl Store {
             .query_map([], |row| row.get(0))
             .and_then(Iterator::collect::<Result<Vec<i64>, _>>)
             .map_err(from_sqlite)?;
-        let failed = |error| Error::io("can't copy a value file", error);
-        for id in ids {
-            let from = self.values().path(id);
-            let Ok(within) = from.strip_prefix(self.values().directory()) else {
-                continue;
-            };
-            let into = directory.values().join(within);
-            if let Some(parent) = into.parent() {
-                fs::create_dir_all(parent).map_err(failed)?;
-            }
+        drop(linked);
+        let failed = |error| Error::io("can't copy the value files", error);
+        self.copy_values(&ids, &directory).map_err(failed)?;
+        // Its log is copied into it, and both are synced.
+        copy.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+            .map_err(from_sqlite)?;
+        drop(copy);
+        plain_file::sync_directory(directory.path()).map_err(failed)
+    }
+
+    fn copy_values(&self, ids: &[i64], directory: &Directory) -> io::Result<()> {
+        let mut parents = BTreeSet::from([directory.values()]);
+        for &id in ids {
+            let (from, into) = (self.directory().value(id), directory.value(id));
+            let parent = directory.parent_of_value(id);
+            plain_file::create_directory(&parent)?;
             if fs::hard_link(&from, &into).is_err() {
-                fs::copy(&from, &into).map_err(failed)?;
+                let mut file = plain_file::create(&into)?;
+                io::copy(&mut plain_file::read(&from)?, &mut file)?;
+                file.sync_all()?;
             }
+            parents.insert(parent);
         }
-        Ok(())
+        parents
+            .iter()
+            .try_for_each(|parent| plain_file::sync_directory(parent))
     }
 }

@@ -1,5 +1,7 @@
 //! What a database must be to be a store, and the tables that every store has.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
@@ -8,9 +10,12 @@ use crate::error::{Error, ErrorKind, Result, from_sqlite};
 const APPLICATION: i32 = 0x6473_6b74;
 
 /// The format of the tables below; each structure records its own beside it.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = STEPS.len() as i32;
 
-const SCHEMA: &str = "
+/// What each format adds to the one before.
+const STEPS: [&str; 3] = [STRUCTURES, BOARDS, GARBAGE];
+
+const STRUCTURES: &str = "
     CREATE TABLE structures (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -25,9 +30,8 @@ const SCHEMA: &str = "
     );
 ";
 
-/// What format 2 adds.
 const BOARDS: &str = "
-    -- The board, and the run of the system in which it was made: one row.
+    -- The board: one row.
     CREATE TABLE boards (
         id INTEGER PRIMARY KEY,
         era INTEGER NOT NULL,
@@ -40,6 +44,12 @@ const BOARDS: &str = "
         token INTEGER NOT NULL,
         PRIMARY KEY (structure, slot)
     );
+";
+
+const GARBAGE: &str = "
+    -- The value files that no row names any more, until they are unlinked.
+    CREATE TABLE garbage (id INTEGER PRIMARY KEY);
+    ALTER TABLE boards DROP COLUMN boot;
 ";
 
 /// Makes an empty database a store; refuses what is not one. Called by one process at a time.
@@ -62,10 +72,10 @@ pub(crate) fn prepare(connection: &Connection) -> Result<()> {
                 "the store has format {format}, this diskette knows formats up to {FORMAT}: update diskette"
             ),
         ))
-    } else if application == APPLICATION && format == 1 {
-        make(connection, BOARDS)
+    } else if application == APPLICATION && format > 0 {
+        make(connection, format)
     } else if application == 0 && tables == 0 {
-        make(connection, &format!("{SCHEMA} {BOARDS}"))
+        make(connection, 0)
     } else {
         Err(Error::new(
             ErrorKind::NotAStore,
@@ -74,10 +84,30 @@ pub(crate) fn prepare(connection: &Connection) -> Result<()> {
     }
 }
 
-fn make(connection: &Connection, tables: &str) -> Result<()> {
+/// The names of the tables that every store has, and how they are made.
+pub(crate) fn tables_of_a_new_store() -> Result<BTreeMap<String, String>> {
+    let afresh = Connection::open_in_memory().map_err(from_sqlite)?;
+    prepare(&afresh)?;
+    tables(&afresh)
+}
+
+fn tables(connection: &Connection) -> Result<BTreeMap<String, String>> {
+    let tables = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL";
+    connection
+        .prepare(tables)
+        .and_then(|mut tables| {
+            let rows = tables.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+        .map_err(from_sqlite)
+}
+
+/// Adds to a store of one format what makes it one of this.
+fn make(connection: &Connection, format: i32) -> Result<()> {
+    let steps = STEPS[format as usize..].concat();
     connection
         .execute_batch(&format!(
-            "BEGIN IMMEDIATE; {tables}
+            "BEGIN IMMEDIATE; {steps}
              PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
         ))
         .map_err(from_sqlite)
@@ -88,14 +118,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_of_the_first_format_becomes_one_of_this() -> Result<()> {
-        let connection = Connection::open_in_memory().map_err(from_sqlite)?;
-        let first =
-            format!("{SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1;");
-        connection.execute_batch(&first).map_err(from_sqlite)?;
-        prepare(&connection)?;
-        prepare(&connection)?;
-        let tables = connection.execute_batch("SELECT era FROM boards; SELECT token FROM fences;");
-        tables.map_err(from_sqlite)
+    fn a_store_of_an_earlier_format_becomes_one_of_this() -> Result<()> {
+        let afresh = tables_of_a_new_store()?;
+        for format in 1..FORMAT {
+            let connection = Connection::open_in_memory().map_err(from_sqlite)?;
+            let earlier = STEPS[..format as usize].concat();
+            let earlier = format!(
+                "{earlier} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {format};"
+            );
+            connection.execute_batch(&earlier).map_err(from_sqlite)?;
+            prepare(&connection)?;
+            prepare(&connection)?;
+            assert_eq!(tables(&connection)?, afresh);
+        }
+        Ok(())
     }
 }

@@ -1,9 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io;
 
 use crate::access::Access;
+use crate::catalog;
 use crate::error::{Error, Result, from_sqlite};
 use crate::store::Store;
 
@@ -29,6 +30,9 @@ pub enum Problem {
     /// SQLite found the database damaged, and says where. [`Store::repair`] rebuilds its indexes; what
     /// remains after that needs a backup.
     Database(String),
+    /// The database holds a table, an index, a trigger or a view that diskette did not make, or not so. Nothing of it is
+    /// run. Nobody but diskette should write to the database.
+    Schema(String),
     /// The file of a large value is gone, cut short or overwritten. Reading the entry fails until it is
     /// removed or replaced.
     ValueFile {
@@ -47,7 +51,7 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Database(what) => write!(f, "database: {what}"),
+            Problem::Database(what) | Problem::Schema(what) => write!(f, "database: {what}"),
             Problem::ValueFile { how, .. } => f.write_str(how),
             Problem::Orphan { id } => write!(f, "value file {id:016x} belongs to no entry"),
         }
@@ -75,6 +79,7 @@ impl Store {
     pub fn repair(&self) -> Result<Report> {
         let mend = || {
             self.settle_the_dead()?;
+            self.sweep()?;
             let turn = self.writer().enter(self)?;
             let rebuilt = turn
                 .connection()?
@@ -124,6 +129,11 @@ impl Store {
             }
         }
         let broken = |error: &Error| error.is_corrupt();
+        match self.strange_tables() {
+            Ok(found) => problems.extend(found),
+            Err(error) if broken(&error) => problems.push(Problem::Database(error.to_string())),
+            Err(error) => return Err(error),
+        }
         match self.broken_value_files() {
             Ok(found) => problems.extend(found),
             Err(error) if broken(&error) => problems.push(Problem::Database(error.to_string())),
@@ -136,6 +146,49 @@ impl Store {
         }
         problems.dedup();
         Ok(Report { problems })
+    }
+
+    /// What isn't as diskette makes it: the tables of every store to the letter, those of structures by their names.
+    fn strange_tables(&self) -> Result<Vec<Problem>> {
+        let ours = catalog::tables_of_a_new_store()?;
+        self.snapshot(|snapshot| {
+            let kinds: BTreeSet<String> = snapshot
+                .read(|db| {
+                    let all = "SELECT DISTINCT kind FROM structures";
+                    db.query(all, &[], |row| Ok(row.text(0)?.to_owned()))
+                })?
+                .into_iter()
+                .collect();
+            let of_a_structure = |table: &str| kinds.iter().any(|kind| table.starts_with(kind));
+            snapshot.read(|db| {
+                let mut problems = Vec::new();
+                let all = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master";
+                db.query_each(all, &[], |row| {
+                    let (kind, name, table, sql) =
+                        (row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?);
+                    let how = match ours.get(name) {
+                        Some(made) if made == sql => return Ok(()),
+                        Some(_) => "is not as diskette makes it",
+                        None if matches!(kind, "table" | "index")
+                            && (sql.is_empty() || of_a_structure(table)) =>
+                        {
+                            return Ok(());
+                        }
+                        None => "is not of diskette's making",
+                    };
+                    problems.push(Problem::Schema(format!("the {kind} {name} {how}")));
+                    Ok(())
+                })?;
+                let missing = "SELECT count(*) FROM sqlite_master WHERE name = $1";
+                for name in ours.keys() {
+                    if db.query_one(missing, &[name.as_str().into()], |row| row.int(0))? == Some(0)
+                    {
+                        problems.push(Problem::Schema(format!("the table {name} is missing")));
+                    }
+                }
+                Ok(problems)
+            })
+        })
     }
 
     fn broken_value_files(&self) -> Result<Vec<Problem>> {
@@ -173,23 +226,21 @@ impl Store {
         if files.is_empty() {
             return Ok(Vec::new());
         }
-        let mut wanted = self.values().in_flight();
-        for owner in self.owners().others().map_err(failed)? {
+        let mut wanted = BTreeSet::new();
+        for owner in self.owners().all().map_err(failed)? {
             wanted.extend(self.owners().will(owner).map_err(failed)?);
         }
-        wanted.extend(
-            self.read_one(|db| db.query("SELECT id FROM value_files", &[], |row| row.int(0)))?,
-        );
-        Ok(files
-            .into_keys()
-            .filter(|id| !wanted.contains(id))
-            .collect())
+        let named = "SELECT id FROM value_files UNION ALL SELECT id FROM garbage";
+        wanted.extend(self.read_one(|db| db.query(named, &[], |row| row.int(0)))?);
+        // Or it was unlinked meanwhile, and is no garbage any more.
+        let is_left = |&id: &i64| !wanted.contains(&id) && self.directory().value(id).exists();
+        Ok(files.into_keys().filter(is_left).collect())
     }
 
     /// The numbers of the files in `values/`, with their lengths in bytes.
     pub(crate) fn value_files_on_disk(&self) -> io::Result<BTreeMap<i64, u64>> {
         let mut files = BTreeMap::new();
-        for directory in fs::read_dir(self.values().directory())? {
+        for directory in fs::read_dir(self.directory().values())? {
             let directory = directory?;
             if !directory.file_type()?.is_dir() {
                 continue;

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
+use crate::housekeeping::CAP;
 use crate::options::Durability;
 
 /// SQLite before 3.51.3 can corrupt a database when its WAL is reset by two connections at once.
@@ -50,14 +51,29 @@ pub(crate) fn open(database: &Path, role: Role, durability: Durability) -> Resul
     let connection = Connection::open_with_flags(database, flags).map_err(from_sqlite)?;
     connection.busy_timeout(STRANGERS).map_err(from_sqlite)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    let synchronous = match durability {
-        Durability::Process => "NORMAL",
-        Durability::Power => "FULL",
-    };
+    // Nothing that somebody else has put into the database is run.
+    for (setting, on) in [
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    ] {
+        connection.set_db_config(setting, on).map_err(from_sqlite)?;
+    }
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(from_sqlite)?;
+    if mode != "wal" {
+        let message = format!(
+            "SQLite can't keep a write-ahead log here (its journal mode stays {mode}): use a local disk"
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    set_durability(&connection, durability)?;
+    let longest_log = CAP * 4096;
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -{CACHE};
-             PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF;"
+            "PRAGMA cache_size = -{CACHE}; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
+             PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {longest_log};"
         ))
         .map_err(from_sqlite)?;
     if role == Role::Reader {
@@ -66,6 +82,17 @@ pub(crate) fn open(database: &Path, role: Role, durability: Durability) -> Resul
             .map_err(from_sqlite)?;
     }
     Ok(connection)
+}
+
+/// What a power cut may take of what this connection commits from now on.
+pub(crate) fn set_durability(connection: &Connection, durability: Durability) -> Result<()> {
+    let synchronous = match durability {
+        Durability::Process => "NORMAL",
+        Durability::Power => "FULL",
+    };
+    connection
+        .execute_batch(&format!("PRAGMA synchronous = {synchronous}"))
+        .map_err(from_sqlite)
 }
 
 /// Closes a connection before a fork: quickly, without the checkpoint of a last one.

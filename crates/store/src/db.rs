@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Connection};
 use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
-use crate::store::Store;
+use crate::store::{Store, must_be_whole};
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -158,9 +158,7 @@ impl<'c> Db<'c> {
             .prepare(sql, params)?
             .raw_execute()
             .map_err(from_sqlite)?;
-        let bytes: usize = params.iter().map(Value::len).sum();
-        self.pages
-            .set(self.pages.get() + 2 + bytes / 4096 + changed / 32);
+        self.pages.set(self.pages.get() + changed / 32);
         Ok(changed)
     }
 
@@ -299,9 +297,12 @@ impl<'c> Db<'c> {
     }
 
     fn prepare(&self, sql: &str, params: &[Value<'_>]) -> Result<CachedStatement<'_>> {
+        must_be_whole()?;
         let mut statement = self.connection.prepare_cached(sql).map_err(from_sqlite)?;
         if !statement.readonly() {
             self.wrote.set(true);
+            let bytes: usize = params.iter().map(Value::len).sum();
+            self.pages.set(self.pages.get() + 2 + bytes / 4096);
         }
         for (index, value) in params.iter().enumerate() {
             let value = match *value {

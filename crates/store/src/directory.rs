@@ -1,13 +1,14 @@
 //! The directory of a store: what is in it, and what is refused.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use diskette_ipc::filesystem;
+use diskette_ipc::{filesystem, plain_file};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Options;
 
 /// The entries of a store's directory.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub(crate) type Identity = (u64, u64);
 
 impl Directory {
     /// Finds or creates the directory, whoever else is creating it now.
-    pub(crate) fn prepare(path: &Path, allow_network: bool) -> Result<Self> {
+    pub(crate) fn prepare(path: &Path, options: &Options) -> Result<Self> {
         let failed = |source| Error::io(format!("can't open the store {}", path.display()), source);
         match fs::metadata(path) {
             Ok(found) if !found.is_dir() => {
@@ -30,46 +31,52 @@ impl Directory {
                     ),
                 ));
             }
-            Ok(_) => refuse_others(path)?,
+            Ok(found) => {
+                refuse_strangers(path, &found, options)?;
+                refuse_others(path)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                private_directories(path).map_err(failed)?;
+                make_private(path).map_err(failed)?;
             }
             Err(error) => return Err(failed(error)),
         }
         let directory = Directory(path.canonicalize().map_err(failed)?);
         let on = filesystem::kind(&directory.0).map_err(failed)?;
-        if on.network && !allow_network {
+        if on.network && !options.network {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
-                    "{} is on a network file system ({}), where locks can't be relied on; use a local disk, \
-                     or Options::allow_network_file_system if only one machine uses it",
+                    "{} is on a file system that other machines may write to ({}), where locks can't be relied on; use a \
+                     local disk, or Options::allow_network_file_system if only one machine uses it",
                     path.display(),
                     on.name
                 ),
             ));
         }
         for part in ["locks", "owners", "values"] {
-            private_directories(&directory.0.join(part)).map_err(failed)?;
+            plain_file::create_directory(&directory.0.join(part)).map_err(failed)?;
         }
         Ok(directory)
     }
 
-    /// Makes sure that the database file exists, readable by its owner only. Called only while no
-    /// connection of this process is open: closing the file would drop SQLite's locks on it.
+    /// Makes sure that the database file exists, readable by its owner only, and that a power cut doesn't take the
+    /// directory. Called only while no connection of this process is open: closing the file would drop SQLite's locks on
+    /// it.
     pub(crate) fn create_database(&self) -> Result<()> {
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.database())
-        {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(
+        let create = || {
+            match plain_file::create(&self.database()) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+                made => made?,
+            };
+            plain_file::sync_directory(&self.0)?;
+            self.0.parent().map_or(Ok(()), plain_file::sync_directory)
+        };
+        create().map_err(|error| {
+            Error::io(
                 format!("can't create a store in {}", self.0.display()),
                 error,
-            )),
-            _ => Ok(()),
-        }
+            )
+        })
     }
 
     pub(crate) fn identity(&self) -> Result<Identity> {
@@ -95,6 +102,15 @@ impl Directory {
         self.0.join("values")
     }
 
+    /// The file of a large value, by its number.
+    pub(crate) fn value(&self, id: i64) -> PathBuf {
+        self.parent_of_value(id).join(&format!("{id:016x}")[2..])
+    }
+
+    pub(crate) fn parent_of_value(&self, id: i64) -> PathBuf {
+        self.values().join(&format!("{id:016x}")[..2])
+    }
+
     pub(crate) fn owners(&self) -> PathBuf {
         self.0.join("owners")
     }
@@ -112,8 +128,24 @@ impl Directory {
     }
 }
 
-fn private_directories(path: &Path) -> io::Result<()> {
+/// The directory and those that lead to it, as far as they are missing.
+fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Whoever can write to a directory can put files in the way of a store.
+fn refuse_strangers(path: &Path, found: &Metadata, options: &Options) -> Result<()> {
+    const OTHERS_WRITE: u32 = 0o002;
+    if found.mode() & OTHERS_WRITE == 0 || options.strangers {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "every user of this machine may write to {}: `chmod o-w` it, or use Options::allow_strangers_to_write",
+            path.display()
+        ),
+    ))
 }
 
 /// A directory that holds anything but a store is somebody else's.

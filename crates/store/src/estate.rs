@@ -1,36 +1,42 @@
 //! What the dead leave behind: claims go back to their structures, unfinished value files away.
 
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use diskette_ipc::{ArcMutexGuard, Mutex};
-use diskette_ipc::{OwnerId, Stopper, fork};
+use diskette_ipc::{DeathWatch, OwnerId, Stopper, background, clock, fork};
 
 use crate::access::Access;
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::housekeeping::Job;
+use crate::store::{Shared, Store};
 use crate::structure::Structure;
 
 /// Knows the structures of this process in which the dead may have claims, and runs the thread that
 /// hears of deaths.
 #[derive(Default)]
-pub(crate) struct Undertaker {
-    structures: Mutex<Vec<Arc<Structure>>>,
-    watch: Arc<Mutex<Watch>>,
-}
+pub(crate) struct Undertaker(Arc<Mutex<Estates>>);
 
-/// The generation of forks in which the thread was started, and what stops it.
-pub(crate) type Watch = Option<(u64, Stopper)>;
+#[derive(Default)]
+pub(crate) struct Estates {
+    structures: Vec<Arc<Structure>>,
+    /// Whose estates are not settled yet.
+    dead: BTreeSet<OwnerId>,
+    /// The generation of forks in which the thread was started, and what stops it.
+    watch: Option<(u64, Stopper)>,
+}
 
 impl Undertaker {
     pub(crate) fn stop(&self) {
-        if let Some((_, stopper)) = self.watch.lock().take() {
+        if let Some((_, stopper)) = self.0.lock().watch.take() {
             stopper.stop();
         }
     }
 
-    pub(crate) fn retire(&self) -> ArcMutexGuard<Watch> {
-        self.watch.lock_arc()
+    /// Keeps all this still over a fork.
+    pub(crate) fn retire(&self) -> ArcMutexGuard<Estates> {
+        self.0.lock_arc()
     }
 }
 
@@ -73,11 +79,10 @@ impl Store {
 impl Store {
     /// Takes on a structure whose claims this process gives back when their owners die.
     pub(crate) fn undertake(&self, structure: &Arc<Structure>) -> Result<()> {
-        let undertaker = self.undertaker();
         {
-            let mut known = undertaker.structures.lock();
-            if !known.iter().any(|other| other.id() == structure.id()) {
-                known.push(Arc::clone(structure));
+            let structures = &mut self.undertaker().0.lock().structures;
+            if !structures.iter().any(|other| other.id() == structure.id()) {
+                structures.push(Arc::clone(structure));
             }
         }
         self.watch_deaths()?;
@@ -86,70 +91,75 @@ impl Store {
 
     /// Settles the estates of all who are dead.
     pub(crate) fn settle_the_dead(&self) -> Result<()> {
-        let failed = |error| Error::io("can't read the owner files", error);
-        for owner in self.owners().dead().map_err(failed)? {
-            self.settle(owner)?;
+        self.dead()?
+            .into_iter()
+            .try_for_each(|owner| self.settle(owner))
+    }
+
+    /// Has the estates of all who are dead settled soon.
+    pub(crate) fn mourn_the_dead(&self) -> Result<()> {
+        let dead = self.dead()?;
+        if !dead.is_empty() {
+            self.mourn(dead);
         }
         Ok(())
     }
 
+    /// Settles the estates of those who are known to be dead; who is left is for another try.
+    pub(crate) fn settle_the_mourned(&self) -> Result<()> {
+        let mourned = self.undertaker().0.lock().dead.clone();
+        let mut settled = Ok(());
+        for owner in mourned {
+            match self.settle(owner) {
+                Ok(()) => drop(self.undertaker().0.lock().dead.remove(&owner)),
+                failed => settled = failed,
+            }
+        }
+        settled
+    }
+
     /// Makes sure that a thread of this process hears of the deaths of others.
     pub(crate) fn watch_deaths(&self) -> Result<()> {
-        let mut running = self.undertaker().watch.lock();
-        if running
+        let watch = &mut self.undertaker().0.lock().watch;
+        if watch
             .as_ref()
             .is_some_and(|(generation, _)| *generation == fork::generation())
         {
             return Ok(());
         }
         let failed = |error| Error::io("can't watch for the death of other processes", error);
-        let mut watch = self.owners().watch().map_err(failed)?;
-        let stopper = watch.stopper();
-        // What the dead held is free at once; settling their estates may take turns to write.
-        let (dead, estates) = mpsc::channel();
+        let deaths = self.owners().watch().map_err(failed)?;
+        let stopper = deaths.stopper();
         let store = self.downgrade();
-        thread::Builder::new()
-            .name("diskette-undertaker".into())
-            .spawn(move || {
-                while let Ok(Some(owner)) = watch.next() {
-                    let Some(shared) = store.upgrade() else {
-                        return;
-                    };
-                    shared.board.bury(owner);
-                    let _ = dead.send(owner);
-                }
-            })
-            .map_err(failed)?;
-        let store = self.downgrade();
-        thread::Builder::new()
-            .name("diskette-executor".into())
-            .spawn(move || {
-                while let Ok(owner) = estates.recv() {
-                    let Some(shared) = store.upgrade() else {
-                        return;
-                    };
-                    // What fails here is done at the next open, or by the next to ask.
-                    let _ = Store::from(shared).settle(owner);
-                }
-            })
-            .map_err(failed)?;
-        *running = Some((fork::generation(), stopper));
+        background::spawn("diskette-undertaker", move || {
+            hear_of_deaths(deaths, &store)
+        })
+        .map_err(failed)?;
+        *watch = Some((fork::generation(), stopper));
         Ok(())
+    }
+
+    fn dead(&self) -> Result<Vec<OwnerId>> {
+        let dead = self.owners().dead();
+        dead.map_err(|error| Error::io("can't read the owner files", error))
+    }
+
+    fn mourn(&self, dead: impl IntoIterator<Item = OwnerId>) {
+        self.undertaker().0.lock().dead.extend(dead);
+        self.wake(Job::Settle);
     }
 
     /// In this order, each step harmless when done twice: claims, value files, then the owner file,
     /// which says that there is something left to do.
     fn settle(&self, owner: OwnerId) -> Result<()> {
-        let structures = self.undertaker().structures.lock().clone();
+        let structures = self.undertaker().0.lock().structures.clone();
         for structure in structures {
             self.give_back(&structure, owner)?;
         }
         let failed = |error| Error::io("can't settle the estate of a dead process", error);
         let will = self.owners().will(owner).map_err(failed)?;
-        if self.remove_orphans(&will)? {
-            self.owners().bury(owner).map_err(failed)?;
-        }
-        Ok(())
+        self.remove_orphans(&will)?;
+        self.owners().bury(owner).map_err(failed)
     }
 
     fn give_back(&self, structure: &Structure, owner: OwnerId) -> Result<()> {
@@ -172,5 +182,29 @@ impl Store {
         self.owners()
             .is_alive(owner)
             .map_err(|error| Error::io("can't tell whether the owner of a claim is alive", error))
+    }
+}
+
+/// Until the store is closed. What the dead held is free at once; settling their estates may take turns to write.
+fn hear_of_deaths(mut deaths: DeathWatch, store: &Weak<Shared>) {
+    /// After an error, such as no more descriptors.
+    const PAUSE: Duration = Duration::from_millis(100);
+    loop {
+        let death = deaths.next();
+        let Some(shared) = store.upgrade() else {
+            return;
+        };
+        match death {
+            Ok(Some(owner)) => {
+                shared.board.bury(owner);
+                Store::from(shared).mourn([owner]);
+            }
+            Ok(None) => return,
+            Err(_) if shared.board.is_intact() => {
+                drop(shared);
+                clock::sleep(PAUSE);
+            }
+            Err(_) => return, // the store was removed
+        }
     }
 }

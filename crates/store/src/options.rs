@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::Result;
@@ -15,6 +16,29 @@ pub enum Durability {
     /// What a call returned from is on the disk: one sync for each writing transaction
     /// (`synchronous = FULL`).
     Power,
+}
+
+/// One that only grows safer.
+pub(crate) struct AtomicDurability(AtomicBool);
+
+impl AtomicDurability {
+    pub(crate) fn get(&self) -> Durability {
+        match self.0.load(Ordering::Relaxed) {
+            true => Durability::Power,
+            false => Durability::Process,
+        }
+    }
+
+    pub(crate) fn raise_to(&self, durability: Durability) {
+        self.0
+            .fetch_or(durability == Durability::Power, Ordering::Relaxed);
+    }
+}
+
+impl From<Durability> for AtomicDurability {
+    fn from(durability: Durability) -> Self {
+        AtomicDurability(AtomicBool::new(durability == Durability::Power))
+    }
 }
 
 /// How a store is opened; made by [`Store::options`].
@@ -38,6 +62,7 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) timeout: Duration,
     pub(crate) network: bool,
+    pub(crate) strangers: bool,
 }
 
 impl Default for Options {
@@ -46,13 +71,14 @@ impl Default for Options {
             durability: Durability::Process,
             timeout: Duration::from_secs(30),
             network: false,
+            strangers: false,
         }
     }
 }
 
 impl Options {
-    /// What a power cut may take; [`Durability::Process`] unless said. A store that is open in this
-    /// process keeps the durability it was first opened with.
+    /// What a power cut may take; [`Durability::Process`] unless said. Where the store is open in this process already, all
+    /// its handles get the safer of the two.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -66,11 +92,19 @@ impl Options {
         self
     }
 
-    /// Opens a store on a network file system, which is refused otherwise: file locks and shared
-    /// memory don't work there, so that only one machine may use it, at its own risk.
+    /// Opens a store on a network file system, or on one by FUSE, which may be one: refused otherwise, since file locks and
+    /// shared memory don't work there, so that only one machine may use it, at its own risk.
     #[must_use]
     pub fn allow_network_file_system(mut self, allow: bool) -> Self {
         self.network = allow;
+        self
+    }
+
+    /// Opens a store in a directory that every user of the machine may write to, which is refused otherwise: whoever can
+    /// write there can read, change and remove all that is in the store.
+    #[must_use]
+    pub fn allow_strangers_to_write(mut self, allow: bool) -> Self {
+        self.strangers = allow;
         self
     }
 

@@ -1,22 +1,19 @@
 //! The reading connections of a process, shared by its threads.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use diskette_ipc::clock::{self, Deadline};
+use diskette_ipc::clock;
 use diskette_ipc::{ArcMutexGuard, Mutex};
 use rusqlite::Connection;
 
 use crate::connection::{self, Role};
 use crate::error::{Result, removed};
-use crate::store::Store;
+use crate::fork;
+use crate::store::{Store, must_be_whole};
 
 /// Connections that are kept open between reads; more are opened, and closed again, when more
 /// threads read at once.
 const KEPT: usize = 4;
-
-/// How often a fork looks whether all are back.
-const LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 pub(crate) struct Readers {
@@ -27,12 +24,14 @@ pub(crate) struct Readers {
 pub(crate) struct Pool {
     idle: Vec<Connection>,
     lent: usize,
+    /// Those of them with which the program's own work goes on, for however long.
+    to_snapshots: usize,
 }
 
 impl Readers {
     /// Lends a connection.
     pub(crate) fn lend<'s>(&'s self, store: &'s Store) -> Result<Reader<'s>> {
-        store.usable()?;
+        must_be_whole()?;
         let idle = {
             let mut pool = self.pool.lock();
             pool.lent += 1;
@@ -46,9 +45,10 @@ impl Readers {
             Ok(connection) => Ok(Reader {
                 readers: self,
                 connection: Some(connection),
+                to_snapshot: false,
             }),
             Err(error) => {
-                self.give_back(None);
+                self.give_back(None, false);
                 Err(if !store.board().is_intact() {
                     removed()
                 } else {
@@ -58,35 +58,46 @@ impl Readers {
         }
     }
 
-    /// Closes the connections before a fork. `None`: one is still lent, for longer than a fork can wait.
-    pub(crate) fn retire(&self) -> Option<ArcMutexGuard<Pool>> {
-        let deadline = Deadline::after(crate::fork::PATIENCE);
+    /// Lends a connection for a snapshot of the program's, which a fork doesn't wait for.
+    pub(crate) fn lend_to_snapshot<'s>(&'s self, store: &'s Store) -> Result<Reader<'s>> {
+        let mut reader = self.lend(store)?;
+        self.pool.lock().to_snapshots += 1;
+        reader.to_snapshot = true;
+        Ok(reader)
+    }
+
+    /// Closes the connections before a fork; `false`: one is still lent.
+    pub(crate) fn retire(&self) -> (ArcMutexGuard<Pool>, bool) {
+        let patience = fork::Patience::begin();
         let mut pool = self.pool.lock_arc();
         while pool.lent > 0 {
-            drop(pool);
-            if deadline.is_past() {
-                return None;
+            if !patience.goes_on(pool.lent == pool.to_snapshots) {
+                return (pool, false);
             }
-            clock::sleep(LOOK);
+            drop(pool);
+            clock::sleep(fork::LOOK);
             pool = self.pool.lock_arc();
         }
         pool.idle.drain(..).for_each(connection::close_for_fork);
-        Some(pool)
+        (pool, true)
     }
 
-    fn give_back(&self, connection: Option<Connection>) {
-        let surplus = {
+    fn give_back(&self, connection: Option<Connection>, to_snapshot: bool) {
+        let mut surplus = None;
+        {
             let mut pool = self.pool.lock();
-            pool.lent -= 1;
+            pool.to_snapshots -= usize::from(to_snapshot);
             match connection {
-                Some(connection) if pool.idle.len() < KEPT => {
-                    pool.idle.push(connection);
-                    None
-                }
-                surplus => surplus,
+                Some(connection) if pool.idle.len() < KEPT => pool.idle.push(connection),
+                more => surplus = more,
             }
-        };
-        drop(surplus);
+            pool.lent -= usize::from(surplus.is_none());
+        }
+        if surplus.is_some() {
+            // No fork may meet SQLite while it closes.
+            drop(surplus);
+            self.pool.lock().lent -= 1;
+        }
     }
 }
 
@@ -94,6 +105,7 @@ impl Readers {
 pub(crate) struct Reader<'s> {
     readers: &'s Readers,
     connection: Option<Connection>,
+    to_snapshot: bool,
 }
 
 impl Reader<'_> {
@@ -104,6 +116,11 @@ impl Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        self.readers.give_back(self.connection.take());
+        if fork::is_torn() {
+            std::mem::forget(self.connection.take()); // it is the parent's
+            return;
+        }
+        self.readers
+            .give_back(self.connection.take(), self.to_snapshot);
     }
 }

@@ -3,25 +3,26 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread::Thread;
 use std::time::Duration;
 
 use diskette_ipc::clock::Deadline;
 use diskette_ipc::{ArcMutexGuard, Mutex, MutexGuard};
-use diskette_ipc::{Board, Doorbell, FileLock, Mode, Owners};
+use diskette_ipc::{Board, Doorbell, Eras, FileLock, Mode, Owners};
 use rusqlite::Connection;
 
+use crate::access::Access;
 use crate::board;
 use crate::catalog;
-use crate::checkpoint::Checkpointer;
 use crate::connection::{self, Role};
 use crate::db::Outcome;
 use crate::directory::{Directory, Identity};
 use crate::error::{Error, ErrorKind, Result, timed_out};
-use crate::estate::{self, Undertaker};
+use crate::estate::{Estates, Undertaker};
 use crate::fork;
+use crate::garbage;
 use crate::gate::Gate;
-use crate::options::{Durability, Options};
+use crate::housekeeping::{Housekeeper, Job, Running};
+use crate::options::{AtomicDurability, Durability, Options};
 use crate::readers::{self, Readers};
 use crate::values::Values;
 use crate::writer::Writer;
@@ -47,9 +48,9 @@ use crate::writer::Writer;
 ///
 /// # Cost
 ///
-/// Opening takes about two milliseconds. Three threads are started when first needed, and sleep: one copies the
-/// write-ahead log into the database, one waits for the death of other processes, and one settles their estates. Open
-/// files: about ten, and three for each connection of at most five that are kept.
+/// Opening takes about two milliseconds. Two threads are started when first needed, and sleep: one waits for the death of other
+/// processes; one settles their estates, copies the write-ahead log into the database and removes the files of large values
+/// that were replaced. Open files: about ten, and three for each connection of at most five that are kept.
 ///
 /// # Example
 ///
@@ -72,18 +73,17 @@ pub struct Store {
 pub(crate) struct Shared {
     directory: Directory,
     identity: Identity,
-    durability: Durability,
+    durability: AtomicDurability,
     writer: Writer,
     readers: Readers,
-    checkpointer: Checkpointer,
+    housekeeper: Housekeeper,
     values: Values,
     owners: Arc<Owners>,
     undertaker: Undertaker,
     bell: Arc<Doorbell>,
     pub(crate) board: Arc<Board>,
-    put_off: Mutex<Vec<PutOff>>,
+    put_off: Arc<Mutex<Vec<PutOff>>>,
     waiting: AtomicBool,
-    torn: AtomicBool,
 }
 
 type PutOff = Box<dyn FnOnce(&Store) + Send>;
@@ -129,7 +129,7 @@ impl Store {
 
     /// What a power cut may take.
     pub fn durability(&self) -> Durability {
-        self.shared.durability
+        self.shared.durability.get()
     }
 
     pub(crate) fn open_with(path: &Path, options: &Options) -> Result<Store> {
@@ -139,8 +139,9 @@ impl Store {
 
     fn open_directory(path: &Path, options: &Options) -> Result<Store> {
         connection::require_sound_sqlite()?;
+        must_be_whole()?;
         fork::watch();
-        let directory = Directory::prepare(path, options.network)?;
+        let directory = Directory::prepare(path, options)?;
         let identity = directory.identity()?;
         // Held to the end, so that two threads that open one directory open it once.
         let mut open = OPEN.lock();
@@ -148,6 +149,7 @@ impl Store {
         let found = open.get(&identity).and_then(Weak::upgrade);
         // A new directory may get the number of one that was removed while it was open here.
         if let Some(shared) = found.filter(|shared| shared.board.is_intact()) {
+            shared.durability.raise_to(options.durability);
             return Ok(Store {
                 shared,
                 timeout: options.timeout,
@@ -160,7 +162,10 @@ impl Store {
             shared,
             timeout: options.timeout,
         };
-        store.settle_the_dead()?;
+        store.mourn_the_dead()?;
+        if store.read_one(garbage::is_there)? {
+            store.wake(Job::Sweep);
+        }
         Ok(store)
     }
 }
@@ -191,31 +196,45 @@ impl Shared {
         let owners = Arc::new(owners);
         let board = Arc::new(board::open(&directory, &owners, &first)?);
         opening.unlock().map_err(failed)?;
+        let eras = Eras::open(&directory.lock("eras")).map_err(failed)?;
         let bell = Arc::new(Doorbell::open(directory.bell()).map_err(failed)?);
 
         Ok(Shared {
-            writer: Writer::new(Gate::new(&board).map_err(failed)?, first),
+            writer: Writer::new(
+                Gate::new(&board).map_err(failed)?,
+                first,
+                options.durability,
+            ),
             readers: Readers::default(),
-            checkpointer: Checkpointer::new(lock("checkpoint")?),
-            values: Values::new(directory.values(), lock("values")?),
+            housekeeper: Housekeeper::new(lock("checkpoint")?),
+            values: Values::new(directory.clone(), eras),
             owners,
             undertaker: Undertaker::default(),
             bell,
             board,
-            put_off: Mutex::default(),
+            put_off: Arc::default(),
             waiting: AtomicBool::new(false),
-            torn: AtomicBool::new(false),
-            durability: options.durability,
+            durability: options.durability.into(),
             identity,
             directory,
         })
     }
 }
 
+impl Shared {
+    pub(crate) fn housekeeper(&self) -> &Housekeeper {
+        &self.housekeeper
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.checkpointer.stop();
+        self.housekeeper.stop();
         self.undertaker.stop();
+        self.writer.with_last(|connection| {
+            self.housekeeper
+                .finish(connection, &self.values, &self.directory);
+        });
     }
 }
 
@@ -271,8 +290,8 @@ impl Store {
         &self.shared.readers
     }
 
-    pub(crate) fn checkpointer(&self) -> &Checkpointer {
-        &self.shared.checkpointer
+    pub(crate) fn housekeeper(&self) -> &Housekeeper {
+        &self.shared.housekeeper
     }
 
     pub(crate) fn board(&self) -> &Arc<Board> {
@@ -289,22 +308,7 @@ impl Store {
 
     /// Opens a connection of its own.
     pub(crate) fn connect(&self, role: Role) -> Result<Connection> {
-        connection::open(
-            &self.shared.directory.database(),
-            role,
-            self.shared.durability,
-        )
-    }
-
-    pub(crate) fn usable(&self) -> Result<()> {
-        if self.shared.torn.load(Ordering::Relaxed) {
-            return Err(Error::new(
-                ErrorKind::Misuse,
-                "this process was forked in the middle of a transaction of its parent; \
-                 fork outside transactions, or exec after the fork",
-            ));
-        }
-        Ok(())
+        connection::open(&self.shared.directory.database(), role, self.durability())
     }
 
     /// After a turn to write, never while the gate is held: what was to follow, a checkpoint if one is
@@ -316,9 +320,7 @@ impl Store {
         for then in outcome.then {
             then(self);
         }
-        self.shared
-            .checkpointer
-            .after_commit(outcome.pages, &self.shared);
+        self.after_commit(outcome.pages);
         if self.shared.waiting.swap(false, Ordering::Acquire) {
             let put_off = std::mem::take(&mut *self.shared.put_off.lock());
             for then in put_off {
@@ -326,6 +328,17 @@ impl Store {
             }
         }
     }
+}
+
+pub(crate) fn must_be_whole() -> Result<()> {
+    if !fork::is_torn() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Misuse,
+        "this process was forked in the middle of a transaction or a snapshot of its parent; fork outside of them, or run \
+         another program after the fork",
+    ))
 }
 
 impl From<Arc<Shared>> for Store {
@@ -355,14 +368,16 @@ pub(crate) struct Still {
 struct StillStore {
     torn: bool,
     _writer: Option<ArcMutexGuard<Option<Connection>>>,
-    _readers: Option<ArcMutexGuard<readers::Pool>>,
-    _checkpointer: ArcMutexGuard<Option<(u64, Thread)>>,
-    _undertaker: ArcMutexGuard<estate::Watch>,
+    _readers: ArcMutexGuard<readers::Pool>,
+    _housekeeper: ArcMutexGuard<Running>,
+    _estates: ArcMutexGuard<Estates>,
+    put_off: ArcMutexGuard<Vec<PutOff>>,
     /// Last, since closing the store takes what is locked above.
     store: Arc<Shared>,
 }
 
 impl Still {
+    /// Whatever a thread may have locked in a store is locked here, so that the child finds it free.
     pub(crate) fn keep() -> Self {
         let open = OPEN.lock();
         let stores = open
@@ -376,12 +391,18 @@ impl Still {
         }
     }
 
-    /// In the child: a store that could not be stopped has SQLite's state of the parent in it, so it is
-    /// neither used nor ever closed.
-    pub(crate) fn adopt(&self) {
-        for still in self.stores.iter().filter(|still| still.torn) {
-            still.store.torn.store(true, Ordering::Relaxed);
-            std::mem::forget(Arc::clone(&still.store));
+    pub(crate) fn is_torn(&self) -> bool {
+        self.stores.iter().any(|still| still.torn)
+    }
+
+    /// In the child. What was put off is for its parent to do. A store that could not be stopped has SQLite's state of the
+    /// parent in it, so it is never closed.
+    pub(crate) fn adopt(self) {
+        for mut still in self.stores {
+            still.put_off.clear();
+            if still.torn {
+                std::mem::forget(Arc::clone(&still.store));
+            }
         }
     }
 }
@@ -389,13 +410,14 @@ impl Still {
 impl StillStore {
     fn keep(store: Arc<Shared>) -> Self {
         let writer = store.writer.retire();
-        let readers = store.readers.retire();
+        let (readers, all_back) = store.readers.retire();
         StillStore {
-            torn: writer.is_none() || readers.is_none(),
+            torn: writer.is_none() || !all_back,
             _writer: writer,
             _readers: readers,
-            _checkpointer: store.checkpointer.retire(),
-            _undertaker: store.undertaker.retire(),
+            _housekeeper: store.housekeeper.retire(),
+            _estates: store.undertaker.retire(),
+            put_off: store.put_off.lock_arc(),
             store,
         }
     }

@@ -5,7 +5,9 @@ use rusqlite::Connection;
 use crate::access::Access;
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
-use crate::store::Store;
+use crate::fork;
+use crate::store::{Store, must_be_whole};
+use crate::writer::Turn;
 
 /// An open write transaction; made by [`Store::transaction`].
 ///
@@ -62,6 +64,13 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        self.in_turn(|turn, tx| turn.lend(|| work(tx)))
+    }
+
+    fn in_turn<R, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&Turn<'_>, &Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         let turn = self.writer().enter(self)?;
         let connection = turn.connection()?;
         let tx = Transaction {
@@ -69,7 +78,7 @@ impl Store {
         };
         let result = catch_unwind(AssertUnwindSafe(|| {
             let open = Open::begin(connection, "BEGIN IMMEDIATE", "ROLLBACK")?;
-            let result = work(&tx)?;
+            let result = work(&turn, &tx)?;
             if tx.db.doomed() {
                 return Err(E::from(half_done()));
             }
@@ -92,8 +101,8 @@ impl Store {
         look: impl FnOnce(&Snapshot<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         // Taken before the state is: no value file that belongs to it can go while it is held.
-        let _files = self.values().hold()?;
-        let reader = self.readers().lend(self)?;
+        let _files = self.keep_files()?;
+        let reader = self.readers().lend_to_snapshot(self)?;
         let open = Open::begin(reader.connection()?, "BEGIN", "ROLLBACK")?;
         let snapshot = Snapshot {
             db: Db::new(self, open.connection),
@@ -128,7 +137,7 @@ impl Store {
             Err(error) if error.is_corrupt() => {
                 // Perhaps a value's file was replaced between the row and the file. While this is held
                 // none can go, so the second answer is the truth.
-                let _files = self.values().hold()?;
+                let _files = self.keep_files()?;
                 read()
             }
             result => result,
@@ -150,7 +159,7 @@ impl Access for Store {
     }
 
     fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.transaction(|tx| operation(&tx.db))
+        self.in_turn(|_, tx| operation(&tx.db))
     }
 
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
@@ -285,13 +294,14 @@ impl<'c> Open<'c> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         // After some failures (a full disk) SQLite has rolled back by itself.
-        if !self.over && !self.connection.is_autocommit() {
+        if !self.over && !fork::is_torn() && !self.connection.is_autocommit() {
             let _ = self.connection.execute_batch(self.undo);
         }
     }
 }
 
 fn run(connection: &Connection, statement: &str) -> Result<()> {
+    must_be_whole()?;
     connection
         .prepare_cached(statement)
         .and_then(|mut statement| statement.raw_execute())

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use diskette_ipc::plain_file;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// The header: `MAGIC`, the CRC-32 of the content, its length in bytes.
@@ -38,6 +40,11 @@ pub(crate) fn write(file: &mut File, from: &mut dyn Read) -> Result<u64> {
 }
 
 /// A large value, read piece by piece. It stays whole while it is open, whatever becomes of its row.
+///
+/// # Errors
+///
+/// Reading fails with [`InvalidData`](io::ErrorKind::InvalidData) where the file ends too early, and, if it was read from its
+/// start to its end, at the end where its checksum is wrong: by then most of it was handed out.
 #[derive(Debug)]
 pub struct StreamReader {
     path: PathBuf,
@@ -45,11 +52,13 @@ pub struct StreamReader {
     length: u64,
     sum: u32,
     at: u64,
+    /// Of what was read without a break from the start on, so that its end tells whether it is whole.
+    read: Option<crc32fast::Hasher>,
 }
 
 impl StreamReader {
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
-        let mut file = match File::open(&path) {
+        let mut file = match plain_file::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(damaged(&path, "is gone"));
             }
@@ -68,18 +77,25 @@ impl StreamReader {
             length,
             sum,
             at: 0,
+            read: Some(crc32fast::Hasher::new()),
         })
     }
 
     /// All of it, its checksum compared.
     pub(crate) fn read_whole(mut self) -> Result<Vec<u8>> {
-        // The length was compared with the file's, so that this takes no more memory than there is file.
-        let mut bytes = vec![0; usize::try_from(self.length).unwrap_or(usize::MAX)];
-        self.read_exact(&mut bytes).map_err(unreadable)?;
-        if crc32fast::hash(&bytes) != self.sum {
-            return Err(damaged(&self.path, "was changed: its checksum is wrong"));
+        // A length that somebody made up must not take memory that isn't there.
+        let mut bytes = Vec::new();
+        let length = usize::try_from(self.length).unwrap_or(usize::MAX);
+        bytes.try_reserve_exact(length).map_err(|error| {
+            damaged(&self.path, "is longer than there is memory").caused_by(error)
+        })?;
+        let read = self.read_to_end(&mut bytes);
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(damaged(&self.path, "was changed or cut short").caused_by(error))
+            }
+            read => read.map(|_| bytes).map_err(unreadable),
         }
-        Ok(bytes)
     }
 
     /// The length of the value, in bytes.
@@ -95,8 +111,25 @@ impl StreamReader {
 
 impl Read for StreamReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
+        let left = self.length.saturating_sub(self.at);
+        let most = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = self.file.read(&mut buffer[..most])?;
         self.at += read as u64;
+        if read == 0 && most > 0 {
+            return Err(rotten(
+                "a large value's file was cut short while it was read",
+            ));
+        }
+        if let Some(sum) = &mut self.read {
+            sum.update(&buffer[..read]);
+            if self.at == self.length && sum.clone().finalize() != self.sum {
+                return Err(rotten(
+                    "a large value was changed on the disk: its checksum is wrong",
+                ));
+            }
+        }
         Ok(read)
     }
 }
@@ -112,6 +145,11 @@ impl Seek for StreamReader {
             io::Error::new(io::ErrorKind::InvalidInput, "a seek to before the start")
         })?;
         self.file.seek(SeekFrom::Start(HEADER.saturating_add(to)))?;
+        self.read = match to {
+            0 => Some(crc32fast::Hasher::new()),
+            to if to == self.at => self.read.take(),
+            _ => None,
+        };
         self.at = to;
         Ok(to)
     }
@@ -132,6 +170,10 @@ fn parse(header: &[u8; HEADER as usize]) -> ([u8; 4], u32, u64) {
         u32::from_le_bytes([e, f, g, h]),
         u64::from_le_bytes(rest),
     )
+}
+
+fn rotten(how: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, how)
 }
 
 fn unreadable(error: io::Error) -> Error {

@@ -1,21 +1,18 @@
-use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
 
+use diskette_ipc::{Eras, fork, plain_file, random};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::access::Access;
 use crate::codec::Codec;
 use crate::db::{Db, Row, Value};
+use crate::directory::Directory;
 use crate::error::{Error, Result};
-use crate::hold::{Held, Hold};
-use crate::in_flight::InFlight;
-use crate::options::Durability;
+use crate::garbage;
 use crate::store::Store;
 use crate::value_file::{self, StreamReader};
-use diskette_ipc::FileLock;
 
 /// Encoded values longer than this, in bytes, are files of their own. Measured: up to here a file costs
 /// more than the pages would; from here on it spares the write-ahead log and those who wait to write.
@@ -23,20 +20,18 @@ pub const INLINE: usize = 512 * 1024;
 
 /// Large values, each a file in `values/`, named by the row that links it.
 ///
-/// The order of writes keeps every committed row's file, and loses track of no other file:
+/// The order of writes keeps every committed row's file, also over a power cut, and loses track of no other file:
 ///
 /// 1. the file's number goes into the will of this process (its owner file);
-/// 2. the file is written and synced;
+/// 2. the file is written and synced, and so are the directories that lead to it;
 /// 3. the row that names it is committed, with its line in `value_files`;
 /// 4. the number leaves the will.
 ///
-/// Replacing is the same backwards: will, commit, unlink. Whoever finds the process dead removes what
-/// is in its will and not in `value_files`. A file that a snapshot may still want stays until the
-/// snapshot ends.
+/// Whoever finds the process dead removes what is in its will and in no table. What a row names no more becomes
+/// [garbage](crate::garbage).
 pub struct Values {
-    directory: PathBuf,
-    hold: Hold,
-    in_flight: InFlight,
+    directory: Directory,
+    pub(crate) eras: Eras,
 }
 
 /// An encoded value on its way into a row with columns for its bytes and its file.
@@ -52,66 +47,36 @@ pub struct Stored {
 #[derive(Debug)]
 enum Content {
     Inline(Vec<u8>),
-    File { id: i64, bytes: u64 },
+    File(NewFile),
     Linked(i64),
 }
 
+/// A file that this process has made and that no row names yet.
+#[derive(Debug)]
+struct NewFile {
+    id: i64,
+    bytes: u64,
+    /// In which it was made: a forked child must leave it alone.
+    generation: u64,
+}
+
 impl Values {
-    pub(crate) fn new(directory: PathBuf, lock: FileLock) -> Self {
-        Values {
-            directory,
-            hold: Hold::new(lock),
-            in_flight: InFlight::default(),
-        }
+    pub(crate) fn new(directory: Directory, eras: Eras) -> Self {
+        Values { directory, eras }
     }
 
-    /// While this is held, no value file goes.
-    pub(crate) fn hold(&self) -> Result<Held<'_>> {
-        self.hold.shared()
-    }
-
-    /// Files of this process that are neither surely linked nor surely gone.
-    pub(crate) fn in_flight(&self) -> BTreeSet<i64> {
-        self.in_flight.files()
-    }
-
-    pub(crate) fn path(&self, id: i64) -> PathBuf {
-        let name = format!("{id:016x}");
-        self.directory.join(&name[..2]).join(&name[2..])
-    }
-
-    pub(crate) fn directory(&self) -> &PathBuf {
-        &self.directory
-    }
-
-    fn create(&self, id: i64) -> io::Result<File> {
-        let path = self.path(id);
-        let open = || {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-        };
-        match open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if let Some(parent) = path.parent() {
-                    DirBuilder::new()
-                        .recursive(true)
-                        .mode(0o700)
-                        .create(parent)?;
-                }
-                open()
-            }
-            result => result,
-        }
-    }
-
-    fn remove(&self, id: i64) -> io::Result<()> {
-        match fs::remove_file(self.path(id)) {
+    pub(crate) fn remove(&self, id: i64) -> io::Result<()> {
+        match fs::remove_file(self.directory.value(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn create(&self, id: i64) -> io::Result<File> {
+        if plain_file::create_directory(&self.directory.parent_of_value(id))? {
+            plain_file::sync_directory(&self.directory.values())?;
+        }
+        plain_file::create(&self.directory.value(id))
     }
 }
 
@@ -141,29 +106,41 @@ impl Store {
     /// Those of `from`; [`is_disk_full`](Error::is_disk_full).
     #[doc(hidden)]
     pub fn store_stream(&self, from: &mut dyn Read) -> Result<Stored> {
-        let values = self.values();
         let failed = |error| Error::io("can't write a value's file", error);
-        let id = values
-            .in_flight
-            .begin(self.owners(), None)
-            .map_err(failed)?;
-        let mut stored = Stored {
-            content: Content::File { id, bytes: 0 },
-            store: self.clone(),
+        let id = random::number().map_err(failed)?;
+        self.owners().bequeath(id).map_err(failed)?;
+        let mut file = match self.values().create(id) {
+            Ok(file) => file,
+            Err(error) => {
+                // It isn't ours, if there is one.
+                let _ = self.owners().settled(id);
+                return Err(failed(error));
+            }
         };
-        let mut file = values.create(id).map_err(failed)?;
-        let bytes = value_file::write(&mut file, from)?;
-        // Synced at either durability: a checkpoint can make the row durable at any time.
-        file.sync_all().map_err(failed)?;
-        if self.durability() == Durability::Power
-            && let Some(parent) = values.path(id).parent()
-        {
-            File::open(parent)
-                .and_then(|parent| parent.sync_all())
-                .map_err(failed)?;
+        let mut new = NewFile {
+            id,
+            bytes: 0,
+            generation: fork::generation(),
+        };
+        let written = value_file::write(&mut file, from).and_then(|bytes| {
+            // At either durability: a checkpoint can make the row durable at any time.
+            file.sync_all().map_err(failed)?;
+            plain_file::sync_directory(&self.directory().parent_of_value(id)).map_err(failed)?;
+            Ok(bytes)
+        });
+        match written {
+            Ok(bytes) => {
+                new.bytes = bytes;
+                Ok(Stored {
+                    content: Content::File(new),
+                    store: self.clone(),
+                })
+            }
+            Err(error) => {
+                self.discard(&new);
+                Err(error)
+            }
         }
-        stored.content = Content::File { id, bytes };
-        Ok(stored)
     }
 
     /// Decodes the value of a row from its bytes, or from its file.
@@ -192,65 +169,41 @@ impl Store {
     /// [`is_corrupt`](Error::is_corrupt) when the file is gone or cut short.
     #[doc(hidden)]
     pub fn open_stream(&self, id: i64) -> Result<StreamReader> {
-        StreamReader::open(self.values().path(id))
+        StreamReader::open(self.directory().value(id))
     }
 
-    /// Removes a value's file after the commit of the transaction in which its row goes.
+    /// Has a value's file removed after the commit of the transaction in which its row goes.
     ///
     /// # Errors
     ///
-    /// Those of the database and of the will.
+    /// Those of the database.
     #[doc(hidden)]
     pub fn forget_value(&self, db: &Db<'_>, file: Option<i64>) -> Result<()> {
         let Some(id) = file else { return Ok(()) };
         db.execute("DELETE FROM value_files WHERE id = $1", &[id.into()])?;
-        self.values()
-            .in_flight
-            .begin(self.owners(), Some(id))
-            .map_err(|error| Error::io("can't write the owner file of this process", error))?;
-        db.on_commit(move |store| store.discard(id));
-        db.on_rollback(move |store| store.values().in_flight.end(store.owners(), id));
+        garbage::add(db, id)
+    }
+
+    /// Removes those of `files` that no table names: what a dead process was about to link.
+    pub(crate) fn remove_orphans(&self, files: &[i64]) -> Result<()> {
+        const NAMED: &str = "SELECT id FROM value_files WHERE id = $1 UNION ALL SELECT id FROM garbage WHERE id = $1";
+        for &id in files {
+            let named = self.read_one(|db| db.query_one(NAMED, &[id.into()], |row| row.int(0)))?;
+            if named.is_none() {
+                let removed = self.values().remove(id);
+                removed.map_err(|error| {
+                    Error::io("can't remove the value file of a dead process", error)
+                })?;
+            }
+        }
         Ok(())
     }
 
-    /// Removes a file that no row names, as soon as no snapshot can want it.
-    fn discard(&self, id: i64) {
-        let values = self.values();
-        values.in_flight.put_off(id);
-        // In vain, it stays in the will, for a later try or for whoever settles the estate.
-        let _ = values.hold.exclusive(|| {
-            for id in values.in_flight.take_put_off() {
-                if values.remove(id).is_ok() {
-                    values.in_flight.end(self.owners(), id);
-                }
-            }
-        });
-    }
-
-    /// Removes those of `files` that no row names: what a dead process left. `false`: not yet, since a
-    /// snapshot may want them.
-    pub(crate) fn remove_orphans(&self, files: &[i64]) -> Result<bool> {
-        use crate::access::Access;
-        let mut orphans = Vec::new();
-        for &id in files {
-            let sql = "SELECT id FROM value_files WHERE id = $1";
-            if self
-                .read_one(|db| db.query_one(sql, &[id.into()], |row| row.int(0)))?
-                .is_none()
-            {
-                orphans.push(id);
-            }
+    /// Removes a file of this process that no row has ever named. In vain, it stays in the will.
+    fn discard(&self, new: &NewFile) {
+        if new.generation == fork::generation() && self.values().remove(new.id).is_ok() {
+            let _ = self.owners().settled(new.id);
         }
-        if orphans.is_empty() {
-            return Ok(true);
-        }
-        let failed = |error| Error::io("can't remove the value file of a dead process", error);
-        let mut removed = Ok(());
-        let alone = self.values().hold.exclusive(|| {
-            removed = orphans.iter().try_for_each(|&id| self.values().remove(id));
-        })?;
-        removed.map_err(failed)?;
-        Ok(alone)
     }
 }
 
@@ -271,16 +224,16 @@ impl Stored {
 
     /// For the row's column of files.
     pub fn file(&self) -> Value<'_> {
-        match self.content {
+        match &self.content {
             Content::Inline(_) => Value::Null,
-            Content::File { id, .. } | Content::Linked(id) => Value::Int(id),
+            Content::File(NewFile { id, .. }) | Content::Linked(id) => Value::Int(*id),
         }
     }
 
     /// The length of a value in a file, in bytes.
     pub fn file_bytes(&self) -> u64 {
-        match self.content {
-            Content::File { bytes, .. } => bytes,
+        match &self.content {
+            Content::File(new) => new.bytes,
             _ => 0,
         }
     }
@@ -291,15 +244,17 @@ impl Stored {
     ///
     /// Those of the database.
     pub fn link(mut self, db: &Db<'_>) -> Result<()> {
-        if let Content::File { id, bytes } = self.content {
-            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        if let Content::File(new) = &self.content {
+            let id = new.id;
+            let bytes = i64::try_from(new.bytes).unwrap_or(i64::MAX);
             db.execute(
                 "INSERT INTO value_files (id, bytes) VALUES ($1, $2)",
                 &[id.into(), bytes.into()],
             )?;
-            self.content = Content::Linked(id);
-            db.on_commit(move |store| store.values().in_flight.end(store.owners(), id));
-            db.on_rollback(move |store| store.discard(id));
+            if let Content::File(new) = std::mem::replace(&mut self.content, Content::Linked(id)) {
+                db.on_commit(move |store| drop(store.owners().settled(id)));
+                db.on_rollback(move |store| store.discard(&new));
+            }
         }
         Ok(())
     }
@@ -307,8 +262,8 @@ impl Stored {
 
 impl Drop for Stored {
     fn drop(&mut self) {
-        if let Content::File { id, .. } = self.content {
-            self.store.discard(id);
+        if let Content::File(new) = &self.content {
+            self.store.discard(new);
         }
     }
 }

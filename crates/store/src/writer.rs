@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use diskette_ipc::Hold;
 use diskette_ipc::clock::Deadline;
@@ -12,23 +12,31 @@ use rusqlite::Connection;
 
 use crate::connection::{self, Role};
 use crate::error::{Error, ErrorKind, Result, removed, timed_out};
+use crate::fork;
 use crate::gate::Gate;
-use crate::store::Store;
+use crate::options::{AtomicDurability, Durability};
+use crate::store::{Store, must_be_whole};
 
 /// The state of the writer: the threads of all processes queue at `gate`, and the one inside is alone with the database, by
 /// the `connection` of its process.
 pub(crate) struct Writer {
     connection: Arc<Mutex<Option<Connection>>>,
+    /// With what durability it commits.
+    durability: AtomicDurability,
     gate: Gate,
+    /// Whether the program's own work goes on inside, for however long.
+    lent: AtomicBool,
     /// The thread that has the connection, or 0: to tell a second transaction within a transaction.
     holder: AtomicU64,
 }
 
 impl Writer {
-    pub(crate) fn new(gate: Gate, first: Connection) -> Self {
+    pub(crate) fn new(gate: Gate, first: Connection, durability: Durability) -> Self {
         Writer {
             connection: Arc::new(Mutex::new(Some(first))),
+            durability: durability.into(),
             gate,
+            lent: AtomicBool::new(false),
             holder: AtomicU64::new(0),
         }
     }
@@ -47,13 +55,19 @@ impl Writer {
                  or nest by `tx.transaction`",
             ));
         }
-        store.usable()?;
+        must_be_whole()?;
         let inside = self.pass(store)?;
         // Nobody else wants it, unless a fork is under way.
         let mut slot = self.connection.lock();
-        if slot.is_none() {
-            *slot = Some(store.connect(Role::Writer)?);
+        let wanted = store.durability();
+        match &*slot {
+            None => *slot = Some(store.connect(Role::Writer)?),
+            Some(connection) if self.durability.get() != wanted => {
+                connection::set_durability(connection, wanted)?;
+            }
+            Some(_) => {}
         }
+        self.durability.raise_to(wanted);
         self.holder.store(thread_number(), Ordering::Relaxed);
         Ok(Turn {
             writer: self,
@@ -79,17 +93,31 @@ impl Writer {
             .ok_or_else(|| timed_out("the turn to write", timeout))
     }
 
-    /// Takes the connection away before a fork, so that the child finds none of SQLite's state. `None`:
-    /// a transaction is open, of this thread or for longer than a fork can wait.
+    /// Takes the connection away before a fork, so that the child finds none of SQLite's state. `None`: a transaction is
+    /// open, of this thread, or of the program's in another.
     pub(crate) fn retire(&self) -> Option<ArcMutexGuard<Option<Connection>>> {
         if self.is_mine() {
             return None;
         }
-        let mut slot = self.connection.try_lock_arc_for(crate::fork::PATIENCE)?;
-        if let Some(connection) = slot.take() {
-            connection::close_for_fork(connection);
+        let patience = fork::Patience::begin();
+        while patience.goes_on(self.lent.load(Ordering::Relaxed)) {
+            if let Some(mut slot) = self.connection.try_lock_arc_for(fork::LOOK) {
+                if let Some(connection) = slot.take() {
+                    connection::close_for_fork(connection);
+                }
+                return Some(slot);
+            }
         }
-        Some(slot)
+        None
+    }
+
+    /// When the store is closed.
+    pub(crate) fn with_last(&self, work: impl FnOnce(&Connection)) {
+        if let (Some(connection), Ok(Some(_inside))) =
+            (&*self.connection.lock(), self.gate.try_enter())
+        {
+            work(connection);
+        }
     }
 }
 
@@ -102,6 +130,14 @@ pub(crate) struct Turn<'s> {
 }
 
 impl Turn<'_> {
+    /// Runs work of the program's, which a fork doesn't wait for.
+    pub(crate) fn lend<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.writer.lent.store(true, Ordering::Relaxed);
+        let result = work();
+        self.writer.lent.store(false, Ordering::Relaxed);
+        result
+    }
+
     pub(crate) fn connection(&self) -> Result<&Connection> {
         self.slot.as_ref().ok_or_else(connection::closed)
     }
@@ -110,6 +146,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.writer.holder.store(0, Ordering::Relaxed);
+        self.writer.lent.store(false, Ordering::Relaxed);
     }
 }
 

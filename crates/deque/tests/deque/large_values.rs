@@ -4,6 +4,7 @@ use std::path::Path;
 
 use diskette_deque::Deque;
 use diskette_store::Store;
+use diskette_testkit::{PATIENCE, eventually};
 
 use crate::store;
 
@@ -18,6 +19,12 @@ fn files(store: &Store) -> usize {
     below(&store.path().join("values"))
 }
 
+/// They are unlinked in the background.
+#[track_caller]
+fn files_become(store: &Store, left: usize) {
+    eventually(PATIENCE, || files(store) == left);
+}
+
 fn large(fill: u8) -> Vec<u8> {
     vec![fill; diskette_store::INLINE + 1]
 }
@@ -30,31 +37,31 @@ fn each_is_a_file_that_goes_with_its_item() {
         deque.push_back(&large(fill)).unwrap();
     }
     deque.insert(1, &vec![99]).unwrap();
-    assert_eq!(files(&store), 8);
+    files_become(&store, 8);
     assert!(deque.iter().nth(2).unwrap().unwrap() == large(1));
 
     assert!(deque.pop_front().unwrap().unwrap() == large(0));
     deque.set(0, &large(98)).unwrap();
     deque.set(1, &vec![1]).unwrap();
-    assert_eq!(files(&store), 7);
+    files_become(&store, 7);
     assert!(deque.remove(0).unwrap().unwrap() == large(98));
     assert!(deque.remove_value(&large(2)).unwrap());
-    assert_eq!(files(&store), 5);
+    files_become(&store, 5);
 
     let claim = deque.try_claim_back().unwrap().unwrap();
     assert!(*claim == large(7));
     claim.complete_now().unwrap();
     drop(deque.try_claim_back().unwrap());
     deque.retain(|value| *value != large(5)).unwrap();
-    assert_eq!(files(&store), 3);
+    files_become(&store, 3);
     deque.truncate(3).unwrap();
-    assert_eq!(files(&store), 2);
+    files_become(&store, 2);
 
     let other = Deque::<Vec<u8>>::new(&store, "others").unwrap();
     other.append(&deque).unwrap();
     assert!(other.back().unwrap().unwrap() == large(4));
     other.clear().unwrap();
-    assert_eq!(files(&store), 0);
+    files_become(&store, 0);
     assert!(store.check().unwrap().is_sound());
 }
 
@@ -72,6 +79,6 @@ fn none_is_left_by_what_did_not_happen() {
         Err::<(), _>(deque.push_back(&large(4)).unwrap_err())
     });
     assert!(result.is_err());
-    assert_eq!(files(&store), 1);
+    files_become(&store, 1);
     assert!(deque.front().unwrap().unwrap() == large(1));
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -14,7 +14,7 @@ use diskette_testkit::{Child, PATIENCE, role};
 use crate::{asleep, create, home, open, owners, soon};
 
 #[test]
-fn a_board_that_is_not_of_this_run_of_the_system_is_none() {
+fn what_is_no_board_is_none_and_one_of_another_run_says_so() {
     let home = home();
     let path = home.path().join("board");
     assert!(open(home.path()).is_none());
@@ -24,19 +24,52 @@ fn a_board_that_is_not_of_this_run_of_the_system_is_none() {
     assert_eq!(open(home.path()).unwrap().era(), 41);
     let whole = fs::read(&path).unwrap();
 
+    let of_this_run = || open(home.path()).map(|board| board.is_of_this_run().unwrap());
     let rewritten = |at: usize| {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
         fs::write(&path, bytes).unwrap();
-        (open(home.path()).is_some(), Board::last_era(&path).unwrap())
+        (of_this_run(), Board::last_era(&path).unwrap())
     };
-    assert_eq!(rewritten(0), (false, 0)); // not a board
-    assert_eq!(rewritten(8), (false, 41)); // of another run
+    assert_eq!(of_this_run(), Some(true));
+    assert_eq!(rewritten(0), (None, 0)); // not a board
+    assert_eq!(rewritten(8), (Some(false), 41)); // of another run
     for length in [0, 7, 16, 4096, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         assert!(open(home.path()).is_none());
         Board::last_era(&path).unwrap();
     }
+}
+
+/// A board was moved aside, by an editor say, and copied back: those who had it open and those who came then held the same
+/// lock.
+#[test]
+fn the_copy_of_a_board_is_none() {
+    let home = home();
+    let board = create(home.path());
+    let (path, aside) = (home.path().join("board"), home.path().join("aside"));
+    fs::rename(&path, &aside).unwrap();
+    fs::copy(&aside, &path).unwrap();
+    assert!(open(home.path()).is_none());
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(open(home.path()).unwrap().era(), board.era());
+}
+
+/// A link in place of the file that a board begins as made it write over what the link led to.
+#[test]
+fn a_board_is_made_through_no_link() {
+    let home = home();
+    let victim = home.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, home.path().join("board.new")).unwrap();
+    create(home.path());
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+
+    let path = home.path().join("board");
+    fs::remove_file(&path).unwrap();
+    symlink(&victim, &path).unwrap();
+    let opened = Board::open(&path, home.path().join("seats"), owners(home.path()));
+    assert_eq!(opened.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -159,7 +192,7 @@ fn rot(board: &Path, seed: u64) {
     let file = OpenOptions::new().write(true).open(board).unwrap();
     let length = file.metadata().unwrap().len();
     let (header, seats, places) = (
-        2..6,
+        2..7,
         512..576,
         (length - (64 << 10)) / 8..(length - (60 << 10)) / 8,
     );

@@ -1,0 +1,143 @@
+//! The files of a store are plain ones, reached through no link.
+//!
+//! Whoever can write to the directory could otherwise lead a store to a file elsewhere, or to a pipe that nobody feeds. What
+//! root makes is given to the owner of the directory, who would be locked out of it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::path::Path;
+
+use nix::libc;
+use nix::unistd::Uid;
+
+/// Opens a file for reading.
+///
+/// # Errors
+///
+/// What opening a file can fail with; [`InvalidInput`](io::ErrorKind::InvalidInput) if it is a link or no plain file.
+///
+/// # Example
+///
+/// ```
+/// use diskette_ipc::plain_file;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+/// plain_file::create(&file)?;
+/// std::os::unix::fs::symlink(&file, &link)?;
+/// assert!(plain_file::read(&file).is_ok());
+/// assert!(plain_file::read(&link).is_err());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn read(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().read(true))
+}
+
+/// Opens a file for reading and writing.
+///
+/// # Errors
+///
+/// Those of [`read`].
+pub fn write(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().read(true).write(true))
+}
+
+/// Opens a file for reading and writing, that is [made](create) if it is missing.
+///
+/// # Errors
+///
+/// Those of [`read`] and [`create`].
+pub fn write_or_create(path: &Path) -> io::Result<File> {
+    match write(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    match create(path) {
+        // Another was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => write(path),
+        made => made,
+    }
+}
+
+/// Makes a new file, readable and writable by the user only, open for both.
+///
+/// # Errors
+///
+/// [`AlreadyExists`](io::ErrorKind::AlreadyExists), be it as a link; what creating a file can fail with.
+pub fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    if let Some(parent) = path.parent() {
+        give_to_the_owner_of(&fs::metadata(parent)?, &file)?;
+    }
+    Ok(file)
+}
+
+/// Makes a directory, for the user only, if it is missing; says whether it was.
+///
+/// # Errors
+///
+/// What creating a directory can fail with; [`NotADirectory`](io::ErrorKind::NotADirectory) if there is something else, be
+/// it a link to one.
+pub fn create_directory(path: &Path) -> io::Result<bool> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return match fs::symlink_metadata(path)?.is_dir() {
+                true => Ok(false),
+                false => Err(not_plain(io::ErrorKind::NotADirectory, path)),
+            };
+        }
+        Err(error) => return Err(error),
+    }
+    if let Some(parent) = path.parent() {
+        give_to_the_owner_of(&fs::metadata(parent)?, &File::open(path)?)?;
+    }
+    Ok(true)
+}
+
+/// Makes sure that no power cut takes back which files the directory has.
+///
+/// # Errors
+///
+/// What syncing can fail with.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+pub(crate) fn give_to_the_owner_of(directory: &fs::Metadata, file: &impl AsFd) -> io::Result<()> {
+    if !Uid::effective().is_root() || directory.uid() == 0 {
+        return Ok(());
+    }
+    fchown(file.as_fd(), Some(directory.uid()), Some(directory.gid()))
+}
+
+/// Neither waits for a pipe's other end nor follows a link.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let opened = options
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP | libc::ENXIO) => not_plain(io::ErrorKind::InvalidInput, path),
+        _ => error,
+    })?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(not_plain(io::ErrorKind::InvalidInput, path))
+}
+
+fn not_plain(kind: io::ErrorKind, path: &Path) -> io::Error {
+    let message = format!(
+        "{} is a link or something else that diskette did not make; remove it",
+        path.display()
+    );
+    io::Error::new(kind, message)
+}

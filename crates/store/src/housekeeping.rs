@@ -1,0 +1,218 @@
+//! What is done in the background, by one thread of each process: checkpoints, garbage, the estates of the dead.
+
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use diskette_ipc::{ArcMutexGuard, FileLock, Mode, Mutex, background, fork};
+use rusqlite::Connection;
+
+use crate::directory::Directory;
+use crate::error::{Result, from_sqlite};
+use crate::fork::is_torn;
+use crate::garbage;
+use crate::store::{Shared, Store};
+use crate::values::Values;
+
+/// A checkpoint is due when the log has grown by this many pages.
+const DUE: usize = 1_000;
+
+/// How long the log is, a process asks after its first commit and whenever it has written about this many pages.
+const LOOK: usize = DUE / 4;
+
+/// A log longer than this, in pages, after a checkpoint beside the writers, is finished inside the gate, so that the next
+/// writer begins it anew. Little of it is left to copy by then. And no file of a log that was begun anew stays longer.
+pub(crate) const CAP: usize = 4_000;
+
+/// A log longer than this, in pages, is copied by whoever writes: the threads of those who wrote it haven't lived for long
+/// enough.
+const OVERDUE: usize = 2 * CAP;
+
+/// What fails is tried again after the first of these, then ever more rarely, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What can be to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Job {
+    /// Copy the log into the database.
+    Checkpoint = 1,
+    /// Unlink the value files that no row names.
+    Sweep = 2,
+    /// Settle the estates of the dead.
+    Settle = 4,
+}
+
+const JOBS: [Job; 3] = [Job::Settle, Job::Checkpoint, Job::Sweep];
+
+/// The thread, started when first needed, and what it has to do.
+pub(crate) struct Housekeeper {
+    /// Held by the one process that makes a checkpoint.
+    checkpointing: FileLock,
+    thread: Arc<Mutex<Running>>,
+    due: AtomicU8,
+    /// About how many pages this process has written since it last looked how long the log is.
+    written: AtomicUsize,
+    /// How long the log was, in pages, when a checkpoint was last due.
+    asked: AtomicUsize,
+}
+
+/// The thread and the generation of forks in which it was started.
+pub(crate) type Running = Option<(u64, Thread)>;
+
+impl Housekeeper {
+    pub(crate) fn new(checkpointing: FileLock) -> Self {
+        Housekeeper {
+            checkpointing,
+            thread: Arc::default(),
+            due: AtomicU8::new(0),
+            written: AtomicUsize::new(LOOK),
+            asked: AtomicUsize::new(0),
+        }
+    }
+
+    /// Keeps the thread from being started over a fork.
+    pub(crate) fn retire(&self) -> ArcMutexGuard<Running> {
+        self.thread.lock_arc()
+    }
+
+    pub(crate) fn stop(&self) {
+        if let Some((_, thread)) = self.thread.lock().take() {
+            thread.unpark();
+        }
+    }
+
+    /// When the store is closed: what would never be done if each process lived as shortly.
+    pub(crate) fn finish(&self, connection: &Connection, values: &Values, directory: &Directory) {
+        if self.due.load(Ordering::Acquire) & Job::Sweep as u8 != 0 {
+            let _ = garbage::sweep_before_closing(connection, values, directory);
+        }
+        if log_length(connection).is_ok_and(|length| length >= DUE)
+            && matches!(self.checkpointing.try_lock(Mode::Exclusive), Ok(true))
+        {
+            let _ = checkpoint(connection);
+            let _ = self.checkpointing.unlock();
+        }
+    }
+}
+
+impl Store {
+    /// Has a job done soon, by the thread. If none can be had, the next to wake it tries again.
+    pub(crate) fn wake(&self, job: Job) {
+        if is_torn() {
+            return;
+        }
+        let housekeeper = self.housekeeper();
+        housekeeper.due.fetch_or(job as u8, Ordering::Release);
+        let mut running = housekeeper.thread.lock();
+        match &*running {
+            Some((generation, thread)) if *generation == fork::generation() => thread.unpark(),
+            _ => {
+                let store = self.downgrade();
+                if let Ok(thread) = background::spawn("diskette-keeper", move || keep_house(&store))
+                {
+                    *running = Some((fork::generation(), thread));
+                }
+            }
+        }
+    }
+
+    /// After `pages` were committed, outside the gate: whoever finds that the log has grown has it copied, whoever wrote it.
+    pub(crate) fn after_commit(&self, pages: usize) {
+        let housekeeper = self.housekeeper();
+        if pages == 0 || housekeeper.written.fetch_add(pages, Ordering::Relaxed) + pages < LOOK {
+            return;
+        }
+        housekeeper.written.store(0, Ordering::Relaxed);
+        let reader = self.readers().lend(self);
+        let Ok(length) = reader.and_then(|reader| log_length(reader.connection()?)) else {
+            return;
+        };
+        let asked = housekeeper.asked.load(Ordering::Relaxed);
+        let since = if length < asked { 0 } else { asked };
+        if length - since < DUE {
+            return;
+        }
+        housekeeper.asked.store(length, Ordering::Relaxed);
+        if length > OVERDUE {
+            let _ = self.checkpoint();
+        } else {
+            self.wake(Job::Checkpoint);
+        }
+    }
+
+    /// Copies what is in the log into the database, unless another process is at it.
+    fn checkpoint(&self) -> Result<()> {
+        let lock = &self.housekeeper().checkpointing;
+        if !matches!(lock.try_lock(Mode::Exclusive), Ok(true)) {
+            return Ok(());
+        }
+        let copy = || {
+            let beside = {
+                let reader = self.readers().lend(self)?;
+                checkpoint(reader.connection()?)?
+            };
+            if beside > CAP {
+                let turn = self.writer().enter(self)?;
+                checkpoint(turn.connection()?)?;
+            }
+            Ok(())
+        };
+        let copied = copy();
+        let _ = lock.unlock();
+        copied
+    }
+
+    fn attempt(&self, job: Job) -> Result<()> {
+        match job {
+            Job::Checkpoint => self.checkpoint(),
+            Job::Sweep => self.sweep(),
+            Job::Settle => self.settle_the_mourned(),
+        }
+    }
+}
+
+/// Until the store is closed; or for a store that was removed, of which nothing is left to keep.
+fn keep_house(store: &Weak<Shared>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Some(shared) = store.upgrade() else {
+            return;
+        };
+        let due = shared.housekeeper().due.swap(0, Ordering::Acquire);
+        let store = Store::from(shared);
+        let mut failed = 0;
+        for job in JOBS.into_iter().filter(|&job| due & job as u8 != 0) {
+            if store.attempt(job).is_err() && store.board().is_intact() {
+                failed |= job as u8;
+            }
+        }
+        store.housekeeper().due.fetch_or(failed, Ordering::Relaxed);
+        drop(store);
+        if failed == 0 {
+            pause = FIRST_PAUSE;
+            thread::park();
+        } else {
+            thread::park_timeout(pause);
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+}
+
+/// Copies what no reader and no writer is in the way of; says how long the log is, in pages.
+fn checkpoint(connection: &Connection) -> Result<usize> {
+    ask(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+}
+
+/// How long the log is, in pages.
+fn log_length(connection: &Connection) -> Result<usize> {
+    ask(connection, "PRAGMA wal_checkpoint(NOOP)")
+}
+
+fn ask(connection: &Connection, checkpoint: &str) -> Result<usize> {
+    let mut ask = connection.prepare_cached(checkpoint).map_err(from_sqlite)?;
+    ask.query_row([], |row| row.get::<_, i64>(1))
+        .map(|length| usize::try_from(length).unwrap_or(0))
+        .map_err(from_sqlite)
+}

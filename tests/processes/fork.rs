@@ -1,6 +1,11 @@
 //! Stores over `fork`.
 
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use diskette::{Deque, Error, Index, Store};
+use diskette_ipc::clock;
 use diskette_testkit::{Child, Forked, PATIENCE, role};
 
 role! {
@@ -82,4 +87,180 @@ fn a_fork_in_the_middle_of_a_transaction_leaves_the_child_with_errors_and_the_pa
     let entries = Index::<u64, u64>::new(&store, "entries").unwrap();
     let there = entries.keys().collect::<Result<Vec<_>, Error>>().unwrap();
     assert_eq!(there, [1, 3, 4]);
+}
+
+fn large(fill: u8) -> Vec<u8> {
+    vec![fill; 600_000]
+}
+
+role! {
+    /// Forks three children, each of which inserts a large value, and inserts one itself.
+    fn heir(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let values = Index::<u8, Vec<u8>>::new(&store, "values").unwrap();
+        values.insert(&0, &large(0)).unwrap();
+        for key in 1..4 {
+            let child = Forked::child(|| values.insert(&key, &large(key)).unwrap());
+            assert!(child.ended_well());
+        }
+        values.insert(&4, &large(4)).unwrap();
+        parent.say("done");
+    }
+}
+
+/// Children drew the numbers of value files from the generator that they had inherited: the second found the first one's
+/// file in its way, failed, and deleted it. What had been acknowledged was gone.
+#[test]
+fn forked_children_keep_their_large_values_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Child::spawn(heir, &[&dir.path().display()]);
+    assert_eq!(child.hear(PATIENCE), "done");
+    let store = Store::open(dir.path()).unwrap();
+    let values = Index::<u8, Vec<u8>>::new(&store, "values").unwrap();
+    for key in 0..5 {
+        assert!(values.get(&key).unwrap() == Some(large(key)), "{key}");
+    }
+    assert_eq!(store.check().unwrap().problems, []);
+}
+
+const BUSY_FORKS: u8 = 60;
+
+role! {
+    /// Forks while its threads are busy with large values, small ones, snapshots and claims.
+    fn busy(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let values = Index::<u8, Vec<u8>>::new(&store, "values").unwrap();
+        let jobs = Deque::<Vec<u8>>::new(&store, "jobs").unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for key in 200..202 {
+                let (store, values, jobs, done) = (&store, &values, &jobs, &done);
+                scope.spawn(move || {
+                    while !done.load(Ordering::Relaxed) {
+                        values.insert(&key, &large(key)).unwrap();
+                        store.snapshot(|snapshot| values.within(snapshot).len()).unwrap();
+                        jobs.push_back(&vec![key]).unwrap();
+                        jobs.try_claim_front().unwrap().unwrap().complete_now().unwrap();
+                        store
+                            .transaction(|tx| {
+                                jobs.within(tx).push_back(&vec![key])?;
+                                jobs.within(tx).pop_front()
+                            })
+                            .unwrap();
+                    }
+                });
+            }
+            let mut lost = 0;
+            for key in 0..BUSY_FORKS {
+                let child = Forked::child(|| {
+                    match values.insert(&key, &large(key)) {
+                        // In the middle of a transaction after all: that is said.
+                        Err(error) if error.is_misuse() => Forked::end(true),
+                        inserted => drop(inserted.unwrap()),
+                    }
+                    assert!(values.get(&key).unwrap() == Some(large(key)));
+                    jobs.push_front(&vec![key]).unwrap();
+                    jobs.remove_value(&vec![key]).unwrap();
+                });
+                lost += u8::from(!child.ended_well());
+            }
+            done.store(true, Ordering::Relaxed);
+            parent.say(lost);
+        });
+        parent.say("done");
+    }
+}
+
+/// Of 400 children that were forked while two threads wrote, 397 failed and 2 hung for ever: they had inherited mutexes that
+/// threads held that they didn't have.
+#[test]
+fn children_of_a_busy_parent_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Child::spawn(busy, &[&dir.path().display()]);
+    assert_eq!(child.hear(PATIENCE), "0");
+    assert_eq!(child.hear(PATIENCE), "done");
+    let store = Store::open(dir.path()).unwrap();
+    let values = Index::<u8, Vec<u8>>::new(&store, "values").unwrap();
+    for entry in values.iter() {
+        let (key, value) = entry.unwrap();
+        assert!(value == large(key), "{key}");
+    }
+    let worked = values.range(..BUSY_FORKS).count();
+    assert!(worked > usize::from(BUSY_FORKS) / 2, "only {worked}");
+    assert_eq!(store.check().unwrap().problems, []);
+}
+
+role! {
+    /// Forks in the middle of a transaction, and has the child end it.
+    fn ender(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let entries = Index::<u64, u64>::new(&store, "entries").unwrap();
+        for child_writes in [true, false] {
+            let mut child = None;
+            let result = store.transaction(|tx| {
+                entries.within(tx).insert(&1, &1)?;
+                child = Forked::both();
+                if child_writes || child.is_some() {
+                    entries.within(tx).insert(&2, &2)?;
+                }
+                Ok::<(), Error>(())
+            });
+            match child {
+                None => Forked::end(result.is_err_and(|error| error.is_misuse())),
+                Some(child) => assert!(child.ended_well(), "the child writes: {child_writes}"),
+            }
+            result.unwrap();
+        }
+        parent.say(entries.len().unwrap());
+    }
+}
+
+/// A child that came back from the closure was told Ok, for a commit that never was.
+#[test]
+fn a_child_cannot_commit_the_transaction_of_its_parent() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Child::spawn(ender, &[&dir.path().display()]);
+    assert_eq!(child.hear(PATIENCE), "2");
+    let store = Store::open(dir.path()).unwrap();
+    assert!(store.check().unwrap().is_sound());
+}
+
+role! {
+    /// Forks while a snapshot and a transaction are open that end only afterwards.
+    fn unhurried(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let entries = Index::<u64, u64>::new(&store, "entries").unwrap();
+        let soon = Duration::from_secs(1);
+        let both_open = Barrier::new(3);
+        let forked = Barrier::new(3);
+        let ok = || Ok::<(), Error>(());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                store.snapshot(|_| { both_open.wait(); forked.wait(); ok() }).unwrap();
+            });
+            scope.spawn(|| {
+                store.transaction(|_| { both_open.wait(); forked.wait(); ok() }).unwrap();
+            });
+            both_open.wait();
+            let at_once = (0..5).any(|_| {
+                let start = clock::now();
+                let said = Forked::child(|| assert!(entries.get(&1).unwrap_err().is_misuse()));
+                assert!(said.ended_well());
+                start.elapsed() < soon
+            });
+            forked.wait();
+            parent.say(at_once);
+        });
+        entries.insert(&1, &1).unwrap();
+        parent.say("done");
+    }
+}
+
+/// A fork took two seconds beside a snapshot, and four beside a transaction too, most of them only to run another program.
+#[test]
+fn a_fork_does_not_wait_for_the_work_of_the_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Child::spawn(unhurried, &[&dir.path().display()]);
+    assert_eq!(child.hear(PATIENCE), "true");
+    assert_eq!(child.hear(PATIENCE), "done");
 }

@@ -42,7 +42,7 @@ use crate::{Deadline, FileLock};
 /// let eras = Eras::open(&dir.path().join("eras"))?;
 /// let reader = eras.enter()?;
 /// // …what is old is taken down, so that nobody finds it any more…
-/// let now = eras.advance()?;
+/// let now = eras.advance(0)?;
 /// let newer = eras.enter()?;
 /// assert!(!eras.is_over(now)?);
 /// drop(reader);
@@ -93,13 +93,13 @@ impl Eras {
         })
     }
 
-    /// Begins another era, and says which. The caller keeps others from doing so meanwhile.
+    /// Begins another era, later than `before` too, and says which. The caller keeps others from doing so meanwhile.
     ///
     /// # Errors
     ///
     /// What writing a file can fail with.
-    pub fn advance(&self) -> io::Result<u64> {
-        let era = self.now()? + 1;
+    pub fn advance(&self, before: u64) -> io::Result<u64> {
+        let era = self.now()?.max(before.min(LAST)) + 1;
         self.0.file().write_all_at(&era.to_le_bytes(), 0)?;
         Ok(era)
     }

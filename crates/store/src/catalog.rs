@@ -47,8 +47,8 @@ const BOARDS: &str = "
 ";
 
 const GARBAGE: &str = "
-    -- The value files that no row names any more, until they are unlinked.
-    CREATE TABLE garbage (id INTEGER PRIMARY KEY);
+    -- The value files that no row names any more, until they are unlinked: once the eras before are over, if it is known.
+    CREATE TABLE garbage (id INTEGER PRIMARY KEY, era INTEGER);
     ALTER TABLE boards DROP COLUMN boot;
 ";
 

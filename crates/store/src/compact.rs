@@ -37,7 +37,7 @@ impl Store {
         // SQLite knows of snapshots by locks that their process loses if it reads the database's files itself.
         let eras = &self.values().eras;
         let over = eras
-            .advance()
+            .advance(0)
             .and_then(|now| eras.wait_for_end(now, deadline));
         if !over.map_err(|error| Error::io("can't wait for snapshots", error))? {
             return Err(snapshot_in_the_way());

@@ -7,12 +7,12 @@
 //! error in it, and SQLite is left alone.
 
 use std::cell::RefCell;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use diskette_ipc::Deadline;
 use diskette_ipc::fork::{self, Hook};
+use diskette_ipc::{ArcMutexGuard, Deadline, Mutex};
 
 use crate::store::Still;
 
@@ -20,6 +20,20 @@ use crate::store::Still;
 pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
 static TORN: AtomicBool = AtomicBool::new(false);
+
+/// Whoever begins to use a connection passes it. While a fork waits it is closed, so that those who are inside come to an end.
+#[derive(Default)]
+pub(crate) struct Door(Arc<Mutex<()>>);
+
+impl Door {
+    pub(crate) fn pass(&self) {
+        drop(self.0.lock());
+    }
+
+    pub(crate) fn close(&self) -> ArcMutexGuard<()> {
+        self.0.lock_arc()
+    }
+}
 
 thread_local! {
     static STILL: RefCell<Option<Still>> = const { RefCell::new(None) };
@@ -36,7 +50,7 @@ impl Patience {
     pub(crate) fn begin() -> Self {
         Patience {
             with_the_toolkit: Deadline::after(Duration::from_secs(2)),
-            with_the_program: Deadline::after(Duration::from_millis(10)),
+            with_the_program: Deadline::after(Duration::from_millis(20)),
         }
     }
 

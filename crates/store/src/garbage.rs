@@ -5,11 +5,10 @@
 //!
 //! 1. it is read what is garbage;
 //! 2. the log is synced: after a power cut no row names these files either;
-//! 3. another [era](diskette_ipc::Eras) begins, and those before are over: no snapshot names them any more;
-//! 4. the files are unlinked;
+//! 3. another [era](diskette_ipc::Eras) begins, from which on no snapshot can name them; if earlier ones are still open, it is
+//!    written down beside the files, and whoever ends such a snapshot begins anew;
+//! 4. once all eras before are over, the files are unlinked;
 //! 5. they leave the table.
-//!
-//! A snapshot that is in the way at step 3 has it begun anew when it ends.
 
 use std::io;
 
@@ -30,7 +29,9 @@ const MORE: usize = 0;
 const BATCH: i64 = 1000;
 
 const ADD: &str = "INSERT OR IGNORE INTO garbage (id) VALUES ($1)";
-const SOME: &str = "SELECT id FROM garbage WHERE id > ?1 ORDER BY id LIMIT ?2";
+const SOME: &str = "SELECT id, era FROM garbage WHERE id > ?1 ORDER BY id LIMIT ?2";
+const LATEST: &str = "SELECT coalesce(max(era), 0) FROM garbage";
+const MARK: &str = "UPDATE garbage SET era = ?2 WHERE id = ?1";
 const STRIKE: &str = "DELETE FROM garbage WHERE id = ?1";
 
 /// While this is held, no file goes that a row named when it was taken.
@@ -73,27 +74,30 @@ impl Store {
             let mut last = i64::MIN;
             loop {
                 let reader = self.readers().lend(self)?;
-                let files = unlink(reader.connection()?, self.values(), self.directory(), last)?;
+                let batch = Batch::after(last, reader.connection()?)?;
+                let swept = batch.unlink(self.values(), self.directory())?;
                 drop(reader);
-                let Some(&end) = files.last() else {
-                    return Ok(());
-                };
-                strike(self.writer().enter(self)?.connection()?, &files)?;
-                last = end;
+                if swept.changes_anything() {
+                    swept.write_down(self.writer().enter(self)?.connection()?)?;
+                }
+                match batch.files.last() {
+                    Some(&(end, _)) => last = end,
+                    None => return Ok(()),
+                }
             }
         })
     }
 }
 
-/// What the last to close a store in a process can do with the only connection: the first batch.
+/// What the last to close a store in a process can do with its only connection: the first batch.
 pub(crate) fn sweep_before_closing(
     connection: &Connection,
     values: &Values,
     directory: &Directory,
 ) -> Result<()> {
     alone(directory, || {
-        let files = unlink(connection, values, directory, i64::MIN)?;
-        strike(connection, &files)
+        let batch = Batch::after(i64::MIN, connection)?;
+        batch.unlink(values, directory)?.write_down(connection)
     })
 }
 
@@ -107,45 +111,87 @@ fn alone(directory: &Directory, sweep: impl FnOnce() -> Result<()>) -> Result<()
     }
 }
 
-/// Steps 1 to 4 for some of the garbage after `last`; none, if a snapshot is in the way.
-fn unlink(
-    connection: &Connection,
-    values: &Values,
-    directory: &Directory,
-    last: i64,
-) -> Result<Vec<i64>> {
-    let files = connection
-        .prepare_cached(SOME)
-        .and_then(|mut some| {
-            let rows = some.query_map((last, BATCH), |row| row.get(0))?;
-            rows.collect::<Result<Vec<i64>, _>>()
-        })
-        .map_err(from_sqlite)?;
-    if files.is_empty() {
-        return Ok(files);
-    }
-    let unlink = || {
-        sync_log(directory)?;
-        let era = values.eras.advance()?;
-        if !values.eras.is_over(era)? {
-            return Ok(Vec::new());
-        }
-        files.iter().try_for_each(|&file| values.remove(file))?;
-        Ok(files)
-    };
-    unlink().map_err(|error| Error::io("can't remove value files that were replaced", error))
+/// Some of the garbage.
+struct Batch {
+    /// With the era in which it can't be wanted any more.
+    files: Vec<(i64, Option<u64>)>,
+    /// The latest of these eras, of all the garbage.
+    latest: u64,
 }
 
-/// Step 5.
-fn strike(connection: &Connection, files: &[i64]) -> Result<()> {
-    let strike = || {
-        let all = connection.unchecked_transaction()?;
-        for file in files {
-            all.prepare_cached(STRIKE)?.execute([file])?;
-        }
-        all.commit()
-    };
-    strike().map_err(from_sqlite)
+/// What was done with it.
+struct Swept {
+    gone: Vec<i64>,
+    wanted: Vec<i64>,
+    /// From which on those can't be wanted any more.
+    era: u64,
+}
+
+impl Batch {
+    /// Step 1.
+    fn after(last: i64, connection: &Connection) -> Result<Self> {
+        let read = || {
+            let mut some = connection.prepare_cached(SOME)?;
+            let rows = some.query_map((last, BATCH), |row| {
+                let era: Option<i64> = row.get(1)?;
+                Ok((row.get(0)?, era.map(i64::cast_unsigned)))
+            })?;
+            let files = rows.collect::<Result<_, _>>()?;
+            let latest: i64 = connection.query_row(LATEST, [], |row| row.get(0))?;
+            Ok(Batch {
+                files,
+                latest: latest.cast_unsigned(),
+            })
+        };
+        read().map_err(from_sqlite)
+    }
+
+    /// Steps 2 to 4.
+    fn unlink(&self, values: &Values, directory: &Directory) -> Result<Swept> {
+        let unlink = || {
+            let mut swept = Swept {
+                gone: Vec::new(),
+                wanted: Vec::new(),
+                era: 0,
+            };
+            if self.files.iter().any(|(_, era)| era.is_none()) {
+                sync_log(directory)?;
+                swept.era = values.eras.advance(self.latest)?;
+            }
+            for &(file, era) in &self.files {
+                if values.eras.is_over(era.unwrap_or(swept.era))? {
+                    values.remove(file)?;
+                    swept.gone.push(file);
+                } else if era.is_none() {
+                    swept.wanted.push(file);
+                }
+            }
+            Ok(swept)
+        };
+        unlink().map_err(|error| Error::io("can't remove value files that were replaced", error))
+    }
+}
+
+impl Swept {
+    fn changes_anything(&self) -> bool {
+        !self.gone.is_empty() || !self.wanted.is_empty()
+    }
+
+    /// Step 5, and the era of what is still wanted.
+    fn write_down(&self, connection: &Connection) -> Result<()> {
+        let write = || {
+            let all = connection.unchecked_transaction()?;
+            for file in &self.gone {
+                all.prepare_cached(STRIKE)?.execute([file])?;
+            }
+            for file in &self.wanted {
+                all.prepare_cached(MARK)?
+                    .execute((file, self.era.cast_signed()))?;
+            }
+            all.commit()
+        };
+        write().map_err(from_sqlite)
+    }
 }
 
 /// Makes durable what was committed. SQLite has no lock on this file that closing it could give up.

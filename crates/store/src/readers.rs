@@ -32,6 +32,7 @@ impl Readers {
     /// Lends a connection.
     pub(crate) fn lend<'s>(&'s self, store: &'s Store) -> Result<Reader<'s>> {
         must_be_whole()?;
+        store.door().pass();
         let idle = {
             let mut pool = self.pool.lock();
             pool.lent += 1;

@@ -18,7 +18,7 @@ use crate::db::Outcome;
 use crate::directory::{Directory, Identity};
 use crate::error::{Error, ErrorKind, Result, timed_out};
 use crate::estate::{Estates, Undertaker};
-use crate::fork;
+use crate::fork::{self, Door};
 use crate::garbage;
 use crate::gate::Gate;
 use crate::housekeeping::{Housekeeper, Job, Running};
@@ -74,6 +74,7 @@ pub(crate) struct Shared {
     directory: Directory,
     identity: Identity,
     durability: AtomicDurability,
+    door: Door,
     writer: Writer,
     readers: Readers,
     housekeeper: Housekeeper,
@@ -200,6 +201,7 @@ impl Shared {
         let bell = Arc::new(Doorbell::open(directory.bell()).map_err(failed)?);
 
         Ok(Shared {
+            door: Door::default(),
             writer: Writer::new(
                 Gate::new(&board).map_err(failed)?,
                 first,
@@ -280,6 +282,10 @@ impl Store {
 
     pub(crate) fn directory(&self) -> &Directory {
         &self.shared.directory
+    }
+
+    pub(crate) fn door(&self) -> &Door {
+        &self.shared.door
     }
 
     pub(crate) fn writer(&self) -> &Writer {
@@ -367,6 +373,7 @@ pub(crate) struct Still {
 
 struct StillStore {
     torn: bool,
+    _door: ArcMutexGuard<()>,
     _writer: Option<ArcMutexGuard<Option<Connection>>>,
     _readers: ArcMutexGuard<readers::Pool>,
     _housekeeper: ArcMutexGuard<Running>,
@@ -409,10 +416,12 @@ impl Still {
 
 impl StillStore {
     fn keep(store: Arc<Shared>) -> Self {
+        let door = store.door.close();
         let writer = store.writer.retire();
         let (readers, all_back) = store.readers.retire();
         StillStore {
             torn: writer.is_none() || !all_back,
+            _door: door,
             _writer: writer,
             _readers: readers,
             _housekeeper: store.housekeeper.retire(),

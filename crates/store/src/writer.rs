@@ -57,6 +57,7 @@ impl Writer {
         }
         must_be_whole()?;
         let inside = self.pass(store)?;
+        store.door().pass();
         // Nobody else wants it, unless a fork is under way.
         let mut slot = self.connection.lock();
         let wanted = store.durability();

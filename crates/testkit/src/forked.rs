@@ -24,10 +24,28 @@ impl Forked {
             ForkResult::Parent { child } => Self(child),
             ForkResult::Child => {
                 let worked = catch_unwind(AssertUnwindSafe(work));
-                // SAFETY: ends the process.
-                unsafe { libc::_exit(i32::from(worked.is_err())) }
+                Self::end(worked.is_ok())
             }
         }
+    }
+
+    /// Forks, and goes on in both; `None` in the child, which has to [end](Self::end) by itself.
+    ///
+    /// # Panics
+    ///
+    /// If it can't.
+    pub fn both() -> Option<Self> {
+        // SAFETY: as above.
+        match unsafe { fork() }.expect("a forked child") {
+            ForkResult::Parent { child } => Some(Self(child)),
+            ForkResult::Child => None,
+        }
+    }
+
+    /// Ends a child, without the destructors of its parent's memory.
+    pub fn end(well: bool) -> ! {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(i32::from(!well)) }
     }
 
     /// Waits for its end; whether its work was done without a panic.

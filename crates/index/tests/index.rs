@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Bound;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use diskette_index::{Index, Iter, Range, Stream};
-use diskette_store::{Error, INLINE, Json, MessagePack, Store};
+use diskette_store::{Error, INLINE, Json, MessagePack, Store, StreamReader};
 use diskette_testkit::{PATIENCE, eventually};
 use tempfile::TempDir;
 
@@ -353,6 +354,46 @@ fn a_damaged_file_is_an_error_until_the_entry_goes() {
         assert_eq!(index.pop_oldest().unwrap(), Some((2, vec![2])));
         assert_eq!(value_files(&store), 0);
     }
+}
+
+/// A stream handed out flipped bytes, and an early end, as if all was well.
+#[test]
+fn a_stream_says_at_its_end_that_it_was_not_whole() {
+    let (directory, store) = store();
+    let index = Index::<u32, Stream>::new(&store, "streams").unwrap();
+    index.write(&1, &large(1)[..]).unwrap();
+    let file = &files(&directory.path().join("store"))[0];
+    let read = |mut stream: StreamReader| {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).map(drop)
+    };
+    let open = || index.read(&1).unwrap().unwrap();
+    read(open()).unwrap();
+
+    let length = fs::metadata(file).unwrap().len();
+    let writable = OpenOptions::new().write(true).open(file).unwrap();
+    let begun = open();
+    writable.set_len(length - 9).unwrap();
+    assert_eq!(read(begun).unwrap_err().kind(), ErrorKind::InvalidData);
+    writable.set_len(length).unwrap(); // with zeroes
+    assert_eq!(read(open()).unwrap_err().kind(), ErrorKind::InvalidData);
+    let mut part = open();
+    part.seek(SeekFrom::Start(5)).unwrap();
+    read(part).unwrap(); // of a part nothing is known
+}
+
+/// The length that the file claimed was taken from the system at once, and the process aborted.
+#[test]
+fn a_length_that_somebody_made_up_takes_no_memory() {
+    let (directory, store) = store();
+    let index = Index::<u32, Vec<u8>>::new(&store, "index").unwrap();
+    index.insert(&1, &large(1)).unwrap();
+    let file = &files(&directory.path().join("store"))[0];
+    let made_up: u64 = 8 << 40;
+    let sparse = OpenOptions::new().write(true).open(file).unwrap();
+    sparse.write_all_at(&made_up.to_le_bytes(), 8).unwrap();
+    sparse.set_len(16 + made_up).unwrap();
+    assert!(index.get(&1).unwrap_err().is_corrupt());
 }
 
 #[test]

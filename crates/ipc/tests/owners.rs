@@ -186,6 +186,22 @@ fn an_owner_file_can_be_read_by_all_and_stops_nobody() {
     assert!(!owners.is_alive(link).unwrap());
 }
 
+/// A will was emptied only when nothing at all was in it, so that threads which overlap filled it up, and no more large value
+/// could be written.
+#[test]
+fn a_will_takes_no_more_room_than_what_is_in_it_at_once() {
+    let home = home();
+    let owners = open(home.path());
+    let me = owners.me().unwrap();
+    owners.bequeath(1).unwrap();
+    for entry in 2..1000 {
+        owners.bequeath(entry).unwrap();
+        owners.settled(entry - 1).unwrap();
+    }
+    assert_eq!(owners.will(me).unwrap(), [999]);
+    assert_eq!(fs::metadata(file(home.path(), me)).unwrap().len(), 16);
+}
+
 #[test]
 fn strange_files_are_nobody() {
     let home = home();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use diskette_store::{Access, Error, Kind, Result, Store, Structure};
+use diskette_store::{Access, Durability, Error, Kind, Result, Store, Structure};
 
 static NUMBERS: Kind = Kind {
     name: "numbers",
@@ -337,4 +337,31 @@ fn backup_stats_and_compact_on_a_live_store() {
         ("numbers", "numbers")
     );
     assert_eq!(store.repair().unwrap().problems, []);
+}
+
+/// A second open in one process that asked for more was given what the first had asked for, without a word.
+#[test]
+fn a_store_that_is_open_gets_the_safer_of_two_durabilities() {
+    let (_dir, store, numbers) = store();
+    let open = |durability| {
+        Store::options()
+            .durability(durability)
+            .open(store.path())
+            .unwrap()
+    };
+    assert_eq!(store.durability(), Durability::Process);
+    let safer = open(Durability::Power);
+    assert_eq!(
+        (safer.durability(), store.durability()),
+        (Durability::Power, Durability::Power)
+    );
+    numbers.add(&store, 1).unwrap();
+    let synchronous = |store: &Store| {
+        store
+            .write(|db| db.query_one("PRAGMA synchronous", &[], |row| row.int(0)))
+            .unwrap()
+    };
+    assert_eq!(synchronous(&store), Some(2), "FULL");
+    assert_eq!(open(Durability::Process).durability(), Durability::Power);
+    assert_eq!(numbers.all(&safer), [1]);
 }

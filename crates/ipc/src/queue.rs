@@ -116,15 +116,20 @@ impl Slots {
     /// Lets the one who has waited longest look, if anybody waits.
     pub(crate) fn pass_on(&self) {
         let waited = &self.head().waited;
-        if waited.load(SeqCst) == 0 {
-            return;
-        }
-        // Down before the look, so that nobody who comes between the two is missed.
-        waited.store(0, SeqCst);
-        if let Some(first) = self.first() {
+        while waited.load(SeqCst) != 0 {
+            // Down before the look, so that nobody who comes between the two is missed.
+            waited.store(0, SeqCst);
+            let Some(first) = self.first() else {
+                return;
+            };
+            let arrival = first.arrival.load(SeqCst);
             waited.store(1, SeqCst);
             let _ = first.rung.compare_exchange(0, now(), SeqCst, SeqCst);
             first.line.ring();
+            // Who has left since may have given back while nobody seemed to wait. Each round somebody has.
+            if self.waits(first) && first.arrival.load(SeqCst) == arrival {
+                return;
+            }
         }
     }
 
@@ -171,8 +176,11 @@ impl Slots {
     }
 
     pub(crate) fn queue(&self) -> impl Iterator<Item = &Row> {
-        let here = |row: &&Row| row.want().is_some_and(|want| want.at == self.at);
-        self.board().seats().filter(here)
+        self.board().seats().filter(|row| self.waits(row))
+    }
+
+    fn waits(&self, row: &Row) -> bool {
+        row.want().is_some_and(|want| want.at == self.at)
     }
 }
 

@@ -311,11 +311,13 @@ impl Slots {
                     .holder
                     .compare_exchange(found, seat.key, SeqCst, SeqCst)
                     .is_ok();
-            taken.then(|| {
-                slot.since.store(now, Relaxed);
-                let token = slot.token.fetch_add(1, SeqCst).wrapping_add(1);
-                Place { at, token }
-            })
+            if !taken {
+                return None;
+            }
+            slot.since.store(now, Relaxed);
+            let token = slot.token.fetch_add(1, SeqCst).wrapping_add(1);
+            // Or this process was taken for dead in between, and who has it now may have got a smaller token.
+            (slot.holder.load(SeqCst) == seat.key).then_some(Place { at, token })
         };
         let mut taken = self.board.each(self.at).filter_map(take);
         let first = taken.next()?;

@@ -14,7 +14,8 @@ use crate::store::Store;
 
 impl Store {
     /// Copies the store, as it is at one moment, into the directory `to`, while others go on writing.
-    /// The copy is a store like any other.
+    /// The copy is a store like any other. Never copy the files of a store that this very process has open: reading the
+    /// database by other means takes SQLite's locks from the process.
     ///
     /// Value files are hard links where the file system allows (they never change), copies elsewhere.
     ///

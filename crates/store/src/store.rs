@@ -38,8 +38,13 @@ use crate::writer::Writer;
 /// threads, of all processes together, may have written to it or held its locks. Writers queue in the order in which they
 /// come, by a file of shared memory, `board`. Without it, once it was removed, nobody can write
 /// ([`is_removed`](Error::is_removed)) until all processes that know it have ended. Nobody else must shorten it.
-/// After `fork` the child opens connections of its own; a fork in the middle of a transaction of the
-/// forking thread leaves the child with errors ([`is_misuse`](Error::is_misuse)) instead of a store.
+/// After `fork` the child opens connections of its own. A fork doesn't wait for transactions and snapshots of the program: in
+/// a child that was made in the middle of one, by whichever thread, every call is an error
+/// ([`is_misuse`](Error::is_misuse)).
+///
+/// **Never open and close `store.db` or `store.db-shm` by other means in a process that has the store open**: by POSIX's rules that
+/// takes SQLite's locks from the whole process, and a snapshot may see what another process writes over it. To copy a
+/// store, [`backup`](Self::backup) is the way.
 ///
 /// # Crashes
 ///

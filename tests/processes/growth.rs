@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use diskette::{Deque, Error, Index, Store};
-use diskette_testkit::{Child, Forked, PATIENCE, eventually, role};
+use diskette_testkit::{Child, Forked, PATIENCE, eventually, role, take_all_descriptors};
 
 role! {
     /// Writes a megabyte in small updates, and ends: in good order, or not.
@@ -141,10 +141,7 @@ role! {
         let store = Store::open(parent.arg::<PathBuf>(0)).unwrap();
         let items = Deque::<u64>::new(&store, "items").unwrap();
         assert!(items.try_claim_front().unwrap().is_none());
-        let mut files = Vec::new();
-        while let Ok(file) = fs::File::open("/dev/null") {
-            files.push(file);
-        }
+        let files = take_all_descriptors();
         parent.say("exhausted");
         parent.hear();
         drop(files);

@@ -15,4 +15,5 @@ mod fork;
 mod growth;
 mod locks;
 mod throttle;
+mod torture;
 mod waiting;

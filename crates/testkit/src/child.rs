@@ -99,6 +99,13 @@ impl Child {
         }
     }
 
+    /// Kills it, with all that it has forked, if it isn't dead; all that it said and that nobody has heard.
+    pub fn last_words(&mut self) -> Vec<String> {
+        let _ = signal::killpg(self.pid(), Signal::SIGKILL);
+        let _ = self.process.wait();
+        self.lines.iter().collect()
+    }
+
     /// A line that it has said already and that nobody has heard, if there is one.
     pub fn heard(&mut self) -> Option<String> {
         self.lines.try_recv().ok()

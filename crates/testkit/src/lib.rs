@@ -32,7 +32,9 @@ mod eventually;
 mod forked;
 mod gate;
 mod proc;
+mod random;
 mod role;
+mod small_disk;
 
 pub use asleep::asleep;
 pub use child::Child;
@@ -40,5 +42,7 @@ pub use eventually::{PATIENCE, eventually};
 pub use forked::Forked;
 pub use gate::Gate;
 pub use nix::sys::signal::Signal;
-pub use proc::{context_switches, cpu_time};
+pub use proc::{context_switches, cpu_time, take_all_descriptors};
+pub use random::Random;
 pub use role::{Parent, is_child, play};
+pub use small_disk::{Filler, SmallDisk};

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use diskette_ipc::{Board, Custody, Deadline, OwnerId, Slots};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, Random, role};
 
 use crate::{asleep, create, home, open, owners, soon};
 
@@ -181,14 +181,8 @@ fn rotten_bytes_are_survived() {
 /// Writes words that somebody might believe over the header but for its first two, over some seats, and over what the
 /// structures have.
 fn rot(board: &Path, seed: u64) {
-    let mut state = seed;
-    let mut random = move || {
-        // splitmix64
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
+    let mut random = Random::new(seed);
+    let mut random = || random.number();
     let file = OpenOptions::new().write(true).open(board).unwrap();
     let length = file.metadata().unwrap().len();
     let (header, seats, places) = (

@@ -156,7 +156,7 @@ role! {
                     match values.insert(&key, &large(key)) {
                         // In the middle of a transaction after all: that is said.
                         Err(error) if error.is_misuse() => Forked::end(true),
-                        inserted => drop(inserted.unwrap()),
+                        inserted => inserted.unwrap(),
                     }
                     assert!(values.get(&key).unwrap() == Some(large(key)));
                     jobs.push_front(&vec![key]).unwrap();

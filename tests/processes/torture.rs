@@ -176,11 +176,7 @@ fn step(shared: &Shared, parent: &Parent, id: u64, random: &mut Random) -> Resul
             shared.values.insert(&me, &value(id, large))?;
             parent.say(format!("stored {id}"));
         }
-        14..=15 => {
-            if shared.count()? {
-                parent.say("counted");
-            }
-        }
+        14..=15 if shared.count()? => parent.say("counted"),
         16..=17 => shared.look()?,
         18..=19 => {
             let child = Forked::child(|| {

@@ -16,4 +16,5 @@ mod growth;
 mod locks;
 mod throttle;
 mod torture;
+mod turns;
 mod waiting;

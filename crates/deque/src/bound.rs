@@ -137,7 +137,7 @@ impl Inner {
                 Room::For { skip: 0 }
             });
         }
-        while excess > 0 && self.take(db, end.other(), |_| Ok(()))?.is_some() {
+        while excess > 0 && self.take(db, end.other(), |_| Ok(Some(())))?.is_some() {
             excess -= 1;
         }
         // While claims fill the deque, one more item is let in.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use diskette_ipc::{OwnerId, clock, fork};
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Store, Transaction};
+use diskette_store::{Access, Ahead, Codec, Db, Error, ErrorKind, Result, Store, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -113,22 +113,23 @@ where
         let owner = self.store().claimant()?;
         let token = NEXT.fetch_add(1, Ordering::Relaxed);
         let sql = &self.inner.sql;
-        let found = self.write(|db| {
+        let found = Ahead::take::<C, _>(&self.access, |db, ahead| {
             let found = db.query_one(sql.end(end), &[], |row| {
-                Ok((row.int(0)?, self.decode(row)?))
+                Ok((row.int(0)?, ahead.value::<C>(db, row, 2, 1)?))
             })?;
-            if let Some((pos, _)) = found {
-                let since = unix_millis();
-                let params = [
-                    owner.as_i64().into(),
-                    token.into(),
-                    since.into(),
-                    pos.into(),
-                ];
-                db.execute(&sql.claim, &params)?;
-                db.execute(&sql.delete, &[pos.into()])?;
-            }
-            Ok(found)
+            let Some((pos, Some(item))) = found else {
+                return Ok(None);
+            };
+            let since = unix_millis();
+            let params = [
+                owner.as_i64().into(),
+                token.into(),
+                since.into(),
+                pos.into(),
+            ];
+            db.execute(&sql.claim, &params)?;
+            db.execute(&sql.delete, &[pos.into()])?;
+            Ok(Some((pos, item)))
         })?;
         Ok(found.map(|(pos, item)| Claim {
             item,

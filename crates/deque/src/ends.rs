@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::sync::atomic::Ordering;
 
-use diskette_store::{Access, Codec, Db, Like, Result, Row, Stored};
+use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Row, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -138,7 +138,10 @@ where
     }
 
     pub(crate) fn pop(&self, end: End) -> Result<Option<T>> {
-        self.write(|db| self.inner.take(db, end, |row| self.decode(row)))
+        Ahead::take::<C, _>(&self.access, |db, ahead| {
+            self.inner
+                .take(db, end, |row| ahead.value::<C>(db, row, 2, 1))
+        })
     }
 
     pub(crate) fn encode<Q: Serialize + ?Sized>(&self, item: &Q) -> Result<Stored> {
@@ -205,21 +208,35 @@ where
 
     fn pop_many(&self, end: End, count: usize) -> Result<Vec<T>> {
         let limit = as_offset(count).unwrap_or(i64::MAX);
-        self.write(|db| {
+        let taken = Ahead::take::<C, _>(&self.access, |db, ahead| {
             let bounds = [i64::MIN.into(), i64::MAX.into(), limit.into()];
             let mut run: Option<Run> = None;
-            let items = db.query(self.inner.sql.page(end), &bounds, |row| {
+            let mut all_read = true;
+            let mut items = db.query(self.inner.sql.page(end), &bounds, |row| {
                 let pos = row.int(0)?;
                 let known = run.get_or_insert(Run::one(pos));
                 known.first = known.first.min(pos);
                 known.last = known.last.max(pos);
-                self.decode(row)
+                let item = ahead.value::<C>(db, row, 2, 1)?;
+                all_read &= item.is_some();
+                Ok((row.opt_int(1)?, item))
             })?;
+            if !all_read {
+                for (file, item) in items.drain(..) {
+                    if let (Some(file), Some(item)) = (file, item) {
+                        ahead.keep(file, item);
+                    }
+                }
+                return Ok(None);
+            }
             if let Some(run) = run {
                 self.inner.take_run(db, run)?;
             }
-            Ok(items)
-        })
+            Ok(Some(
+                items.into_iter().filter_map(|(_, item)| item).collect(),
+            ))
+        });
+        Ok(taken?.unwrap_or_default())
     }
 
     fn peek(&self, end: End) -> Result<Option<T>> {

@@ -21,17 +21,17 @@ pub(crate) struct Inner {
 pub(crate) const FAR: i64 = 1 << 61;
 
 impl Inner {
-    /// Takes the item at an end, as `read` reads it.
+    /// Takes the item at an end, as `read` reads it; if that says `None`, it stays.
     pub(crate) fn take<R>(
         &self,
         db: &Db<'_>,
         end: End,
-        read: impl FnOnce(&Row<'_>) -> Result<R>,
+        read: impl FnOnce(&Row<'_>) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         let found = db.query_one(self.sql.end(end), &[], |row| {
             Ok((row.int(0)?, row.opt_int(1)?, row.opt_int(3)?, read(row)?))
         })?;
-        let Some((pos, file, gap, item)) = found else {
+        let Some((pos, file, gap, Some(item))) = found else {
             return Ok(None);
         };
         db.execute(&self.sql.delete, &[pos.into()])?;

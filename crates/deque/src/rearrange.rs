@@ -41,7 +41,7 @@ where
                     Room::Full(bound) => return Err(full(bound)),
                     Room::For { skip } => {
                         for _ in 0..skip {
-                            other.take(db, End::Front, |_| Ok(()))?;
+                            other.take(db, End::Front, |_| Ok(Some(())))?;
                         }
                     }
                 }

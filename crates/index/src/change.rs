@@ -1,6 +1,6 @@
 //! Reading and writing an entry as one step, that nobody else comes between.
 
-use diskette_store::{Access, Codec, Like, Result};
+use diskette_store::{Access, Ahead, Codec, Like, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,11 +27,16 @@ where
         self.doing("replace", || {
             let key = key_bytes::<K>(key)?;
             let stored = self.store().store_value::<C>(value)?;
-            self.access.write(|db| {
-                let (place, old) = self.find(db, &key)?.unzip();
-                self.swap(db, &key, place, Some(stored))?;
-                Ok(old)
-            })
+            let mut stored = Some(stored);
+            let replaced = Ahead::take::<C, _>(&self.access, |db, ahead| {
+                let (place, old) = match self.find_ahead(db, &key, ahead)? {
+                    Some((_, None)) => return Ok(None),
+                    found => found.unzip(),
+                };
+                self.swap(db, &key, place, stored.take())?;
+                Ok(Some(old.flatten()))
+            });
+            Ok(replaced?.flatten())
         })
     }
 

@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskette_store::{Access, Bincode, Codec, Like, Result, Store, Structure};
+use diskette_store::{Access, Ahead, Bincode, Codec, Like, Result, Store, Structure};
 use serde::de::DeserializeOwned;
 
 use crate::content::Content;
@@ -266,8 +266,8 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("remove", || {
             let key = key_bytes::<K>(key)?;
-            self.access.write(|db| {
-                let Some((place, value)) = self.find(db, &key)? else {
+            Ahead::take::<C, _>(&self.access, |db, ahead| {
+                let Some((place, Some(value))) = self.find_ahead(db, &key, ahead)? else {
                     return Ok(None);
                 };
                 self.take(db, place)?;

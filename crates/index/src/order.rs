@@ -2,13 +2,13 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use diskette_store::{Access, Codec, Like, Result, key};
+use diskette_store::{Access, Ahead, Codec, Like, Result, key};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
 use crate::iter::{Iter, Keys, Range, Values};
-use crate::rows::{key_bytes, read_entry, read_found, read_key};
+use crate::rows::{key_bytes, read_entry, read_key, read_place};
 use crate::walk::{End, Position, Reading, Walk};
 
 /// In insertion order.
@@ -334,14 +334,16 @@ where
 
     fn pop(&self, verb: &'static str, sql: &str) -> Result<Option<(K, V)>> {
         self.doing(verb, || {
-            self.access.write(|db| {
-                let found =
-                    db.query_one(sql, &[], |row| read_found::<K, V, C>(self.store(), row))?;
-                let Some((place, entry)) = found else {
+            Ahead::take::<C, _>(&self.access, |db, ahead| {
+                let found = db.query_one(sql, &[], |row| {
+                    let value = ahead.value::<C>(db, row, 2, 1)?;
+                    Ok((read_place(row)?, read_key(self.store(), row)?, value))
+                })?;
+                let Some((place, key, Some(value))) = found else {
                     return Ok(None);
                 };
                 self.take(db, place)?;
-                Ok(Some(entry))
+                Ok(Some((key, value)))
             })
         })
     }

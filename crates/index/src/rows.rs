@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Like, Result, Row, Store, Stored, key};
+use diskette_store::{
+    Access, Ahead, Codec, Db, Error, ErrorKind, Like, Result, Row, Store, Stored, key,
+};
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
@@ -160,6 +162,18 @@ where
     pub(crate) fn find(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Place, V)>> {
         db.query_one(&self.sql.find, &[key.into()], |row| {
             Ok((read_place(row)?, read_value::<V, C>(self.store(), row)?))
+        })
+    }
+
+    /// The same, for a turn in which it is taken; no value: it is to be read before the next.
+    pub(crate) fn find_ahead(
+        &self,
+        db: &Db<'_>,
+        key: &[u8],
+        ahead: &mut Ahead<V>,
+    ) -> Result<Option<(Place, Option<V>)>> {
+        db.query_one(&self.sql.find, &[key.into()], |row| {
+            Ok((read_place(row)?, ahead.value::<C>(db, row, 2, 1)?))
         })
     }
 }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod ahead;
 mod backup;
 mod board;
 mod catalog;
@@ -40,6 +41,7 @@ mod values;
 mod writer;
 
 pub use access::Access;
+pub use ahead::Ahead;
 pub use check::{Problem, Report};
 pub use codec::{Bincode, Codec, Json, MessagePack};
 pub use db::{Db, Row, Value};

@@ -159,7 +159,12 @@ impl Store {
         if let Some(bytes) = row.opt_blob(value)? {
             return C::decode(bytes);
         }
-        C::decode(&self.open_stream(row.int(file)?)?.read_whole()?)
+        self.load_file::<C, T>(row.int(file)?)
+    }
+
+    /// Decodes the value in a file.
+    pub(crate) fn load_file<C: Codec, T: DeserializeOwned>(&self, file: i64) -> Result<T> {
+        C::decode(&self.open_stream(file)?.read_whole()?)
     }
 
     /// Opens the value file of a row.

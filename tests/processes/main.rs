@@ -14,6 +14,8 @@ mod files;
 mod fork;
 mod growth;
 mod locks;
+#[cfg(target_os = "linux")]
+mod power_cuts;
 mod throttle;
 mod torture;
 mod turns;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use diskette_ipc::{OwnerId, clock, fork};
-use diskette_store::{Access, Ahead, Codec, Db, Error, ErrorKind, Result, Store, Transaction};
+use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Store, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -113,7 +113,7 @@ where
         let owner = self.store().claimant()?;
         let token = NEXT.fetch_add(1, Ordering::Relaxed);
         let sql = &self.inner.sql;
-        let found = Ahead::take::<C, _>(&self.access, |db, ahead| {
+        let found = self.take_ahead(|db, ahead| {
             let found = db.query_one(sql.end(end), &[], |row| {
                 Ok((row.int(0)?, ahead.value::<C>(db, row, 2, 1)?))
             })?;

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use diskette_store::{Access, Bincode, Codec, Db, Error, ErrorKind, Result, Store, Structure};
+use diskette_store::{
+    Access, Ahead, Bincode, Codec, Db, Error, ErrorKind, Result, Store, Structure,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -216,6 +218,17 @@ impl<T, C, A: Access> Deque<T, C, A> {
     pub(crate) fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         self.inner.structure.must_be_in(self.store())?;
         self.access.write_one(operation)
+    }
+}
+
+impl<T: DeserializeOwned, C: Codec, A: Access> Deque<T, C, A> {
+    /// Takes items in a turn to write, with those that are large read ahead of it.
+    pub(crate) fn take_ahead<R>(
+        &self,
+        take: impl FnMut(&Db<'_>, &mut Ahead<T>) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        self.inner.structure.must_be_in(self.store())?;
+        Ahead::take::<C, R>(&self.access, take)
     }
 }
 

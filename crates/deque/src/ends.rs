@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::sync::atomic::Ordering;
 
-use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Row, Stored};
+use diskette_store::{Access, Codec, Db, Like, Result, Row, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -138,7 +138,7 @@ where
     }
 
     pub(crate) fn pop(&self, end: End) -> Result<Option<T>> {
-        Ahead::take::<C, _>(&self.access, |db, ahead| {
+        self.take_ahead(|db, ahead| {
             self.inner
                 .take(db, end, |row| ahead.value::<C>(db, row, 2, 1))
         })
@@ -208,7 +208,7 @@ where
 
     fn pop_many(&self, end: End, count: usize) -> Result<Vec<T>> {
         let limit = as_offset(count).unwrap_or(i64::MAX);
-        let taken = Ahead::take::<C, _>(&self.access, |db, ahead| {
+        let taken = self.take_ahead(|db, ahead| {
             let bounds = [i64::MIN.into(), i64::MAX.into(), limit.into()];
             let mut run: Option<Run> = None;
             let mut all_read = true;

@@ -12,7 +12,7 @@
 
 use std::io;
 
-use diskette_ipc::{FileLock, Mode, Seen, Stay, plain_file};
+use diskette_ipc::{Doorbell, FileLock, Mode, Seen, Stay, plain_file};
 use rusqlite::Connection;
 
 use crate::db::Db;
@@ -22,7 +22,8 @@ use crate::housekeeping::Job;
 use crate::store::Store;
 use crate::values::Values;
 
-/// A line of the doorbell that no structure has, as long as there are fewer than its lines: rung when there is more garbage.
+/// A line of the doorbell that no structure has, as long as there are fewer than its lines: rung when there is more garbage, and
+/// when an era begins in which it isn't wanted any more.
 const MORE: usize = 0;
 
 /// So many files are unlinked between two turns to write.
@@ -75,7 +76,7 @@ impl Store {
             loop {
                 let reader = self.readers().lend(self)?;
                 let batch = Batch::after(last, reader.connection()?)?;
-                let swept = batch.unlink(self.values(), self.directory())?;
+                let swept = batch.unlink(self.values(), self.directory(), self.bell())?;
                 drop(reader);
                 if swept.changes_anything() {
                     swept.write_down(self.writer().enter(self)?.connection()?)?;
@@ -94,10 +95,13 @@ pub(crate) fn sweep_before_closing(
     connection: &Connection,
     values: &Values,
     directory: &Directory,
+    bell: &Doorbell,
 ) -> Result<()> {
     alone(directory, || {
         let batch = Batch::after(i64::MIN, connection)?;
-        batch.unlink(values, directory)?.write_down(connection)
+        batch
+            .unlink(values, directory, bell)?
+            .write_down(connection)
     })
 }
 
@@ -147,7 +151,7 @@ impl Batch {
     }
 
     /// Steps 2 to 4.
-    fn unlink(&self, values: &Values, directory: &Directory) -> Result<Swept> {
+    fn unlink(&self, values: &Values, directory: &Directory, bell: &Doorbell) -> Result<Swept> {
         let unlink = || {
             let mut swept = Swept {
                 gone: Vec::new(),
@@ -157,6 +161,8 @@ impl Batch {
             if self.files.iter().any(|(_, era)| era.is_none()) {
                 sync_log(directory)?;
                 swept.era = values.eras.advance(self.latest)?;
+                // Before the look whether earlier ones are over: who is still in one then hears of it at its end.
+                bell.ring(MORE);
             }
             for &(file, era) in &self.files {
                 if values.eras.is_over(era.unwrap_or(swept.era))? {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use diskette_ipc::{ArcMutexGuard, FileLock, Mode, Mutex, background, fork};
+use diskette_ipc::{ArcMutexGuard, Doorbell, FileLock, Mode, Mutex, background, fork};
 use rusqlite::Connection;
 
 use crate::directory::Directory;
@@ -84,9 +84,15 @@ impl Housekeeper {
     }
 
     /// When the store is closed: what would never be done if each process lived as shortly.
-    pub(crate) fn finish(&self, connection: &Connection, values: &Values, directory: &Directory) {
+    pub(crate) fn finish(
+        &self,
+        connection: &Connection,
+        values: &Values,
+        directory: &Directory,
+        bell: &Doorbell,
+    ) {
         if self.due.load(Ordering::Acquire) & Job::Sweep as u8 != 0 {
-            let _ = garbage::sweep_before_closing(connection, values, directory);
+            let _ = garbage::sweep_before_closing(connection, values, directory, bell);
         }
         if log_length(connection).is_ok_and(|length| length >= DUE)
             && matches!(self.checkpointing.try_lock(Mode::Exclusive), Ok(true))

@@ -240,7 +240,7 @@ impl Drop for Shared {
         self.undertaker.stop();
         self.writer.with_last(|connection| {
             self.housekeeper
-                .finish(connection, &self.values, &self.directory);
+                .finish(connection, &self.values, &self.directory, &self.bell);
         });
     }
 }

@@ -31,6 +31,8 @@ mod child;
 mod eventually;
 mod forked;
 mod gate;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod proc;
 mod random;
 mod role;
@@ -42,6 +44,8 @@ pub use eventually::{PATIENCE, eventually};
 pub use forked::Forked;
 pub use gate::Gate;
 pub use nix::sys::signal::Signal;
+#[cfg(target_os = "linux")]
+pub use power_cut::{PowerCuts, Unsynced};
 pub use proc::{context_switches, cpu_time, take_all_descriptors};
 pub use random::Random;
 pub use role::{Parent, is_child, play};

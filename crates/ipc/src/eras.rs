@@ -7,11 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::fcntl::fcntl;
-use nix::libc;
 
 use crate::back_off;
 use crate::fork::{self, Hook, Kept};
-use crate::record::{GET_LOCK, SET_LOCK, record};
+use crate::record::{GET_LOCK, Kind, SET_LOCK, is_there, record};
 use crate::{Deadline, FileLock};
 
 /// Eras, by which those who look and those who tidy up stay out of each other's way, and neither ever waits.
@@ -83,7 +82,7 @@ impl Eras {
         let era = self.now()?;
         let stay = here.entry((self.fd(), era)).or_insert(0);
         if *stay == 0 {
-            self.set(era, libc::F_RDLCK)?;
+            self.set(era, Kind::Shared)?;
         }
         *stay += 1;
         Ok(Stay {
@@ -115,9 +114,9 @@ impl Eras {
         if here.range(earlier).any(|(_, &stay)| stay > 0) {
             return Ok(false);
         }
-        let mut found = record(libc::F_WRLCK, 0, era);
+        let mut found = record(Kind::Exclusive, 0, era);
         fcntl(self.0.file(), GET_LOCK(&mut found))?;
-        Ok(found.l_type == libc::F_UNLCK as libc::c_short)
+        Ok(!is_there(&found))
     }
 
     /// Waits until nobody stays in an era before this one; `false` when the time is up. It asks again, ever more rarely.
@@ -138,7 +137,7 @@ impl Eras {
         Ok(written.unwrap_or(0).clamp(1, LAST))
     }
 
-    fn set(&self, era: u64, kind: libc::c_int) -> io::Result<()> {
+    fn set(&self, era: u64, kind: Kind) -> io::Result<()> {
         fcntl(self.0.file(), SET_LOCK(&record(kind, era, 1)))?;
         Ok(())
     }
@@ -160,7 +159,7 @@ impl Drop for Stay<'_> {
             if *stay == 0 {
                 here.remove(&key);
                 // Giving up a lock on an open file doesn't fail.
-                let _ = self.eras.set(self.era, libc::F_UNLCK);
+                let _ = self.eras.set(self.era, Kind::None);
             }
         }
     }

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, fcntl, openat};
-use nix::libc;
 use nix::sys::stat::{Mode as Permissions, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::record::{GET_LOCK, SET_LOCK, record};
+use crate::record::{GET_LOCK, Kind, SET_LOCK, is_there, record};
 use crate::{FileLock, Mode, OwnerId, plain_file};
 
 /// A will is read no further than this: two million entries.
@@ -87,7 +86,7 @@ impl OwnerFiles {
                 &File::from(self.dir.try_clone()?).metadata()?,
                 &file,
             )?;
-            fcntl(&file, SET_LOCK(&record(libc::F_WRLCK, 0, 0)))?;
+            fcntl(&file, SET_LOCK(&record(Kind::Exclusive, 0, 0)))?;
             Ok(())
         };
         if let Err(error) = lock() {
@@ -107,9 +106,9 @@ impl OwnerFiles {
             }
             Err(error) => return Err(error),
         };
-        let mut lock = record(libc::F_WRLCK, 0, 0);
+        let mut lock = record(Kind::Exclusive, 0, 0);
         fcntl(&file, GET_LOCK(&mut lock))?;
-        if lock.l_type != libc::F_UNLCK as libc::c_short {
+        if is_there(&lock) {
             return Ok(State::Alive);
         }
         // Who ends in good order removes the file first, and unlocks it then.
@@ -170,6 +169,3 @@ impl OwnerFiles {
 fn name(id: OwnerId) -> String {
     id.to_string()
 }
-
-#[cfg(not(target_os = "linux"))]
-use FcntlArg::{F_GETLK as GET_LOCK, F_SETLK as SET_LOCK};

@@ -12,13 +12,32 @@ pub(crate) use FcntlArg::{F_GETLK as GET_LOCK, F_SETLK as SET_LOCK};
 #[cfg(target_os = "linux")]
 pub(crate) use FcntlArg::{F_OFD_GETLK as GET_LOCK, F_OFD_SETLK as SET_LOCK};
 
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// Together with others.
+    Shared,
+    /// Alone.
+    Exclusive,
+    /// Gives up what there is.
+    None,
+}
+
 /// A lock of `length` bytes from `start`; a length of 0 goes to the end, however far that is.
-pub(crate) fn record(kind: libc::c_int, start: u64, length: u64) -> libc::flock {
+pub(crate) fn record(kind: Kind, start: u64, length: u64) -> libc::flock {
     // SAFETY: plain data, for which all zeroes is valid.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
+    lock.l_type = match kind {
+        Kind::Shared => libc::F_RDLCK,
+        Kind::Exclusive => libc::F_WRLCK,
+        Kind::None => libc::F_UNLCK,
+    } as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     lock.l_start = start as libc::off_t;
     lock.l_len = length as libc::off_t;
     lock
+}
+
+/// Whether `GET_LOCK` has found one in the way.
+pub(crate) fn is_there(found: &libc::flock) -> bool {
+    found.l_type != libc::F_UNLCK as libc::c_short
 }

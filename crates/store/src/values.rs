@@ -27,8 +27,8 @@ pub const INLINE: usize = 512 * 1024;
 /// 3. the row that names it is committed, with its line in `value_files`;
 /// 4. the number leaves the will.
 ///
-/// Whoever finds the process dead removes what is in its will and in no table. What a row names no more becomes
-/// [garbage](crate::garbage).
+/// Whoever finds the process dead removes what is in its will and in no table. What a row names no more is unlinked in the
+/// background, once no power cut and no snapshot can want it back.
 pub struct Values {
     directory: Directory,
     pub(crate) eras: Eras,

@@ -14,7 +14,7 @@ use crate::boot;
 /// What a [`Clock`] says at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The run of the system; see [`boot::id`].
+    /// The run of the system, as this time namespace sees it; see [`boot::id`].
     pub boot: u64,
     /// The time since the system was started, suspension included: it never goes back and is the same in every process.
     pub uptime: Duration,
@@ -29,7 +29,8 @@ pub struct Reading {
 /// # Process safety
 ///
 /// Any number of processes and threads may read it, and what a later read says is never before what an earlier one
-/// said, on whichever processor. Processes of different *time namespaces* (Linux) don't share it.
+/// said, on whichever processor. Processes of different *time namespaces* (Linux) don't share its uptime, and so have different
+/// [`boot`](Reading::boot)s: between them only the time of day counts.
 pub trait Clock: Debug + Send + Sync {
     /// What the clock says.
     fn read(&self) -> Reading;

@@ -433,11 +433,11 @@ fn nor_when_somebody_gives_up_is_passed_over_or_dies() {
     let two = slots::<2, 1>(STRICT, [1, 1]);
     holds(Slots {
         timeouts: 1,
-        ..two.clone()
+        ..two
     });
     holds(Slots {
         passings_over: 1,
-        ..two.clone()
+        ..two
     });
     holds(Slots {
         timeouts: 1,

@@ -431,10 +431,7 @@ fn nor_beside_several() {
 #[test]
 fn nor_when_somebody_gives_up_is_passed_over_or_dies() {
     let two = slots::<2, 1>(STRICT, [1, 1]);
-    holds(Slots {
-        timeouts: 1,
-        ..two
-    });
+    holds(Slots { timeouts: 1, ..two });
     holds(Slots {
         passings_over: 1,
         ..two

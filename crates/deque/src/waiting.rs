@@ -168,7 +168,8 @@ where
         timeout: Duration,
         mut attempt: impl FnMut(&Self) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
-        let (bell, deadline) = (self.access.bell(), Deadline::after(timeout));
+        let deadline = Deadline::after(timeout);
+        let (bell, _listener) = self.access.listen();
         let mut overslept = false;
         loop {
             let seen = bell.seen(line);

@@ -54,7 +54,7 @@ mod record;
 mod seat;
 mod slots;
 
-pub use board::Board;
+pub use board::{Board, Listener};
 pub use clock::{Clock, Deadline, ManualClock, Reading, SystemClock};
 pub use deadlock::Link;
 pub use death_watch::{DeathWatch, Stopper};

@@ -89,7 +89,8 @@ impl Barrier {
 
     /// Sleeps until the round is over; `false` when the time is up.
     fn wait_out(&self, round: i64, party: Party, deadline: Deadline) -> Result<bool> {
-        let (bell, line) = (self.store.bell(), self.structure.arrivals());
+        let (bell, _listener) = self.store.listen();
+        let line = self.structure.arrivals();
         let mut overslept = false;
         loop {
             let seen = bell.seen(line);

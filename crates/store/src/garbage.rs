@@ -46,8 +46,10 @@ pub(crate) struct Files<'s> {
 /// Writes down that the row goes that named the file.
 pub(crate) fn add(db: &Db<'_>, file: i64) -> Result<()> {
     db.execute(ADD, &[file.into()])?;
-    db.ring(MORE);
-    db.on_commit(|store| store.wake(Job::Sweep));
+    db.on_commit(|store| {
+        store.bell().ring(MORE);
+        store.wake(Job::Sweep);
+    });
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use diskette_ipc::clock::Deadline;
 use diskette_ipc::{ArcMutexGuard, Mutex, MutexGuard};
-use diskette_ipc::{Board, Doorbell, Eras, FileLock, Mode, Owners};
+use diskette_ipc::{Board, Doorbell, Eras, FileLock, Listener, Mode, Owners};
 use rusqlite::Connection;
 
 use crate::access::Access;
@@ -253,9 +253,9 @@ impl Store {
         self.timeout
     }
 
-    /// What wakes those who wait, in all processes.
-    pub fn bell(&self) -> &Doorbell {
-        &self.shared.bell
+    /// What wakes those who wait, in all processes: for somebody who is about to wait.
+    pub fn listen(&self) -> (&Doorbell, Listener) {
+        (&self.shared.bell, self.shared.board.listen())
     }
 
     /// Who is alive.
@@ -305,6 +305,10 @@ impl Store {
         &self.shared.housekeeper
     }
 
+    pub(crate) fn bell(&self) -> &Doorbell {
+        &self.shared.bell
+    }
+
     pub(crate) fn board(&self) -> &Arc<Board> {
         &self.shared.board
     }
@@ -325,8 +329,11 @@ impl Store {
     /// After a turn to write, never while the gate is held: what was to follow, a checkpoint if one is
     /// due, and what was put off until now.
     pub(crate) fn after_turn(&self, outcome: Outcome) {
-        for line in outcome.rings {
-            self.bell().ring(line);
+        if !outcome.rings.is_empty() && self.board().is_listened_to() {
+            outcome
+                .rings
+                .iter()
+                .for_each(|&line| self.bell().ring(line));
         }
         for then in outcome.then {
             then(self);

@@ -121,6 +121,7 @@ role! {
                 Ok(shared) => break shared,
                 Err(error) => tolerate(&error),
             }
+            parent.say("alive");
         };
         for n in 1..=parent.arg(3) {
             if let Err(error) = step(&shared, parent, me << 32 | n, &mut random) {

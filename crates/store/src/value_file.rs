@@ -89,13 +89,18 @@ impl StreamReader {
         bytes.try_reserve_exact(length).map_err(|error| {
             damaged(&self.path, "is longer than there is memory").caused_by(error)
         })?;
-        let read = self.read_to_end(&mut bytes);
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(damaged(&self.path, "was changed or cut short").caused_by(error))
-            }
-            read => read.map(|_| bytes).map_err(unreadable),
+        // Nothing was read ahead yet.
+        self.file
+            .get_mut()
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() != length {
+            return Err(damaged(&self.path, "was cut short while it was read"));
         }
+        if crc32fast::hash(&bytes) != self.sum {
+            return Err(damaged(&self.path, "was changed: its checksum is wrong"));
+        }
+        Ok(bytes)
     }
 
     /// The length of the value, in bytes.

@@ -191,10 +191,10 @@ role! {
         let home: PathBuf = parent.arg(0);
         parent.say("ready");
         parent.hear();
-        let contents = Contents::open(&home.join("store"), "process");
+        let contents = Contents::open(&home.join("a/new/store"), "process");
         contents.items.push_back(&large(1)).unwrap();
         contents.entries.insert(&2, &large(2)).unwrap();
-        contents.store.backup(home.join("backup")).unwrap();
+        contents.store.backup(home.join("another/new/backup")).unwrap();
         parent.say("copied");
         for n in 0.. {
             let file = home.join(format!("copy{n}"));
@@ -219,10 +219,10 @@ role! {
             disk.image(&home.join("image"), Unsynced::Lost);
             false
         });
-        let left = Contents::open(&home.join("image/backup"), "process");
+        let left = Contents::open(&home.join("image/another/new/backup"), "process");
         assert_eq!(left.read(), (vec![1], [(2, 2)].into()));
         assert_eq!(left.store.check().unwrap().problems, []);
-        assert!(home.join("image/store/store.db").exists(), "the store itself");
+        assert!(home.join("image/a/new/store/store.db").exists(), "the store itself");
         parent.say("there");
     }
 }

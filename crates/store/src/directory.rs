@@ -65,9 +65,14 @@ impl Directory {
     pub(crate) fn create_database(&self) -> Result<()> {
         let create = || {
             match plain_file::create(&self.database()) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-                made => made?,
-            };
+                // Whoever made it may have been killed before it was synced: then it is empty.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if fs::metadata(self.database())?.len() > 0 {
+                        return Ok(());
+                    }
+                }
+                made => drop(made?),
+            }
             plain_file::sync_directory(&self.0)?;
             self.0.parent().map_or(Ok(()), plain_file::sync_directory)
         };
@@ -128,9 +133,16 @@ impl Directory {
     }
 }
 
-/// The directory and those that lead to it, as far as they are missing.
+/// The directory and those that lead to it, as far as they are missing; no power cut takes them.
 fn make_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let path = std::path::absolute(path)?;
+    let missing: Vec<_> = path.ancestors().take_while(|it| !it.exists()).collect();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&path)?;
+    let mut parents = missing.iter().filter_map(|made| made.parent());
+    parents.try_for_each(plain_file::sync_directory)
 }
 
 /// Whoever can write to a directory can put files in the way of a store.

@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use diskette_ipc::{Eras, fork, plain_file, random};
 use serde::Serialize;
@@ -32,6 +33,8 @@ pub const INLINE: usize = 512 * 1024;
 pub struct Values {
     directory: Directory,
     pub(crate) eras: Eras,
+    /// A bit for each directory of files that this process knows to be there for good.
+    synced: [AtomicU64; 4],
 }
 
 /// An encoded value on its way into a row with columns for its bytes and its file.
@@ -62,7 +65,11 @@ struct NewFile {
 
 impl Values {
     pub(crate) fn new(directory: Directory, eras: Eras) -> Self {
-        Values { directory, eras }
+        Values {
+            directory,
+            eras,
+            synced: Default::default(),
+        }
     }
 
     pub(crate) fn remove(&self, id: i64) -> io::Result<()> {
@@ -73,8 +80,13 @@ impl Values {
     }
 
     fn create(&self, id: i64) -> io::Result<File> {
-        if plain_file::create_directory(&self.directory.parent_of_value(id))? {
+        plain_file::create_directory(&self.directory.parent_of_value(id))?;
+        // Whoever made it may have been killed, or be about to sync it.
+        let number = id.cast_unsigned() >> 56;
+        let (word, bit) = (&self.synced[number as usize / 64], 1 << (number % 64));
+        if word.load(Ordering::Acquire) & bit == 0 {
             plain_file::sync_directory(&self.directory.values())?;
+            word.fetch_or(bit, Ordering::AcqRel);
         }
         plain_file::create(&self.directory.value(id))
     }

@@ -14,7 +14,10 @@ mod files;
 mod fork;
 mod growth;
 mod locks;
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod power_cuts;
 mod throttle;
 mod torture;

@@ -1,26 +1,23 @@
-//! Power cuts, at each step at which something is taken from the disk.
+//! Power cuts, at each step of a change: nothing is half done, and nothing is lost that a call at `Durability::Power`
+//! returned from.
 //!
-//! A process changes a store while another one watches its system calls, and knows at each what the disk would have left. A value
-//! file was unlinked at once while the row that no longer names it was only in the unsynced log: after a cut the row was
-//! back and its file gone, for a value that had been there for hours.
+//! A disk writes down what it likes, in the order that it likes, until it is told to sync. A value file was unlinked while
+//! the row that had named it was gone in the unsynced log only: after a cut the row was back, and its file gone, for a value
+//! that had been there for hours.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use diskette::{Deque, Durability, Index, Store};
-use diskette_store::Problem;
-use diskette_testkit::{Child, PATIENCE, PowerCuts, Unsynced, eventually, role};
+use diskette::{Deque, Durability, Index, Problem, Store};
+use diskette_store::INLINE;
+use diskette_testkit::{Child, PATIENCE, Parent, PowerCut, eventually, power_cuts, role};
 use serde_bytes::ByteBuf;
 
-const CHANGES: [&str; 8] = [
-    "replace", "pop", "claim", "remove", "clear", "truncate", "compact", "push",
-];
-const LEFT_OUT: &[&str] = &["store.db-shm", "board", "bell", "owners/", "locks/", "copy"];
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The first bytes of all items, and of all entries by key.
-type Content = (Vec<u8>, BTreeMap<u8, u8>);
+/// The items of a deque and the values of an index, each of them large and filled with this.
+type State = (Vec<u8>, Vec<u8>);
 
 struct Contents {
     store: Store,
@@ -29,208 +26,318 @@ struct Contents {
 }
 
 impl Contents {
-    fn open(path: &Path, durability: &str) -> Self {
-        let durability = match durability {
-            "power" => Durability::Power,
-            _ => Durability::Process,
-        };
-        let store = Store::options().durability(durability).open(path).unwrap();
-        Contents {
-            items: Deque::new(&store, "items").unwrap(),
-            entries: Index::new(&store, "entries").unwrap(),
+    fn open(path: &Path, durability: Durability) -> Result<Self> {
+        let store = Store::options().durability(durability).open(path)?;
+        Ok(Contents {
+            items: Deque::new(&store, "items")?,
+            entries: Index::new(&store, "entries")?,
             store,
-        }
+        })
     }
 
-    fn read(&self) -> Content {
-        let first = |value: ByteBuf| {
-            assert!(
-                value.iter().all(|byte| *byte == value[0]),
-                "{} is not whole",
-                value[0]
-            );
-            value[0]
-        };
-        (
-            self.items.iter().map(|item| first(item.unwrap())).collect(),
-            self.entries
-                .iter()
-                .map(Result::unwrap)
-                .map(|(key, value)| (key, first(value)))
-                .collect(),
-        )
+    fn back_up(&self, beside: &str) {
+        let to = self.store.path().with_file_name(beside);
+        self.store.backup(to).unwrap();
     }
 
-    fn change(&self, how: &str) {
-        match how {
-            "replace" => self.entries.insert(&1, &large(9)).unwrap(),
-            "pop" => drop(self.items.pop_front().unwrap().unwrap()),
-            "claim" => self
-                .items
-                .try_claim_front()
-                .unwrap()
-                .unwrap()
-                .complete_now()
-                .unwrap(),
-            "remove" => drop(self.entries.remove(&1).unwrap().unwrap()),
-            "clear" => self.entries.clear().unwrap(),
-            "truncate" => self.items.truncate(1).unwrap(),
-            "push" => self.items.push_back(&large(13)).unwrap(),
-            _ => self.store.compact().unwrap(),
-        }
+    /// Whether no file is on the disk but those that are named.
+    fn are_swept(&self) -> bool {
+        let named = self.items.len().unwrap() + self.entries.len().unwrap();
+        files(&self.store.path().join("values")) == named
     }
-}
-
-/// What a change makes of what was there before.
-fn after(how: &str, mut content: Content) -> Content {
-    match how {
-        "replace" => drop(content.1.insert(1, 9)),
-        "pop" | "claim" => drop(content.0.remove(0)),
-        "remove" => drop(content.1.remove(&1)),
-        "clear" => content.1.clear(),
-        "truncate" => content.0.truncate(1),
-        "push" => content.0.push(13),
-        _ => {}
-    }
-    content
 }
 
 fn large(fill: u8) -> ByteBuf {
-    ByteBuf::from(vec![fill; 550_000])
+    ByteBuf::from(vec![fill; INLINE + 1])
 }
 
-fn files(below: &Path) -> u64 {
-    let entries = fs::read_dir(below)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+fn fill_of(value: &ByteBuf) -> Result<u8> {
+    match value.first() {
+        Some(&fill) if *value == large(fill) => Ok(fill),
+        fill => Err(format!("the value of {fill:?} is not whole").into()),
+    }
+}
+
+fn files(below: &Path) -> usize {
+    let entries = fs::read_dir(below).into_iter().flatten().flatten();
     entries
-        .map(|path| if path.is_dir() { files(&path) } else { 1 })
+        .map(|entry| match entry.path() {
+            path if path.is_dir() => files(&path),
+            _ => 1,
+        })
         .sum()
 }
 
+/// What is in the store at `path`, which is sound but for files that nobody names.
+fn left(path: &Path) -> Result<State> {
+    let contents = Contents::open(path, Durability::Process)?;
+    let mut problems = contents.store.check()?.problems;
+    problems.retain(|problem| !matches!(problem, Problem::Orphan { .. }));
+    if !problems.is_empty() {
+        return Err(format!("{problems:?}").into());
+    }
+    let mut state = State::default();
+    for entry in contents.entries.range::<u8, _>(..) {
+        state.1.push(fill_of(&entry?.1)?);
+    }
+    while let Some(item) = contents.items.pop_front()? {
+        state.0.push(fill_of(&item)?);
+    }
+    Ok(state)
+}
+
 role! {
-    /// Changes a store, and stays until what the change leaves is swept away.
-    fn actor(parent) {
-        let (path, how, durability): (PathBuf, String, String) = (parent.arg(0), parent.arg(1), parent.arg(2));
-        let contents = Contents::open(&path, &durability);
-        for fill in 1..=3 {
-            contents.items.push_back(&large(fill + 9)).unwrap();
+    /// Fills a store, and has it all synced.
+    fn filler(parent) {
+        let path: PathBuf = parent.arg(0);
+        let contents = Contents::open(&path, Durability::Power).unwrap();
+        for fill in before().0 {
+            contents.items.push_back(&large(fill)).unwrap();
+        }
+        for fill in before().1 {
             contents.entries.insert(&fill, &large(fill)).unwrap();
         }
         contents.store.compact().unwrap();
-        parent.say("ready");
-        parent.hear();
-        contents.change(&how);
-        parent.say("changed");
-        eventually(PATIENCE, || files(&path.join("values")) == contents.store.stats().unwrap().value_files);
-        parent.say("swept");
-        // One more thing that is taken from the disk, so that this is heard.
-        for n in 0.. {
-            let file = path.join(format!("copy{n}"));
-            fs::write(&file, "").unwrap();
-            fs::remove_file(file).unwrap();
-        }
     }
 }
 
-role! {
-    /// Watches an actor, and looks at what each power cut would leave.
-    fn watcher(parent) {
-        let (home, how, durability): (PathBuf, String, String) = (parent.arg(0), parent.arg(1), parent.arg(2));
-        let path = home.join("store");
-        let mut child = Child::spawn(actor, &[&path.display(), &how, &durability]);
-        assert_eq!(child.hear(PATIENCE), "ready");
-        let before: Content = (vec![10, 11, 12], (1..=3).map(|key| (key, key)).collect());
-        let after = after(&how, before.clone());
+fn before() -> State {
+    (vec![10, 11], vec![1, 2])
+}
 
-        let heard = RefCell::new(Vec::new());
-        let mut cuts = 0;
-        PowerCuts::of(&path, LEFT_OUT).watch(&mut child, "go", |child, disk| {
-            heard.borrow_mut().extend(child.heard());
-            let acknowledged = !heard.borrow().is_empty();
-            let swept = heard.borrow().iter().any(|line| line == "swept");
-            for unsynced in [Unsynced::Kept, Unsynced::Lost] {
-                cuts += 1;
-                let image = home.join(format!("image{cuts}"));
-                disk.image(&image, unsynced);
-                let contents = Contents::open(&image, "process");
-                let wrong: Vec<_> = contents.store.check().unwrap().problems.into_iter()
-                    .filter(|problem| !matches!(problem, Problem::Orphan { .. }))
-                    .collect();
-                assert_eq!(wrong, [], "{how} at {durability}, {unsynced:?}");
-                let found = contents.read();
-                if acknowledged && durability == "power" {
-                    assert_eq!(found, after, "{how}, {unsynced:?}: what was acknowledged is lost");
-                } else {
-                    assert!(found == before || found == after, "{how} at {durability}, {unsynced:?}: {found:?}");
-                }
-                drop(contents);
-                fs::remove_dir_all(image).unwrap();
+fn durability(power: bool) -> Durability {
+    match power {
+        true => Durability::Power,
+        false => Durability::Process,
+    }
+}
+
+/// Opens a store, takes the steps, says when each has returned, and stays until all that they leave is swept away.
+fn act(parent: &Parent, steps: &[fn(&Contents)]) {
+    parent.hear();
+    let (path, power): (PathBuf, bool) = (parent.arg(0), parent.arg(1));
+    let contents = Contents::open(&path, durability(power)).unwrap();
+    parent.say("opened");
+    for (number, step) in (1..).zip(steps) {
+        step(&contents);
+        parent.say(format!("step {number}"));
+    }
+    eventually(PATIENCE, || contents.are_swept());
+}
+
+/// Fails if a power cut leaves a store at `below` that isn't whole, or that has what `history` doesn't know: what was
+/// there before and after each of the steps that `actor` takes.
+#[track_caller]
+fn survives_at<F: Fn() + Copy>(
+    below: &str,
+    actor: F,
+    history: &[State],
+    also: impl Fn(&PowerCut<'_>, &Path) -> Result<()>,
+) {
+    let mut losses = Vec::new();
+    for power in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(below);
+        if history[0] != State::default() {
+            let mut filler = Child::spawn(filler, &[&path.display()]);
+            assert!(filler.wait(PATIENCE).success());
+        }
+        power_cuts(actor, &[&path.display(), &power], home.path(), |cut| {
+            let image = tempfile::tempdir().unwrap();
+            cut.restore(image.path());
+            let steps = cut.said().len().saturating_sub(1);
+            let possible = &history[if power { steps } else { 0 }..];
+            let whole =
+                left(&image.path().join(below)).and_then(|state| match possible.contains(&state) {
+                    true => also(cut, image.path()),
+                    false => Err(format!("{state:?} is left, not one of {possible:?}").into()),
+                });
+            if let Err(wrong) = whole {
+                losses.push(format!("{:?}: {wrong}: {cut}", durability(power)));
             }
-            !swept
         });
-        parent.say(cuts);
+    }
+    let count = losses.len();
+    assert!(count == 0, "{count} power cuts, such as\n{}", losses[0]);
+}
+
+#[track_caller]
+fn survives<F: Fn() + Copy>(actor: F, history: &[State]) {
+    survives_at("store", actor, history, |_, _| Ok(()));
+}
+
+role! {
+    fn founder(parent) {
+        act(parent, &[
+            |contents| contents.items.push_back(&large(7)).unwrap(),
+            |contents| contents.entries.insert(&8, &large(8)).unwrap(),
+        ]);
     }
 }
 
 #[test]
-fn a_power_cut_takes_nothing_that_was_there_and_leaves_no_half() {
-    for durability in ["process", "power"] {
-        for how in CHANGES {
-            let home = tempfile::tempdir().unwrap();
-            let mut child = Child::spawn(watcher, &[&home.path().display(), &how, &durability]);
-            let cuts: u32 = child.hear(PATIENCE).parse().unwrap();
-            assert!(cuts > 0, "{how} at {durability}");
-        }
-    }
+fn a_new_store_is_there_with_all_that_it_was_given() {
+    let history = [(vec![], vec![]), (vec![7], vec![]), (vec![7], vec![8])];
+    survives_at("store", founder, &history, |_, _| Ok(()));
+}
+
+/// The directory of a store was synced, but none that was made on the way to it.
+#[test]
+fn the_way_to_a_new_store_is_there() {
+    let history = [(vec![], vec![]), (vec![7], vec![]), (vec![7], vec![8])];
+    survives_at("a/new/store", founder, &history, |_, _| Ok(()));
 }
 
 role! {
-    /// Makes a store and its backup.
+    fn inserter(parent) {
+        act(parent, &[|contents| contents.entries.insert(&3, &large(3)).unwrap()]);
+    }
+}
+
+#[test]
+fn a_value_that_is_inserted_is_whole_or_not_there() {
+    survives(inserter, &[before(), (vec![10, 11], vec![1, 2, 3])]);
+}
+
+role! {
+    fn replacer(parent) {
+        act(parent, &[|contents| contents.entries.insert(&1, &large(9)).unwrap()]);
+    }
+}
+
+#[test]
+fn a_value_that_is_replaced_is_the_old_or_the_new() {
+    survives(replacer, &[before(), (vec![10, 11], vec![9, 2])]);
+}
+
+role! {
+    fn remover(parent) {
+        act(parent, &[|contents| assert!(contents.entries.remove(&1).unwrap().is_some())]);
+    }
+}
+
+#[test]
+fn a_value_that_is_removed_is_whole_until_then() {
+    survives(remover, &[before(), (vec![10, 11], vec![2])]);
+}
+
+role! {
+    fn clearer(parent) {
+        act(parent, &[
+            |contents| contents.entries.clear().unwrap(),
+            |contents| contents.items.clear().unwrap(),
+        ]);
+    }
+}
+
+#[test]
+fn what_is_cleared_is_there_or_gone_all_at_once() {
+    let history = [before(), (vec![10, 11], vec![]), (vec![], vec![])];
+    survives(clearer, &history);
+}
+
+role! {
+    fn popper(parent) {
+        act(parent, &[
+            |contents| assert!(contents.items.pop_front().unwrap().is_some()),
+            |contents| assert!(contents.items.pop_front().unwrap().is_some()),
+        ]);
+    }
+}
+
+/// A deque whose front had lost its file could not be popped any more.
+#[test]
+fn a_deque_can_always_be_popped_through() {
+    let history = [before(), (vec![11], vec![1, 2]), (vec![], vec![1, 2])];
+    survives(popper, &history);
+}
+
+role! {
+    fn claimer(parent) {
+        act(parent, &[|contents| {
+            let claim = contents.items.try_claim_front().unwrap().unwrap();
+            claim.complete_now().unwrap();
+        }]);
+    }
+}
+
+#[test]
+fn an_item_that_is_claimed_is_back_until_it_is_complete() {
+    survives(claimer, &[before(), (vec![11], vec![1, 2])]);
+}
+
+role! {
+    fn truncater(parent) {
+        act(parent, &[|contents| contents.items.truncate(1).unwrap()]);
+    }
+}
+
+#[test]
+fn a_deque_that_is_truncated_keeps_its_beginning() {
+    survives(truncater, &[before(), (vec![10], vec![1, 2])]);
+}
+
+role! {
+    fn compacter(parent) {
+        act(parent, &[
+            |contents| contents.entries.insert(&1, &large(9)).unwrap(),
+            |contents| contents.store.compact().unwrap(),
+            |contents| assert!(contents.items.pop_back().unwrap().is_some()),
+        ]);
+    }
+}
+
+#[test]
+fn a_store_that_is_compacted_is_all_there() {
+    let replaced = (vec![10, 11], vec![9, 2]);
+    let history = [before(), replaced.clone(), replaced, (vec![10], vec![9, 2])];
+    survives(compacter, &history);
+}
+
+role! {
     fn copier(parent) {
-        let home: PathBuf = parent.arg(0);
-        parent.say("ready");
-        parent.hear();
-        let contents = Contents::open(&home.join("a/new/store"), "process");
-        contents.items.push_back(&large(1)).unwrap();
-        contents.entries.insert(&2, &large(2)).unwrap();
-        contents.store.backup(home.join("another/new/backup")).unwrap();
-        parent.say("copied");
-        for n in 0.. {
-            let file = home.join(format!("copy{n}"));
-            fs::write(&file, "").unwrap();
-            fs::remove_file(file).unwrap();
-        }
+        act(parent, &[
+            |contents| contents.entries.insert(&1, &large(9)).unwrap(),
+            |contents| contents.back_up("copy"),
+            |contents| contents.entries.clear().unwrap(),
+        ]);
     }
+}
+
+/// Nothing of a backup was synced: neither its database nor the names of its value files, nor its own name.
+#[test]
+fn a_backup_that_was_made_is_there_at_either_durability() {
+    survives_with_backup(copier, "copy");
 }
 
 role! {
-    /// Watches a copier until it has its backup, and looks what a power cut would leave of that.
-    fn insurer(parent) {
-        let home: PathBuf = parent.arg(0);
-        let disk_home = home.join("disk");
-        fs::create_dir(&disk_home).unwrap();
-        let mut child = Child::spawn(copier, &[&disk_home.display()]);
-        assert_eq!(child.hear(PATIENCE), "ready");
-        PowerCuts::of(&disk_home, &["copy"]).watch(&mut child, "go", |child, disk| {
-            if child.heard().is_none() {
-                return true;
-            }
-            disk.image(&home.join("image"), Unsynced::Lost);
-            false
-        });
-        let left = Contents::open(&home.join("image/another/new/backup"), "process");
-        assert_eq!(left.read(), (vec![1], [(2, 2)].into()));
-        assert_eq!(left.store.check().unwrap().problems, []);
-        assert!(home.join("image/a/new/store/store.db").exists(), "the store itself");
-        parent.say("there");
+    fn traveller(parent) {
+        act(parent, &[
+            |contents| contents.entries.insert(&1, &large(9)).unwrap(),
+            |contents| contents.back_up("a/new/copy"),
+            |contents| contents.entries.clear().unwrap(),
+        ]);
     }
 }
 
-/// Neither a backup nor the directory of a store was ever synced.
+/// The directory of a backup was synced, but none that was made on the way to it.
 #[test]
-fn a_power_cut_takes_no_backup_that_was_made() {
-    let home = tempfile::tempdir().unwrap();
-    let mut child = Child::spawn(insurer, &[&home.path().display()]);
-    assert_eq!(child.hear(PATIENCE), "there");
+fn the_way_to_a_backup_is_there() {
+    survives_with_backup(traveller, "a/new/copy");
+}
+
+#[track_caller]
+fn survives_with_backup<F: Fn() + Copy>(actor: F, copy: &str) {
+    let copied: State = (vec![10, 11], vec![9, 2]);
+    let cleared = (vec![10, 11], vec![]);
+    let history = [before(), copied.clone(), copied.clone(), cleared];
+    survives_at("store", actor, &history, |cut, image| {
+        if cut.said().iter().any(|line| line == "step 2") {
+            let found = left(&image.join(copy))?;
+            if found != copied {
+                return Err(format!("{found:?} is left of the backup").into());
+            }
+        }
+        Ok(())
+    });
 }

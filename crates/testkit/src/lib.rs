@@ -31,7 +31,10 @@ mod child;
 mod eventually;
 mod forked;
 mod gate;
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod power_cut;
 mod proc;
 mod random;
@@ -44,8 +47,11 @@ pub use eventually::{PATIENCE, eventually};
 pub use forked::Forked;
 pub use gate::Gate;
 pub use nix::sys::signal::Signal;
-#[cfg(target_os = "linux")]
-pub use power_cut::{PowerCuts, Unsynced};
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub use power_cut::{PowerCut, Worst, power_cuts};
 pub use proc::{context_switches, cpu_time, take_all_descriptors};
 pub use random::Random;
 pub use role::{Parent, is_child, play};

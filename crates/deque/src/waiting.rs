@@ -12,9 +12,6 @@ use crate::claim::Claim;
 use crate::deque::Deque;
 use crate::positions::End;
 
-/// The least time that a waiting call gives to its own turn to write.
-const TURN: Duration = Duration::from_millis(20);
-
 impl<T, C> Deque<T, C>
 where
     T: Serialize + DeserializeOwned,
@@ -161,42 +158,16 @@ where
         })
     }
 
-    /// Calls `attempt` whenever the line was rung, until it succeeds or the time is up.
     fn wait_for<R>(
         &self,
         line: usize,
         timeout: Duration,
         mut attempt: impl FnMut(&Self) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
-        let deadline = Deadline::after(timeout);
-        let (bell, _listener) = self.access.listen();
-        let mut overslept = false;
-        loop {
-            let seen = bell.seen(line);
-            let deque = self.hurried(deadline);
-            let attempted = if overslept {
-                let given_back = deque.access.give_back_from_the_dead(&self.inner.structure);
-                given_back.and_then(|()| attempt(&deque))
-            } else {
-                attempt(&deque)
-            };
-            match attempted {
-                Ok(None) => {}
-                Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
-                result => return result,
-            }
-            if !bell.wait(line, seen, deadline) || deadline.is_past() {
-                return Ok(None);
-            }
-            overslept = bell.seen(line) == seen;
-        }
-    }
-
-    /// The same deque, with no more time for its turn to write than there is.
-    fn hurried(&self, deadline: Deadline) -> Self {
-        let timeout = self.access.timeout();
-        let left = deadline.remaining().map_or(timeout, |left| left.max(TURN));
-        self.through(self.access.with_timeout(timeout.min(left)))
+        let (structure, deadline) = (&self.inner.structure, Deadline::after(timeout));
+        self.access.wait_for(structure, line, deadline, |store| {
+            attempt(&self.through(store.clone()))
+        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! How the parties of a barrier meet: the rows of those who wait, and the one who finds all others there.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use diskette_ipc::{Deadline, OwnerId};
 use diskette_store::{Access, Db, Error, ErrorKind, Result, Store};
@@ -25,9 +24,6 @@ enum Arrival {
     In(i64),
 }
 
-/// The least time that a wait gives to its own turn to write.
-const TURN: Duration = Duration::from_millis(20);
-
 impl Barrier {
     pub(crate) fn pass(&self, deadline: Deadline) -> Result<Option<BarrierWait>> {
         static TICKET: AtomicI64 = AtomicI64::new(1);
@@ -35,20 +31,15 @@ impl Barrier {
             owner: self.store.claimant()?,
             ticket: TICKET.fetch_add(1, Ordering::Relaxed),
         };
-        let is_late = |error: &Error| error.is_timeout() && deadline.is_past();
         let round = match self.arrive(party, deadline) {
             Ok(Arrival::Last) => return Ok(Some(BarrierWait { is_leader: true })),
             Ok(Arrival::In(round)) => round,
-            Err(error) if is_late(&error) => return Ok(None),
+            Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let over = match self.wait_out(round, party, deadline) {
-            Err(error) if !is_late(&error) => {
-                let _ = self.withdraw(round, party);
-                return Err(error);
-            }
-            over => over.unwrap_or(false),
-        };
+        let over = self.wait_out(round, party, deadline).inspect_err(|_| {
+            let _ = self.withdraw(round, party);
+        })?;
         // The last may have come in the last moment.
         let passed = over || !self.withdraw(round, party)?;
         Ok(passed.then_some(BarrierWait { is_leader: false }))
@@ -56,7 +47,7 @@ impl Barrier {
 
     fn arrive(&self, party: Party, deadline: Deadline) -> Result<Arrival> {
         let id = self.structure.id();
-        self.hurried(deadline).write(|db| {
+        self.store.hurried(deadline).write(|db| {
             let round = self.round(db)?;
             if self.others_alive(db)? + 1 < i64::from(self.parties) {
                 let params = [id.into(), party.owner.as_i64().into(), party.ticket.into()];
@@ -89,23 +80,10 @@ impl Barrier {
 
     /// Sleeps until the round is over; `false` when the time is up.
     fn wait_out(&self, round: i64, party: Party, deadline: Deadline) -> Result<bool> {
-        let (bell, _listener) = self.store.listen();
         let line = self.structure.arrivals();
-        let mut overslept = false;
-        loop {
-            let seen = bell.seen(line);
-            if overslept {
-                let store = self.hurried(deadline);
-                store.give_back_from_the_dead(&self.structure)?;
-            }
-            if self.is_over(round, party)? {
-                return Ok(true);
-            }
-            if !bell.wait(line, seen, deadline) || deadline.is_past() {
-                return Ok(false);
-            }
-            overslept = bell.seen(line) == seen;
-        }
+        let over = |_: &Store| Ok(self.is_over(round, party)?.then_some(()));
+        let waited = self.store.wait_for(&self.structure, line, deadline, over);
+        Ok(waited?.is_some())
     }
 
     fn is_over(&self, round: i64, party: Party) -> Result<bool> {
@@ -154,13 +132,6 @@ impl Barrier {
         let id = self.structure.id();
         let read = |db: &Db<'_>| db.query_one(sql::PARTIES, &[id.into()], |row| row.int(0));
         self.store.read_one(read)?.ok_or_else(missing)
-    }
-
-    /// The store, with no more time for a turn to write than there is.
-    fn hurried(&self, deadline: Deadline) -> Store {
-        let timeout = self.store.timeout();
-        let left = deadline.remaining().map_or(timeout, |left| left.max(TURN));
-        self.store.with_timeout(timeout.min(left))
     }
 }
 

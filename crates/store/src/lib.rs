@@ -38,6 +38,7 @@ mod structure;
 mod transaction;
 mod value_file;
 mod values;
+mod waiting;
 mod writer;
 
 pub use access::Access;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use diskette_ipc::clock::Deadline;
 use diskette_ipc::{ArcMutexGuard, Mutex, MutexGuard};
-use diskette_ipc::{Board, Doorbell, Eras, FileLock, Listener, Mode, Owners};
+use diskette_ipc::{Board, Doorbell, Eras, FileLock, Mode, Owners};
 use rusqlite::Connection;
 
 use crate::access::Access;
@@ -251,11 +251,6 @@ impl Store {
     /// How long a call may wait for its turn to write.
     pub fn timeout(&self) -> Duration {
         self.timeout
-    }
-
-    /// What wakes those who wait, in all processes: for somebody who is about to wait.
-    pub fn listen(&self) -> (&Doorbell, Listener) {
-        (&self.shared.bell, self.shared.board.listen())
     }
 
     /// Who is alive.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use diskette_ipc::{Clock, fork};
+use diskette_ipc::{Clock, Deadline, fork};
 use diskette_store::{Access, Error, ErrorKind, Result, Store};
 
 use crate::booking::{self, Latest, Wish};
@@ -168,7 +168,10 @@ impl Reservation {
             ticket: Some(self.ticket),
         };
         let store = match latest {
-            Latest::At(time) => hurried(&self.store, time.saturating_sub(self.now())),
+            Latest::At(time) => {
+                let left = Duration::from_nanos(time.saturating_sub(self.now()));
+                self.store.hurried(Deadline::after(left))
+            }
             Latest::Now | Latest::Never => self.store.clone(),
         };
         let booked = store.write(|db| booking::book(db, &self.links, wish))?;
@@ -209,13 +212,4 @@ impl fmt::Debug for Reservation {
             .field("weight", &self.weight)
             .finish_non_exhaustive()
     }
-}
-
-/// The least time that a call with a timeout gives to its own turn to write.
-const TURN: Duration = Duration::from_millis(20);
-
-/// The same store, with no more time for its turn to write than the nanoseconds that are left.
-fn hurried(store: &Store, left: u64) -> Store {
-    let left = Duration::from_nanos(left).max(TURN);
-    store.with_timeout(store.timeout().min(left))
 }

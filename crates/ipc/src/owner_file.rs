@@ -82,10 +82,10 @@ impl OwnerFiles {
         let lock = || -> io::Result<()> {
             // Others can write nothing to it, and whoever can reach it can tell whether its process lives.
             file.set_permissions(Access::from_mode(0o444))?;
-            plain_file::give_to_the_owner_of(
-                &File::from(self.dir.try_clone()?).metadata()?,
-                &file,
-            )?;
+            plain_file::give_to_owner(&file, || {
+                let dir = fstat(&self.dir)?;
+                Ok((dir.st_uid, dir.st_gid))
+            })?;
             fcntl(&file, SET_LOCK(&record(Kind::Exclusive, 0, 0)))?;
             Ok(())
         };

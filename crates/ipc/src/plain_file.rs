@@ -74,9 +74,7 @@ pub fn create(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    if let Some(parent) = path.parent() {
-        give_to_the_owner_of(&fs::metadata(parent)?, &file)?;
-    }
+    give_to_owner(&file, || owner_of_parent(path))?;
     Ok(file)
 }
 
@@ -97,9 +95,7 @@ pub fn create_directory(path: &Path) -> io::Result<bool> {
         }
         Err(error) => return Err(error),
     }
-    if let Some(parent) = path.parent() {
-        give_to_the_owner_of(&fs::metadata(parent)?, &File::open(path)?)?;
-    }
+    give_to_owner(&File::open(path)?, || owner_of_parent(path))?;
     Ok(true)
 }
 
@@ -112,11 +108,24 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-pub(crate) fn give_to_the_owner_of(directory: &fs::Metadata, file: &impl AsFd) -> io::Result<()> {
-    if !Uid::effective().is_root() || directory.uid() == 0 {
+/// Gives away what root has made, to whom `owner` says: user and group.
+pub(crate) fn give_to_owner(
+    made: &impl AsFd,
+    owner: impl FnOnce() -> io::Result<(u32, u32)>,
+) -> io::Result<()> {
+    if !Uid::effective().is_root() {
         return Ok(());
     }
-    fchown(file.as_fd(), Some(directory.uid()), Some(directory.gid()))
+    let (user, group) = owner()?;
+    match user {
+        0 => Ok(()),
+        user => fchown(made.as_fd(), Some(user), Some(group)),
+    }
+}
+
+fn owner_of_parent(path: &Path) -> io::Result<(u32, u32)> {
+    let parent = fs::metadata(path.parent().unwrap_or(path))?;
+    Ok((parent.uid(), parent.gid()))
 }
 
 /// Neither waits for a pipe's other end nor follows a link.

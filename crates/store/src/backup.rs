@@ -17,13 +17,15 @@ impl Store {
     /// The copy is a store like any other. Never copy the files of a store that this very process has open: reading the
     /// database by other means takes SQLite's locks from the process.
     ///
+    /// Once it returns, no power cut takes the copy, at either durability.
+    ///
     /// Value files are hard links where the file system allows (they never change), copies elsewhere.
     ///
     /// # Errors
     ///
     /// [`is_invalid_input`](Error::is_invalid_input) when there is a store at `to` already; the errors
     /// of [`Store::open`] for `to`; [`is_disk_full`](Error::is_disk_full). An incomplete copy stays
-    /// behind then, to be removed. Once it returns, no power cut takes the copy, at either durability.
+    /// behind then, to be removed.
     ///
     /// # Example
     ///

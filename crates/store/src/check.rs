@@ -162,10 +162,12 @@ impl Store {
             let of_a_structure = |table: &str| kinds.iter().any(|kind| table.starts_with(kind));
             snapshot.read(|db| {
                 let mut problems = Vec::new();
+                let mut missing: BTreeSet<&str> = ours.keys().map(String::as_str).collect();
                 let all = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master";
                 db.query_each(all, &[], |row| {
                     let (kind, name, table, sql) =
                         (row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?);
+                    missing.remove(name);
                     let how = match ours.get(name) {
                         Some(made) if made == sql => return Ok(()),
                         Some(_) => "is not as diskette makes it",
@@ -179,13 +181,9 @@ impl Store {
                     problems.push(Problem::Schema(format!("the {kind} {name} {how}")));
                     Ok(())
                 })?;
-                let missing = "SELECT count(*) FROM sqlite_master WHERE name = $1";
-                for name in ours.keys() {
-                    if db.query_one(missing, &[name.as_str().into()], |row| row.int(0))? == Some(0)
-                    {
-                        problems.push(Problem::Schema(format!("the table {name} is missing")));
-                    }
-                }
+                let missing = missing.into_iter();
+                let problem = |name| Problem::Schema(format!("the table {name} is missing"));
+                problems.extend(missing.map(problem));
                 Ok(problems)
             })
         })

@@ -10,6 +10,7 @@
 //! 4. once all eras before are over, the files are unlinked;
 //! 5. they leave the table.
 
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
 
 use diskette_ipc::{Doorbell, FileLock, Mode, Seen, Stay, plain_file};
@@ -166,8 +167,17 @@ impl Batch {
                 // Before the look whether earlier ones are over: who is still in one then hears of it at its end.
                 bell.ring(MORE);
             }
+            // Of a thousand files most have the same era.
+            let mut over = BTreeMap::new();
             for &(file, era) in &self.files {
-                if values.eras.is_over(era.unwrap_or(swept.era))? {
+                let over = match over.entry(era.unwrap_or(swept.era)) {
+                    Entry::Vacant(unknown) => {
+                        let is_over = values.eras.is_over(*unknown.key())?;
+                        *unknown.insert(is_over)
+                    }
+                    Entry::Occupied(known) => *known.get(),
+                };
+                if over {
                     values.remove(file)?;
                     swept.gone.push(file);
                 } else if era.is_none() {

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 use nix::sys::stat::fstat;
 
@@ -81,15 +81,7 @@ pub(crate) struct Header {
     keys: AtomicU64,
     arrivals: AtomicU64,
     /// How many listen at the doorbell, and have been killed while they did.
-    listeners: AtomicU32,
-}
-
-/// Somebody who waits at the doorbell of the board's store, or is about to; until this is dropped.
-#[derive(Debug)]
-#[must_use = "who drops it listens no longer"]
-pub struct Listener {
-    board: Arc<Board>,
-    generation: u64,
+    pub(crate) listeners: AtomicU32,
 }
 
 // SAFETY: it consists of atomics.
@@ -264,27 +256,6 @@ impl Board {
         self.must_be_intact().is_ok()
     }
 
-    /// Has those ring the doorbell who ring it only if [somebody listens](Self::is_listened_to). To be called before the look at
-    /// what one waits for.
-    pub fn listen(self: &Arc<Self>) -> Listener {
-        if self.is_intact() {
-            self.header().listeners.fetch_add(1, SeqCst);
-        }
-        Listener {
-            board: Arc::clone(self),
-            generation: fork::generation(),
-        }
-    }
-
-    /// Whether anybody may listen: to be called after the change that they wait for, and soon after something was taken on this
-    /// board, since it doesn't look whether the file is still there.
-    #[must_use]
-    pub fn is_listened_to(&self) -> bool {
-        // Who comes after this look finds the change.
-        fence(SeqCst);
-        self.header().listeners.load(SeqCst) > 0
-    }
-
     /// Frees what the dead `owner` holds, and lets all who wait look again.
     pub fn bury(&self, owner: OwnerId) {
         if self.must_be_intact().is_err() {
@@ -398,19 +369,6 @@ impl Board {
 
     pub(crate) fn header(&self) -> &Header {
         self.mapping.at(0)
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if self.generation == fork::generation() && self.board.is_intact() {
-            let fewer = |listeners: u32| listeners.checked_sub(1);
-            let _ = self
-                .board
-                .header()
-                .listeners
-                .fetch_update(SeqCst, SeqCst, fewer);
-        }
     }
 }
 

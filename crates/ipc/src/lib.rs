@@ -36,6 +36,7 @@ mod futex;
 #[path = "futex_polling.rs"]
 mod futex;
 mod line;
+mod listener;
 mod mapping;
 mod mutex;
 #[cfg(target_os = "linux")]
@@ -54,7 +55,7 @@ mod record;
 mod seat;
 mod slots;
 
-pub use board::{Board, Listener};
+pub use board::Board;
 pub use clock::{Clock, Deadline, ManualClock, Reading, SystemClock};
 pub use deadlock::Link;
 pub use death_watch::{DeathWatch, Stopper};
@@ -62,6 +63,7 @@ pub use doorbell::Doorbell;
 pub use eras::{Eras, Stay};
 pub use file_lock::{FileLock, Mode};
 pub use line::Seen;
+pub use listener::Listener;
 pub use mutex::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 pub use owner_id::OwnerId;
 pub use owners::Owners;

@@ -5,7 +5,8 @@ use rusqlite::{CachedStatement, Connection};
 use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
-use crate::store::{Store, must_be_whole};
+use crate::fork;
+use crate::store::Store;
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -297,7 +298,7 @@ impl<'c> Db<'c> {
     }
 
     fn prepare(&self, sql: &str, params: &[Value<'_>]) -> Result<CachedStatement<'_>> {
-        must_be_whole()?;
+        fork::must_be_whole()?;
         let mut statement = self.connection.prepare_cached(sql).map_err(from_sqlite)?;
         if !statement.readonly() {
             self.wrote.set(true);

@@ -7,14 +7,20 @@
 //! error in it, and SQLite is left alone.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 use diskette_ipc::fork::{self, Hook};
-use diskette_ipc::{ArcMutexGuard, Deadline, Mutex};
+use diskette_ipc::{ArcMutexGuard, Deadline, Mutex, MutexGuard};
+use rusqlite::Connection;
 
-use crate::store::Still;
+use crate::error::{Error, ErrorKind, Result};
+use crate::estate::Estates;
+use crate::housekeeping::Running;
+use crate::readers::Pool;
+use crate::store::{OPEN, OpenStores, PutOff, Shared};
 
 /// How often a fork looks whether it can go on.
 pub(crate) const LOOK: Duration = Duration::from_millis(1);
@@ -79,6 +85,18 @@ pub(crate) fn is_torn() -> bool {
     TORN.load(Ordering::Relaxed)
 }
 
+/// Refuses in such a child.
+pub(crate) fn must_be_whole() -> Result<()> {
+    if !is_torn() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Misuse,
+        "this process was forked in the middle of a transaction or a snapshot of its parent; fork outside of them, or run \
+         another program after the fork",
+    ))
+}
+
 fn before() {
     STILL.with(|still| still.replace(Some(Still::keep())));
 }
@@ -91,5 +109,73 @@ fn child() {
     if let Some(still) = STILL.with(RefCell::take) {
         TORN.fetch_or(still.is_torn(), Ordering::Relaxed);
         still.adopt();
+    }
+}
+
+/// The stores of this process, kept still over a fork, their connections closed.
+struct Still {
+    stores: Vec<StillStore>,
+    /// No thread is opening a store either.
+    _open: MutexGuard<'static, Option<OpenStores>>,
+}
+
+struct StillStore {
+    torn: bool,
+    _door: ArcMutexGuard<()>,
+    _writer: Option<ArcMutexGuard<Option<Connection>>>,
+    _readers: ArcMutexGuard<Pool>,
+    _housekeeper: ArcMutexGuard<Running>,
+    _estates: ArcMutexGuard<Estates>,
+    put_off: ArcMutexGuard<Vec<PutOff>>,
+    /// Last, since closing the store takes what is locked above.
+    store: Arc<Shared>,
+}
+
+impl Still {
+    /// Whatever a thread may have locked in a store is locked here, so that the child finds it free.
+    fn keep() -> Self {
+        let open = OPEN.lock();
+        let stores = open
+            .iter()
+            .flat_map(HashMap::values)
+            .filter_map(Weak::upgrade)
+            .map(StillStore::keep);
+        Still {
+            stores: stores.collect(),
+            _open: open,
+        }
+    }
+
+    fn is_torn(&self) -> bool {
+        self.stores.iter().any(|still| still.torn)
+    }
+
+    /// In the child. What was put off is for its parent to do. A store that could not be stopped has SQLite's state of the
+    /// parent in it, so it is never closed.
+    fn adopt(self) {
+        for mut still in self.stores {
+            still.put_off.clear();
+            if still.torn {
+                std::mem::forget(Arc::clone(&still.store));
+            }
+        }
+    }
+}
+
+impl StillStore {
+    fn keep(store: Arc<Shared>) -> Self {
+        let door = store.door.close();
+        let writer = store.writer.retire();
+        let (readers, all_back) = store.readers.retire();
+        StillStore {
+            torn: writer.is_none() || !all_back,
+            _door: door,
+            _writer: writer,
+            _readers: readers,
+            _housekeeper: store.housekeeper.retire(),
+            _estates: store.undertaker.retire(),
+            put_off: store.put_off.lock_arc(),
+            store,
+        }
     }
 }

@@ -186,7 +186,7 @@ fn keep_house(store: &Weak<Shared>) {
         let Some(shared) = store.upgrade() else {
             return;
         };
-        let due = shared.housekeeper().due.swap(0, Ordering::Acquire);
+        let due = shared.housekeeper.due.swap(0, Ordering::Acquire);
         let store = Store::from(shared);
         let mut failed = 0;
         for job in JOBS.into_iter().filter(|&job| due & job as u8 != 0) {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::connection::{self, Role};
 use crate::error::{Result, removed};
 use crate::fork;
-use crate::store::{Store, must_be_whole};
+use crate::store::Store;
 
 /// Connections that are kept open between reads; more are opened, and closed again, when more
 /// threads read at once.
@@ -31,7 +31,7 @@ pub(crate) struct Pool {
 impl Readers {
     /// Lends a connection.
     pub(crate) fn lend<'s>(&'s self, store: &'s Store) -> Result<Reader<'s>> {
-        must_be_whole()?;
+        fork::must_be_whole()?;
         store.door().pass();
         let idle = {
             let mut pool = self.pool.lock();

@@ -6,8 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use diskette_ipc::clock::Deadline;
-use diskette_ipc::{ArcMutexGuard, Mutex, MutexGuard};
-use diskette_ipc::{Board, Doorbell, Eras, FileLock, Mode, Owners};
+use diskette_ipc::{Board, Doorbell, Eras, FileLock, Mode, Mutex, Owners};
 use rusqlite::Connection;
 
 use crate::access::Access;
@@ -16,14 +15,14 @@ use crate::catalog;
 use crate::connection::{self, Role};
 use crate::db::Outcome;
 use crate::directory::{Directory, Identity};
-use crate::error::{Error, ErrorKind, Result, timed_out};
-use crate::estate::{Estates, Undertaker};
+use crate::error::{Error, Result, timed_out};
+use crate::estate::Undertaker;
 use crate::fork::{self, Door};
 use crate::garbage;
 use crate::gate::Gate;
-use crate::housekeeping::{Housekeeper, Job, Running};
+use crate::housekeeping::{Housekeeper, Job};
 use crate::options::{AtomicDurability, Durability, Options};
-use crate::readers::{self, Readers};
+use crate::readers::Readers;
 use crate::values::Values;
 use crate::writer::Writer;
 
@@ -79,25 +78,25 @@ pub(crate) struct Shared {
     directory: Directory,
     identity: Identity,
     durability: AtomicDurability,
-    door: Door,
-    writer: Writer,
-    readers: Readers,
-    housekeeper: Housekeeper,
+    pub(crate) door: Door,
+    pub(crate) writer: Writer,
+    pub(crate) readers: Readers,
+    pub(crate) housekeeper: Housekeeper,
     values: Values,
     owners: Arc<Owners>,
-    undertaker: Undertaker,
+    pub(crate) undertaker: Undertaker,
     bell: Arc<Doorbell>,
     pub(crate) board: Arc<Board>,
-    put_off: Arc<Mutex<Vec<PutOff>>>,
+    pub(crate) put_off: Arc<Mutex<Vec<PutOff>>>,
     waiting: AtomicBool,
 }
 
-type PutOff = Box<dyn FnOnce(&Store) + Send>;
+pub(crate) type PutOff = Box<dyn FnOnce(&Store) + Send>;
 
-type OpenStores = HashMap<Identity, Weak<Shared>>;
+pub(crate) type OpenStores = HashMap<Identity, Weak<Shared>>;
 
 /// The stores that are open in this process.
-static OPEN: Mutex<Option<OpenStores>> = Mutex::new(None);
+pub(crate) static OPEN: Mutex<Option<OpenStores>> = Mutex::new(None);
 
 impl Store {
     /// Opens the store in this directory, with the default [`Options`]; creates it if it is missing,
@@ -145,7 +144,7 @@ impl Store {
 
     fn open_directory(path: &Path, options: &Options) -> Result<Store> {
         connection::require_sound_sqlite()?;
-        must_be_whole()?;
+        fork::must_be_whole()?;
         fork::watch();
         let directory = Directory::prepare(path, options)?;
         let identity = directory.identity()?;
@@ -225,12 +224,6 @@ impl Shared {
             identity,
             directory,
         })
-    }
-}
-
-impl Shared {
-    pub(crate) fn housekeeper(&self) -> &Housekeeper {
-        &self.housekeeper
     }
 }
 
@@ -343,17 +336,6 @@ impl Store {
     }
 }
 
-pub(crate) fn must_be_whole() -> Result<()> {
-    if !fork::is_torn() {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Misuse,
-        "this process was forked in the middle of a transaction or a snapshot of its parent; fork outside of them, or run \
-         another program after the fork",
-    ))
-}
-
 impl From<Arc<Shared>> for Store {
     fn from(shared: Arc<Shared>) -> Self {
         Store {
@@ -368,73 +350,5 @@ impl fmt::Debug for Store {
         f.debug_struct("Store")
             .field("path", &self.path())
             .finish_non_exhaustive()
-    }
-}
-
-/// The stores of this process, kept still over a fork, their connections closed.
-pub(crate) struct Still {
-    stores: Vec<StillStore>,
-    /// No thread is opening a store either.
-    _open: MutexGuard<'static, Option<OpenStores>>,
-}
-
-struct StillStore {
-    torn: bool,
-    _door: ArcMutexGuard<()>,
-    _writer: Option<ArcMutexGuard<Option<Connection>>>,
-    _readers: ArcMutexGuard<readers::Pool>,
-    _housekeeper: ArcMutexGuard<Running>,
-    _estates: ArcMutexGuard<Estates>,
-    put_off: ArcMutexGuard<Vec<PutOff>>,
-    /// Last, since closing the store takes what is locked above.
-    store: Arc<Shared>,
-}
-
-impl Still {
-    /// Whatever a thread may have locked in a store is locked here, so that the child finds it free.
-    pub(crate) fn keep() -> Self {
-        let open = OPEN.lock();
-        let stores = open
-            .iter()
-            .flat_map(HashMap::values)
-            .filter_map(Weak::upgrade)
-            .map(StillStore::keep);
-        Still {
-            stores: stores.collect(),
-            _open: open,
-        }
-    }
-
-    pub(crate) fn is_torn(&self) -> bool {
-        self.stores.iter().any(|still| still.torn)
-    }
-
-    /// In the child. What was put off is for its parent to do. A store that could not be stopped has SQLite's state of the
-    /// parent in it, so it is never closed.
-    pub(crate) fn adopt(self) {
-        for mut still in self.stores {
-            still.put_off.clear();
-            if still.torn {
-                std::mem::forget(Arc::clone(&still.store));
-            }
-        }
-    }
-}
-
-impl StillStore {
-    fn keep(store: Arc<Shared>) -> Self {
-        let door = store.door.close();
-        let writer = store.writer.retire();
-        let (readers, all_back) = store.readers.retire();
-        StillStore {
-            torn: writer.is_none() || !all_back,
-            _door: door,
-            _writer: writer,
-            _readers: readers,
-            _housekeeper: store.housekeeper.retire(),
-            _estates: store.undertaker.retire(),
-            put_off: store.put_off.lock_arc(),
-            store,
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
 use crate::fork;
-use crate::store::{Store, must_be_whole};
+use crate::store::Store;
 use crate::writer::Turn;
 
 /// An open write transaction; made by [`Store::transaction`].
@@ -301,7 +301,7 @@ impl Drop for Open<'_> {
 }
 
 fn run(connection: &Connection, statement: &str) -> Result<()> {
-    must_be_whole()?;
+    fork::must_be_whole()?;
     connection
         .prepare_cached(statement)
         .and_then(|mut statement| statement.raw_execute())

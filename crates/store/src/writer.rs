@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result, removed, timed_out};
 use crate::fork;
 use crate::gate::Gate;
 use crate::options::{AtomicDurability, Durability};
-use crate::store::{Store, must_be_whole};
+use crate::store::Store;
 
 /// The state of the writer: the threads of all processes queue at `gate`, and the one inside is alone with the database, by
 /// the `connection` of its process.
@@ -55,20 +55,21 @@ impl Writer {
                  or nest by `tx.transaction`",
             ));
         }
-        must_be_whole()?;
+        fork::must_be_whole()?;
         let inside = self.pass(store)?;
         store.door().pass();
         // Nobody else wants it, unless a fork is under way.
         let mut slot = self.connection.lock();
         let wanted = store.durability();
-        match &*slot {
-            None => *slot = Some(store.connect(Role::Writer)?),
-            Some(connection) if self.durability.get() != wanted => {
-                connection::set_durability(connection, wanted)?;
-            }
-            Some(_) => {}
+        if slot.is_none() {
+            *slot = Some(store.connect(Role::Writer)?);
         }
-        self.durability.raise_to(wanted);
+        if let Some(connection) = &*slot
+            && self.durability.get() != wanted
+        {
+            connection::set_durability(connection, wanted)?;
+            self.durability.raise_to(wanted);
+        }
         self.holder.store(thread_number(), Ordering::Relaxed);
         Ok(Turn {
             writer: self,

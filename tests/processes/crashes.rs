@@ -1,11 +1,10 @@
 //! `kill -9` at any moment: nothing that was acknowledged is lost, and nothing is half done.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use diskette::{Deque, Index, Store};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, eventually, files_below, role};
 
 role! {
     /// Moves numbers from a deque into two indexes, and says each one that is committed.
@@ -130,8 +129,8 @@ fn value_files_of_a_killed_process_are_whole_or_swept_away() {
                 assert!(value == content(n), "{n} is not whole");
             }
             assert_eq!(store.check().unwrap().problems, []);
-            diskette_testkit::eventually(Duration::from_secs(10), || {
-                files(&path.join("values")) == large.len().unwrap()
+            eventually(Duration::from_secs(10), || {
+                files_below(&path.join("values")).len() == large.len().unwrap()
             });
         },
     );
@@ -143,7 +142,9 @@ fn owner_files_of_the_dead_do_not_pile_up() {
     let path = dir.path().join("store");
     kill_again_and_again(5, || Child::spawn(hoarder, &[&path.display()]), |_| ());
     let _store = Store::open(&path).unwrap();
-    diskette_testkit::eventually(Duration::from_secs(10), || files(&path.join("owners")) <= 1);
+    eventually(Duration::from_secs(10), || {
+        files_below(&path.join("owners")).len() <= 1
+    });
 }
 
 /// While somebody looked at a snapshot, which may want any value file, a store with an orphan in it could not
@@ -161,16 +162,7 @@ fn an_orphan_beside_a_snapshot_goes_and_keeps_nobody_out() {
     fs::write(path.join("owners/0000000000000007"), orphan.to_le_bytes()).unwrap();
 
     let store = Store::open(&path).unwrap();
-    diskette_testkit::eventually(PATIENCE, || files(&path.join("values")) == 0);
+    eventually(PATIENCE, || files_below(&path.join("values")).is_empty());
     assert!(store.check().unwrap().is_sound());
     child.kill();
-}
-
-fn files(below: &Path) -> usize {
-    let entries = fs::read_dir(below)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    entries
-        .map(|path| if path.is_dir() { files(&path) } else { 1 })
-        .sum()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use diskette::{Deque, Error, Index, Store};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, SmallDisk, files_below, role};
 
 role! {
     /// Inserts until it is killed, so that the WAL stays.
@@ -119,7 +119,7 @@ fn a_value_file_that_is_gone_or_cut_short_is_named_and_the_rest_is_there() {
     let mut names = Vec::new();
     for n in 0..4 {
         large.insert(&u32::from(n), &value(n)).unwrap();
-        let now = value_files(&path);
+        let now = files_below(&path.join("values"));
         names.extend(
             now.into_iter()
                 .filter(|file| !names.contains(file))
@@ -162,45 +162,9 @@ fn a_value_file_that_is_gone_or_cut_short_is_named_and_the_rest_is_there() {
     assert_eq!(large.len().unwrap(), 1);
 }
 
-fn value_files(store: &Path) -> Vec<PathBuf> {
-    let directories = fs::read_dir(store.join("values")).unwrap();
-    directories
-        .flat_map(|dir| fs::read_dir(dir.unwrap().path()).unwrap())
-        .map(|file| file.unwrap().path())
-        .collect()
-}
-
-/// A file system of 4 MiB, unmounted when dropped.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// `None` where this user may not mount.
-    fn mount(options: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(dir.path())
-            .status();
-        mounted
-            .is_ok_and(|status| status.success())
-            .then_some(SmallDisk(dir))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the threads of a store may still be closing its files.
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_an_error_that_loses_nothing() {
-    let Some(disk) = SmallDisk::mount("size=4m") else {
+    let Some(disk) = SmallDisk::mount(4) else {
         eprintln!("skipped: mounting takes privileges that this user does not have");
         return;
     };
@@ -232,7 +196,7 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
 
 #[test]
 fn a_directory_that_may_not_be_written_is_refused_in_so_many_words() {
-    let Some(disk) = SmallDisk::mount("size=4m") else {
+    let Some(disk) = SmallDisk::mount(4) else {
         eprintln!("skipped: mounting takes privileges that this user does not have");
         return;
     };

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use diskette::{Deque, Error, Index, Lock, Store};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, files_below, role};
 
 role! {
     /// Holds a lock, and reads all the files of the store meanwhile, as a program does that backs up its directory.
@@ -14,7 +14,7 @@ role! {
         let store = Store::open(&path).unwrap();
         let lock = Lock::new(&store, "lock").unwrap();
         let guard = lock.try_lock().unwrap().unwrap();
-        for file in all_files(&path) {
+        for file in files_below(&path) {
             fs::read(file).unwrap();
         }
         parent.say("read");
@@ -43,21 +43,6 @@ role! {
         });
         parent.say(seen.unwrap());
     }
-}
-
-/// The files of a directory and those below it.
-fn all_files(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).unwrap();
-    entries
-        .map(|entry| entry.unwrap().path())
-        .flat_map(|path| {
-            if path.is_dir() {
-                all_files(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
 }
 
 fn store() -> (tempfile::TempDir, PathBuf) {
@@ -225,7 +210,7 @@ fn what_root_makes_in_a_store_belongs_to_its_owner() {
     items.push_back(&vec![0; 600_000]).unwrap();
     let owner = fs::metadata(&path).unwrap().uid();
     assert_eq!(is_root, owner == nobody);
-    for file in all_files(&path) {
+    for file in files_below(&path) {
         assert_eq!(
             fs::metadata(&file).unwrap().uid(),
             owner,

@@ -1,10 +1,12 @@
 //! What would grow for ever if nobody tidied up: the log, the files of large values, the owner files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use diskette::{Deque, Error, Index, Store};
-use diskette_testkit::{Child, Forked, PATIENCE, eventually, role, take_all_descriptors};
+use diskette_testkit::{
+    Child, Forked, PATIENCE, eventually, files_below, role, take_all_descriptors,
+};
 
 role! {
     /// Writes a megabyte in small updates, and ends: in good order, or not.
@@ -65,15 +67,6 @@ fn large(fill: u8) -> Vec<u8> {
     vec![fill; 600_000]
 }
 
-fn files(below: &Path) -> usize {
-    let entries = fs::read_dir(below)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    entries
-        .map(|path| if path.is_dir() { files(&path) } else { 1 })
-        .sum()
-}
-
 /// They stayed until the next large value was replaced, by the same process; and for ever, if snapshots overlapped.
 #[test]
 fn replaced_files_go_with_the_last_snapshot_that_may_want_them() {
@@ -93,10 +86,10 @@ fn replaced_files_go_with_the_last_snapshot_that_may_want_them() {
     values.insert(&1, &vec![3]).unwrap();
     early.say("end");
     assert_eq!(early.hear(PATIENCE), "1");
-    eventually(PATIENCE, || files(&path.join("values")) == 1);
+    eventually(PATIENCE, || files_below(&path.join("values")).len() == 1);
     late.say("end");
     assert_eq!(late.hear(PATIENCE), "2");
-    eventually(PATIENCE, || files(&path.join("values")) == 0);
+    eventually(PATIENCE, || files_below(&path.join("values")).is_empty());
     assert_eq!(store.check().unwrap().problems, []);
 }
 

@@ -6,12 +6,13 @@
 //! that had been there for hours.
 
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use diskette::{Deque, Durability, Index, Problem, Store};
 use diskette_store::INLINE;
-use diskette_testkit::{Child, PATIENCE, Parent, PowerCut, eventually, power_cuts, role};
+use diskette_testkit::{
+    Child, PATIENCE, Parent, PowerCut, eventually, files_below, power_cuts, role,
+};
 use serde_bytes::ByteBuf;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -43,7 +44,7 @@ impl Contents {
     /// Whether no file is on the disk but those that are named.
     fn are_swept(&self) -> bool {
         let named = self.items.len().unwrap() + self.entries.len().unwrap();
-        files(&self.store.path().join("values")) == named
+        files_below(&self.store.path().join("values")).len() == named
     }
 }
 
@@ -56,16 +57,6 @@ fn fill_of(value: &ByteBuf) -> Result<u8> {
         Some(&fill) if *value == large(fill) => Ok(fill),
         fill => Err(format!("the value of {fill:?} is not whole").into()),
     }
-}
-
-fn files(below: &Path) -> usize {
-    let entries = fs::read_dir(below).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.path() {
-            path if path.is_dir() => files(&path),
-            _ => 1,
-        })
-        .sum()
 }
 
 /// What is in the store at `path`, which is sound but for files that nobody names.

@@ -13,8 +13,8 @@ use std::{env, io};
 use diskette::{Deque, Error, Index, Lock, Store};
 use diskette_ipc::{Deadline, clock, random};
 use diskette_testkit::{
-    Child, Filler, Forked, PATIENCE, Parent, Random, Signal, SmallDisk, eventually, role,
-    take_all_descriptors,
+    Child, Filler, Forked, PATIENCE, Parent, Random, Signal, SmallDisk, eventually, files_below,
+    role, take_all_descriptors,
 };
 use serde_bytes::ByteBuf;
 
@@ -215,7 +215,7 @@ fn step(shared: &Shared, parent: &Parent, id: u64, random: &mut Random) -> Resul
             pushed.and(got)?;
         }
         22 => {
-            for file in all_files(&shared.path) {
+            for file in files_below(&shared.path) {
                 let name = file
                     .file_name()
                     .unwrap_or_default()
@@ -238,20 +238,6 @@ fn step(shared: &Shared, parent: &Parent, id: u64, random: &mut Random) -> Resul
         _ => {}
     }
     Ok(())
-}
-
-fn all_files(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .flat_map(|path| {
-            if path.is_dir() {
-                all_files(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
 }
 
 /// What was acknowledged.
@@ -315,8 +301,11 @@ fn nothing_acknowledged_is_lost_whatever_happens() {
     let seconds = env::var("DISKETTE_TORTURE").map_or(20, |seconds| seconds.parse().unwrap());
     println!("DISKETTE_SEED={seed} DISKETTE_TORTURE={seconds}");
     let dir = tempfile::tempdir().unwrap();
-    let disk = SmallDisk::new(dir.path().join("disk"), 150);
-    let path = disk.path().join("store");
+    let disk = SmallDisk::mount(150);
+    let path = disk
+        .as_ref()
+        .map_or(dir.path(), SmallDisk::path)
+        .join("store");
     Shared::open(&path).unwrap();
 
     let mut random = Random::new(seed);
@@ -353,7 +342,7 @@ fn nothing_acknowledged_is_lost_whatever_happens() {
                 troupe.workers[i].signal(Signal::SIGCONT);
             }
             10 => {
-                filler = disk.fill();
+                filler = disk.as_ref().map(SmallDisk::fill);
                 full += u64::from(filler.is_some());
             }
             11..=15 => filler = None,
@@ -402,7 +391,7 @@ fn nothing_acknowledged_is_lost_whatever_happens() {
         "{counted}"
     );
     eventually(PATIENCE, || {
-        let files = all_files(&path.join("values")).len() as u64;
+        let files = files_below(&path.join("values")).len() as u64;
         files == shared.store.stats().unwrap().value_files
     });
     assert_eq!(shared.store.check().unwrap().problems, []);

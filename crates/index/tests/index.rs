@@ -7,14 +7,14 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Bound;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use diskette_index::{Index, Iter, Range, Stream};
 use diskette_store::{Error, INLINE, Json, MessagePack, Store, StreamReader};
-use diskette_testkit::{PATIENCE, eventually};
+use diskette_testkit::{PATIENCE, eventually, files_below};
 use tempfile::TempDir;
 
 fn store() -> (TempDir, Store) {
@@ -30,15 +30,6 @@ fn large(byte: u8) -> Vec<u8> {
 fn value_files(store: &Store) -> u64 {
     assert_eq!(store.check().unwrap().problems, []);
     store.stats().unwrap().value_files
-}
-
-/// The files in `values/`.
-fn files(path: &Path) -> Vec<PathBuf> {
-    let directories = fs::read_dir(path.join("values")).unwrap();
-    directories
-        .flat_map(|d| fs::read_dir(d.unwrap().path()).unwrap())
-        .map(|f| f.unwrap().path())
-        .collect()
 }
 
 fn all<T>(items: impl Iterator<Item = Result<T, Error>>) -> Vec<T> {
@@ -105,7 +96,7 @@ fn a_rolled_back_transaction_leaves_files_as_they_were() {
     assert!(rolled_back.is_err());
     assert_eq!(all(index.iter()), [(1, large(1)), (2, large(2))]);
     eventually(PATIENCE, || {
-        files(&directory.path().join("store")).len() == 2
+        files_below(&directory.path().join("store/values")).len() == 2
     });
 }
 
@@ -216,7 +207,7 @@ fn a_stream_that_breaks_off_changes_nothing() {
     assert!(error.to_string().contains("the line went dead"), "{error}");
     assert_eq!(films.read("a").unwrap().unwrap().len(), 3);
     eventually(PATIENCE, || {
-        files(&directory.path().join("store")).len() == 1
+        files_below(&directory.path().join("store/values")).len() == 1
     });
 }
 
@@ -340,7 +331,7 @@ fn a_damaged_file_is_an_error_until_the_entry_goes() {
     ] {
         index.insert(&1, &large(1)).unwrap();
         index.insert(&2, &vec![2]).unwrap();
-        damage(&files(&directory.path().join("store"))[0]).unwrap();
+        damage(&files_below(&directory.path().join("store/values"))[0]).unwrap();
 
         assert!(index.get(&1).unwrap_err().is_corrupt());
         assert!(index.remove(&1).unwrap_err().is_corrupt());
@@ -362,7 +353,7 @@ fn a_stream_says_at_its_end_that_it_was_not_whole() {
     let (directory, store) = store();
     let index = Index::<u32, Stream>::new(&store, "streams").unwrap();
     index.write(&1, &large(1)[..]).unwrap();
-    let file = &files(&directory.path().join("store"))[0];
+    let file = &files_below(&directory.path().join("store/values"))[0];
     let read = |mut stream: StreamReader| {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).map(drop)
@@ -388,7 +379,7 @@ fn a_length_that_somebody_made_up_takes_no_memory() {
     let (directory, store) = store();
     let index = Index::<u32, Vec<u8>>::new(&store, "index").unwrap();
     index.insert(&1, &large(1)).unwrap();
-    let file = &files(&directory.path().join("store"))[0];
+    let file = &files_below(&directory.path().join("store/values"))[0];
     let made_up: u64 = 8 << 40;
     let sparse = OpenOptions::new().write(true).open(file).unwrap();
     sparse.write_all_at(&made_up.to_le_bytes(), 8).unwrap();

@@ -29,6 +29,7 @@
 mod asleep;
 mod child;
 mod eventually;
+mod files;
 mod forked;
 mod gate;
 #[cfg(all(
@@ -44,6 +45,7 @@ mod small_disk;
 pub use asleep::asleep;
 pub use child::Child;
 pub use eventually::{PATIENCE, eventually};
+pub use files::files_below;
 pub use forked::Forked;
 pub use gate::Gate;
 pub use nix::sys::signal::Signal;

@@ -5,68 +5,57 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A directory, on a file system in memory of its own where that may be mounted.
+use tempfile::TempDir;
+
+/// A small file system in memory, unmounted when dropped.
 #[derive(Debug)]
-pub struct SmallDisk {
-    directory: PathBuf,
-    mounted: bool,
-}
+pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// A disk of so many MiB at `directory`, which is made.
+    /// One of so many MiB; `None` where this user may not mount.
     ///
     /// # Panics
     ///
-    /// If the directory can't be made.
+    /// If there can be no directory to mount it at.
     #[must_use]
-    pub fn new(directory: PathBuf, mebibytes: u32) -> Self {
-        fs::create_dir_all(&directory).expect("a directory");
+    pub fn mount(mebibytes: u32) -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory");
         let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"])
-            .arg(&directory)
+            .arg(directory.path())
             .output();
         let mounted = mount.is_ok_and(|mount| mount.status.success());
-        Self { directory, mounted }
+        mounted.then_some(Self(directory))
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.directory
+        self.0.path()
     }
 
-    /// Whether it can be filled: it was mounted.
-    #[must_use]
-    pub fn is_small(&self) -> bool {
-        self.mounted
-    }
-
-    /// Fills it, if it is small, until what is returned is dropped.
+    /// Fills it, until what is returned is dropped.
     ///
     /// # Panics
     ///
     /// If it can't be filled for another reason than that it is full.
     #[must_use]
-    pub fn fill(&self) -> Option<Filler> {
-        let path = self.mounted.then(|| self.directory.join("filler"))?;
+    pub fn fill(&self) -> Filler {
+        let path = self.path().join("filler");
         let mut file = File::create(&path).expect("a file");
         let full = (0..).find_map(|_| file.write_all(&[7; 65536]).err());
         assert_eq!(
             full.map(|error| error.kind()),
             Some(io::ErrorKind::StorageFull)
         );
-        Some(Filler(path))
+        Filler(path)
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        if self.mounted {
-            let _ = Command::new("umount")
-                .arg("-l")
-                .arg(&self.directory)
-                .output();
-        }
+        // Lazily: the threads of a store may still be closing its files.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).output();
     }
 }
 

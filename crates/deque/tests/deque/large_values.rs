@@ -1,28 +1,17 @@
 //! Items that are files.
 
-use std::path::Path;
-
 use diskette_deque::Deque;
 use diskette_store::Store;
-use diskette_testkit::{PATIENCE, eventually};
+use diskette_testkit::{PATIENCE, eventually, files_below};
 
 use crate::store;
-
-fn files(store: &Store) -> usize {
-    fn below(directory: &Path) -> usize {
-        let entries = std::fs::read_dir(directory).unwrap();
-        entries
-            .map(|entry| entry.unwrap().path())
-            .map(|path| if path.is_dir() { below(&path) } else { 1 })
-            .sum()
-    }
-    below(&store.path().join("values"))
-}
 
 /// They are unlinked in the background.
 #[track_caller]
 fn files_become(store: &Store, left: usize) {
-    eventually(PATIENCE, || files(store) == left);
+    eventually(PATIENCE, || {
+        files_below(&store.path().join("values")).len() == left
+    });
 }
 
 fn large(fill: u8) -> Vec<u8> {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
@@ -14,7 +14,7 @@ use crate::error::Result;
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Ahead<T> {
-    read: HashMap<i64, T>,
+    read: BTreeMap<i64, T>,
     unread: Vec<i64>,
     inside: bool,
 }
@@ -34,7 +34,7 @@ impl<T: DeserializeOwned> Ahead<T> {
         mut take: impl FnMut(&Db<'_>, &mut Self) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         let mut ahead = Ahead {
-            read: HashMap::new(),
+            read: BTreeMap::new(),
             unread: Vec::new(),
             inside: false,
         };

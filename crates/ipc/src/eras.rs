@@ -16,13 +16,13 @@ use crate::{Deadline, FileLock};
 /// Eras, by which those who look and those who tidy up stay out of each other's way, and neither ever waits.
 ///
 /// Whoever looks at something shared [stays](Self::enter) in the era that it is then. Whoever tidies up takes down what
-/// nobody new can find, begins [another era](Self::advance), and throws away what it took down once the eras before are
+/// nobody new can find, begins [another era](Self::begin), and throws away what it took down once the eras before are
 /// [over](Self::is_over): all who stay in this one came too late to find it. (Fraser, *Practical lock-freedom*, 2004, calls
 /// this epoch-based reclamation.)
 ///
 /// # Process safety
 ///
-/// Any number of processes and threads may stay; one at a time may advance. A child made by `fork` stays nowhere.
+/// Any number of processes and threads may stay; one at a time may begin another. A child made by `fork` stays nowhere.
 ///
 /// # Crashes
 ///
@@ -41,7 +41,8 @@ use crate::{Deadline, FileLock};
 /// let eras = Eras::open(&dir.path().join("eras"))?;
 /// let reader = eras.enter()?;
 /// // …what is old is taken down, so that nobody finds it any more…
-/// let now = eras.advance(0)?;
+/// let now = eras.now()? + 1;
+/// eras.begin(now)?;
 /// let newer = eras.enter()?;
 /// assert!(!eras.is_over(now)?);
 /// drop(reader);
@@ -92,15 +93,30 @@ impl Eras {
         })
     }
 
-    /// Begins another era, later than `before` too, and says which. The caller keeps others from doing so meanwhile.
+    /// Which era it is; a file that nobody has written yet says 1.
     ///
     /// # Errors
     ///
-    /// What writing a file can fail with.
-    pub fn advance(&self, before: u64) -> io::Result<u64> {
-        let era = self.now()?.max(before.min(LAST)) + 1;
-        self.0.file().write_all_at(&era.to_le_bytes(), 0)?;
-        Ok(era)
+    /// What reading a file can fail with.
+    pub fn now(&self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        let read = self.0.file().read_at(&mut bytes, 0)?;
+        let written = (read == bytes.len()).then(|| u64::from_le_bytes(bytes));
+        // It never ends up where a lock can't be.
+        Ok(written.unwrap_or(0).clamp(1, LAST))
+    }
+
+    /// Begins this era, if it isn't that or a later one. The caller keeps others from doing so meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What reading and writing a file can fail with.
+    pub fn begin(&self, era: u64) -> io::Result<()> {
+        let era = era.min(LAST);
+        if self.now()? < era {
+            self.0.file().write_all_at(&era.to_le_bytes(), 0)?;
+        }
+        Ok(())
     }
 
     /// Whether nobody stays in an era before this one.
@@ -127,14 +143,6 @@ impl Eras {
     pub fn wait_for_end(&self, era: u64, deadline: Deadline) -> io::Result<bool> {
         let over = || Ok(self.is_over(era)?.then_some(()));
         Ok(back_off::repeat(deadline, over)?.is_some())
-    }
-
-    /// One that nobody has written yet is the first. It never ends up where a lock can't be.
-    fn now(&self) -> io::Result<u64> {
-        let mut bytes = [0; 8];
-        let read = self.0.file().read_at(&mut bytes, 0)?;
-        let written = (read == bytes.len()).then(|| u64::from_le_bytes(bytes));
-        Ok(written.unwrap_or(0).clamp(1, LAST))
     }
 
     fn set(&self, era: u64, kind: Kind) -> io::Result<()> {

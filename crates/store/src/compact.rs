@@ -36,10 +36,12 @@ impl Store {
         connection.execute_batch("VACUUM").map_err(from_sqlite)?;
         // SQLite knows of snapshots by locks that their process loses if it reads the database's files itself.
         let eras = &self.values().eras;
-        let over = eras
-            .advance(0)
-            .and_then(|now| eras.wait_for_end(now, deadline));
-        if !over.map_err(|error| Error::io("can't wait for snapshots", error))? {
+        let over = || {
+            let now = eras.now()? + 1;
+            eras.begin(now)?;
+            eras.wait_for_end(now, deadline)
+        };
+        if !over().map_err(|error| Error::io("can't wait for snapshots", error))? {
             return Err(snapshot_in_the_way());
         }
         let in_the_way: i64 = connection

@@ -121,6 +121,7 @@ pub struct Db<'c> {
     wrote: Cell<bool>,
     doomed: Cell<bool>,
     pages: Cell<usize>,
+    next_era: Cell<Option<u64>>,
     rings: RefCell<SmallVec<[usize; 4]>>,
     after_commit: RefCell<Vec<Afterwards>>,
     after_rollback: RefCell<Vec<Afterwards>>,
@@ -142,6 +143,7 @@ impl<'c> Db<'c> {
             wrote: Cell::new(false),
             doomed: Cell::new(false),
             pages: Cell::new(0),
+            next_era: Cell::new(None),
             rings: RefCell::default(),
             after_commit: RefCell::default(),
             after_rollback: RefCell::default(),
@@ -237,6 +239,11 @@ impl<'c> Db<'c> {
         self.connection
     }
 
+    /// The era of value files that begins with the commit, if this makes garbage of some.
+    pub(crate) fn next_era(&self) -> &Cell<Option<u64>> {
+        &self.next_era
+    }
+
     pub(crate) fn doomed(&self) -> bool {
         self.doomed.get()
     }
@@ -280,17 +287,19 @@ impl<'c> Db<'c> {
             .split_off(mark.after_rollback)
     }
 
-    /// What is to happen after the end, once the connection is given back.
+    /// What is to happen after the end.
     pub(crate) fn into_outcome(self, committed: bool) -> Outcome {
         if committed {
             Outcome {
                 pages: self.pages.get(),
+                next_era: self.next_era.get(),
                 rings: self.rings.into_inner(),
                 then: self.after_commit.into_inner(),
             }
         } else {
             Outcome {
                 pages: 0,
+                next_era: None,
                 rings: SmallVec::new(),
                 then: self.after_rollback.into_inner(),
             }
@@ -333,6 +342,8 @@ impl std::fmt::Debug for Db<'_> {
 pub(crate) struct Outcome {
     /// About how many pages were written.
     pub(crate) pages: usize,
+    /// Begins while the turn to write lasts; all else comes once it is given back.
+    pub(crate) next_era: Option<u64>,
     pub(crate) rings: SmallVec<[usize; 4]>,
     pub(crate) then: Vec<Afterwards>,
 }

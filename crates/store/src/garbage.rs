@@ -1,19 +1,20 @@
 //! Value files that no row names any more.
 //!
-//! The transaction in which a row goes writes its file down as garbage. It is unlinked later, in this order of writes, of
-//! which each step may be the last of a process that is killed:
+//! The file is unlinked later, in this order of writes, of which each step may be the last of a process that is killed:
 //!
-//! 1. it is read what is garbage;
-//! 2. the log is synced: after a power cut no row names these files either;
-//! 3. another [era](diskette_ipc::Eras) begins, from which on no snapshot can name them; if earlier ones are still open, it is
-//!    written down beside the files, and whoever ends such a snapshot begins anew;
-//! 4. once all eras before are over, the files are unlinked;
-//! 5. they leave the table.
+//! 1. the transaction in which the row goes writes the file down as garbage of the next [era](diskette_ipc::Eras);
+//! 2. once that is committed, and before anybody else has the turn to write, the next era begins: no snapshot that is taken in
+//!    it can name the file;
+//! 3. once all eras before are over, the log is synced: after a power cut no row names the file either;
+//! 4. the file is unlinked;
+//! 5. it leaves the table.
+//!
+//! Whoever ends a snapshot during which there was more garbage begins with step 3.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
 
-use diskette_ipc::{Doorbell, FileLock, Mode, Seen, Stay, plain_file};
+use diskette_ipc::{FileLock, Mode, Seen, Stay, plain_file};
 use rusqlite::Connection;
 
 use crate::db::Db;
@@ -23,17 +24,15 @@ use crate::housekeeping::Job;
 use crate::store::Store;
 use crate::values::Values;
 
-/// A line of the doorbell that no structure has, as long as there are fewer than its lines: rung when there is more garbage, and
-/// when an era begins in which it isn't wanted any more.
+/// A line of the doorbell that no structure has, as long as there are fewer than its lines: rung when there is more garbage.
 const MORE: usize = 0;
 
 /// So many files are unlinked between two turns to write.
 const BATCH: i64 = 1000;
 
-const ADD: &str = "INSERT OR IGNORE INTO garbage (id) VALUES ($1)";
-const SOME: &str = "SELECT id, era FROM garbage WHERE id > ?1 ORDER BY id LIMIT ?2";
+const ADD: &str = "INSERT OR IGNORE INTO garbage (id, era) VALUES ($1, $2)";
+const SOME: &str = "SELECT id, coalesce(era, 1) FROM garbage WHERE id > ?1 ORDER BY id LIMIT ?2";
 const LATEST: &str = "SELECT coalesce(max(era), 0) FROM garbage";
-const MARK: &str = "UPDATE garbage SET era = ?2 WHERE id = ?1";
 const STRIKE: &str = "DELETE FROM garbage WHERE id = ?1";
 
 /// While this is held, no file goes that a row named when it was taken.
@@ -44,13 +43,21 @@ pub(crate) struct Files<'s> {
     seen: Seen,
 }
 
-/// Writes down that the row goes that named the file.
+/// Step 1.
 pub(crate) fn add(db: &Db<'_>, file: i64) -> Result<()> {
-    db.execute(ADD, &[file.into()])?;
-    db.on_commit(|store| {
-        store.bell().ring(MORE);
-        store.wake(Job::Sweep);
-    });
+    let era = match db.next_era().get() {
+        Some(era) => era,
+        None => {
+            let era = db.store().values().eras.now().map_err(cant_keep)? + 1;
+            db.next_era().set(Some(era));
+            db.on_commit(|store| {
+                store.bell().ring(MORE);
+                store.wake(Job::Sweep);
+            });
+            era
+        }
+    };
+    db.execute(ADD, &[file.into(), era.cast_signed().into()])?;
     Ok(())
 }
 
@@ -61,10 +68,14 @@ pub(crate) fn is_there(db: &Db<'_>) -> Result<bool> {
 }
 
 impl Store {
+    /// Step 2, in the turn to write. If it fails, whoever sweeps does it.
+    pub(crate) fn begin_era(&self, era: u64) {
+        let _ = self.values().eras.begin(era);
+    }
+
     pub(crate) fn keep_files(&self) -> Result<Files<'_>> {
         let seen = self.bell().seen(MORE);
-        let stay = self.values().eras.enter();
-        let stay = stay.map_err(|error| Error::io("can't keep the value files", error))?;
+        let stay = self.values().eras.enter().map_err(cant_keep)?;
         Ok(Files {
             store: self,
             stay: Some(stay),
@@ -79,10 +90,14 @@ impl Store {
             loop {
                 let reader = self.readers().lend(self)?;
                 let batch = Batch::after(last, reader.connection()?)?;
-                let swept = batch.unlink(self.values(), self.directory(), self.bell())?;
                 drop(reader);
-                if swept.changes_anything() {
-                    swept.write_down(self.writer().enter(self)?.connection()?)?;
+                if batch.latest > self.values().eras.now().map_err(cant_keep)? {
+                    let _turn = self.writer().enter(self)?;
+                    self.begin_era(batch.latest);
+                }
+                let gone = batch.unlink(self.values(), self.directory())?;
+                if !gone.is_empty() {
+                    strike(&gone, self.writer().enter(self)?.connection()?)?;
                 }
                 match batch.files.last() {
                     Some(&(end, _)) => last = end,
@@ -93,18 +108,16 @@ impl Store {
     }
 }
 
-/// What the last to close a store in a process can do with its only connection: the first batch.
+/// What the last to close a store in a process can do with its only connection, in its turn to write: the first batch.
 pub(crate) fn sweep_before_closing(
     connection: &Connection,
     values: &Values,
     directory: &Directory,
-    bell: &Doorbell,
 ) -> Result<()> {
     alone(directory, || {
         let batch = Batch::after(i64::MIN, connection)?;
-        batch
-            .unlink(values, directory, bell)?
-            .write_down(connection)
+        values.eras.begin(batch.latest).map_err(cant_keep)?;
+        strike(&batch.unlink(values, directory)?, connection)
     })
 }
 
@@ -121,29 +134,19 @@ fn alone(directory: &Directory, sweep: impl FnOnce() -> Result<()>) -> Result<()
 /// Some of the garbage.
 struct Batch {
     /// With the era in which it can't be wanted any more.
-    files: Vec<(i64, Option<u64>)>,
-    /// The latest of these eras, of all the garbage.
+    files: Vec<(i64, u64)>,
+    /// The latest of the eras, of all the garbage.
     latest: u64,
 }
 
-/// What was done with it.
-struct Swept {
-    gone: Vec<i64>,
-    wanted: Vec<i64>,
-    /// From which on those can't be wanted any more.
-    era: u64,
-}
-
 impl Batch {
-    /// Step 1.
     fn after(last: i64, connection: &Connection) -> Result<Self> {
         let read = || {
             let mut some = connection.prepare_cached(SOME)?;
             let rows = some.query_map((last, BATCH), |row| {
-                let era: Option<i64> = row.get(1)?;
-                Ok((row.get(0)?, era.map(i64::cast_unsigned)))
+                Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
             })?;
-            let files = rows.collect::<Result<_, _>>()?;
+            let files = rows.collect::<Result<Vec<_>, _>>()?;
             let latest: i64 = connection.query_row(LATEST, [], |row| row.get(0))?;
             Ok(Batch {
                 files,
@@ -153,63 +156,45 @@ impl Batch {
         read().map_err(from_sqlite)
     }
 
-    /// Steps 2 to 4.
-    fn unlink(&self, values: &Values, directory: &Directory, bell: &Doorbell) -> Result<Swept> {
+    /// Steps 3 and 4; says which are gone.
+    fn unlink(&self, values: &Values, directory: &Directory) -> Result<Vec<i64>> {
         let unlink = || {
-            let mut swept = Swept {
-                gone: Vec::new(),
-                wanted: Vec::new(),
-                era: 0,
-            };
-            if self.files.iter().any(|(_, era)| era.is_none()) {
-                sync_log(directory)?;
-                swept.era = values.eras.advance(self.latest)?;
-                // Before the look whether earlier ones are over: who is still in one then hears of it at its end.
-                bell.ring(MORE);
-            }
             // Of a thousand files most have the same era.
             let mut over = BTreeMap::new();
+            let mut gone = Vec::new();
             for &(file, era) in &self.files {
-                let over = match over.entry(era.unwrap_or(swept.era)) {
-                    Entry::Vacant(unknown) => {
-                        let is_over = values.eras.is_over(*unknown.key())?;
-                        *unknown.insert(is_over)
-                    }
+                let is_over = match over.entry(era) {
+                    Entry::Vacant(unknown) => *unknown.insert(values.eras.is_over(era)?),
                     Entry::Occupied(known) => *known.get(),
                 };
-                if over {
-                    values.remove(file)?;
-                    swept.gone.push(file);
-                } else if era.is_none() {
-                    swept.wanted.push(file);
+                if is_over {
+                    gone.push(file);
                 }
             }
-            Ok(swept)
+            if !gone.is_empty() {
+                sync_log(directory)?;
+            }
+            gone.iter().try_for_each(|&file| values.remove(file))?;
+            Ok(gone)
         };
         unlink().map_err(|error| Error::io("can't remove value files that were replaced", error))
     }
 }
 
-impl Swept {
-    fn changes_anything(&self) -> bool {
-        !self.gone.is_empty() || !self.wanted.is_empty()
-    }
+/// Step 5.
+fn strike(gone: &[i64], connection: &Connection) -> Result<()> {
+    let strike = || {
+        let all = connection.unchecked_transaction()?;
+        for file in gone {
+            all.prepare_cached(STRIKE)?.execute([file])?;
+        }
+        all.commit()
+    };
+    strike().map_err(from_sqlite)
+}
 
-    /// Step 5, and the era of what is still wanted.
-    fn write_down(&self, connection: &Connection) -> Result<()> {
-        let write = || {
-            let all = connection.unchecked_transaction()?;
-            for file in &self.gone {
-                all.prepare_cached(STRIKE)?.execute([file])?;
-            }
-            for file in &self.wanted {
-                all.prepare_cached(MARK)?
-                    .execute((file, self.era.cast_signed()))?;
-            }
-            all.commit()
-        };
-        write().map_err(from_sqlite)
-    }
+fn cant_keep(error: io::Error) -> Error {
+    Error::io("can't keep the value files", error)
 }
 
 /// Makes durable what was committed. SQLite has no lock on this file that closing it could give up.

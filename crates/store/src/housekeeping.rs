@@ -1,11 +1,12 @@
 //! What is done in the background, by one thread of each process: checkpoints, garbage, the estates of the dead.
 
+use std::mem;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use diskette_ipc::{ArcMutexGuard, Doorbell, FileLock, Mode, Mutex, background, fork};
+use diskette_ipc::{ArcMutexGuard, FileLock, Mode, Mutex, background, fork};
 use rusqlite::Connection;
 
 use crate::directory::Directory;
@@ -29,7 +30,7 @@ pub(crate) const CAP: usize = 4_000;
 /// enough.
 const OVERDUE: usize = 2 * CAP;
 
-/// What fails is tried again after the first of these, then ever more rarely, up to the last.
+/// What fails is tried again after the first of these, then ever more rarely, up to the last. Garbage gathers for the first.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -84,15 +85,9 @@ impl Housekeeper {
     }
 
     /// When the store is closed: what would never be done if each process lived as shortly.
-    pub(crate) fn finish(
-        &self,
-        connection: &Connection,
-        values: &Values,
-        directory: &Directory,
-        bell: &Doorbell,
-    ) {
+    pub(crate) fn finish(&self, connection: &Connection, values: &Values, directory: &Directory) {
         if self.due.load(Ordering::Acquire) & Job::Sweep as u8 != 0 {
-            let _ = garbage::sweep_before_closing(connection, values, directory, bell);
+            let _ = garbage::sweep_before_closing(connection, values, directory);
         }
         if log_length(connection).is_ok_and(|length| length >= DUE)
             && matches!(self.checkpointing.try_lock(Mode::Exclusive), Ok(true))
@@ -110,10 +105,15 @@ impl Store {
             return;
         }
         let housekeeper = self.housekeeper();
-        housekeeper.due.fetch_or(job as u8, Ordering::Release);
+        let due = housekeeper.due.fetch_or(job as u8, Ordering::Release);
         let mut running = housekeeper.thread.lock();
         match &*running {
-            Some((generation, thread)) if *generation == fork::generation() => thread.unpark(),
+            Some((generation, thread)) if *generation == fork::generation() => {
+                let gathers = matches!(job, Job::Sweep) && due & job as u8 != 0;
+                if !gathers {
+                    thread.unpark();
+                }
+            }
             _ => {
                 let store = self.downgrade();
                 if let Ok(thread) = background::spawn("diskette-keeper", move || keep_house(&store))
@@ -182,22 +182,26 @@ impl Store {
 /// Until the store is closed; or for a store that was removed, of which nothing is left to keep.
 fn keep_house(store: &Weak<Shared>) {
     let mut pause = FIRST_PAUSE;
+    let mut gathered = false;
     loop {
         let Some(shared) = store.upgrade() else {
             return;
         };
         let due = shared.housekeeper.due.swap(0, Ordering::Acquire);
         let store = Store::from(shared);
-        let mut failed = 0;
+        let mut left = 0;
         for job in JOBS.into_iter().filter(|&job| due & job as u8 != 0) {
-            if store.attempt(job).is_err() && store.board().is_intact() {
-                failed |= job as u8;
+            // The log is synced once for all the garbage there is by then.
+            let gathers = matches!(job, Job::Sweep) && !mem::replace(&mut gathered, true);
+            if gathers || store.attempt(job).is_err() && store.board().is_intact() {
+                left |= job as u8;
             }
         }
-        store.housekeeper().due.fetch_or(failed, Ordering::Relaxed);
+        store.housekeeper().due.fetch_or(left, Ordering::Relaxed);
         drop(store);
-        if failed == 0 {
+        if left == 0 {
             pause = FIRST_PAUSE;
+            gathered = false;
             thread::park();
         } else {
             thread::park_timeout(pause);

@@ -24,7 +24,7 @@ use crate::housekeeping::{Housekeeper, Job};
 use crate::options::{AtomicDurability, Durability, Options};
 use crate::readers::Readers;
 use crate::values::Values;
-use crate::writer::Writer;
+use crate::writer::{Turn, Writer};
 
 /// A directory in which structures live: one SQLite database, value files, and a few lock files.
 ///
@@ -233,7 +233,7 @@ impl Drop for Shared {
         self.undertaker.stop();
         self.writer.with_last(|connection| {
             self.housekeeper
-                .finish(connection, &self.values, &self.directory, &self.bell);
+                .finish(connection, &self.values, &self.directory);
         });
     }
 }
@@ -314,9 +314,13 @@ impl Store {
         connection::open(&self.shared.directory.database(), role, self.durability())
     }
 
-    /// After a turn to write, never while the gate is held: what was to follow, a checkpoint if one is
-    /// due, and what was put off until now.
-    pub(crate) fn after_turn(&self, outcome: Outcome) {
+    /// Ends a turn to write; then, never while the gate is held, comes what was to follow, a checkpoint if one is due,
+    /// and what was put off until now.
+    pub(crate) fn end_turn(&self, turn: Turn<'_>, outcome: Outcome) {
+        if let Some(era) = outcome.next_era {
+            self.begin_era(era);
+        }
+        drop(turn);
         if !outcome.rings.is_empty() && self.board().is_listened_to() {
             outcome
                 .rings

@@ -86,8 +86,7 @@ impl Store {
             Ok(result)
         }));
         let outcome = tx.db.into_outcome(matches!(result, Ok(Ok(_))));
-        drop(turn);
-        self.after_turn(outcome);
+        self.end_turn(turn, outcome);
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
@@ -115,8 +114,7 @@ impl Store {
         let db = Db::new(self, turn.connection()?);
         let result = operation(&db);
         let outcome = db.into_outcome(result.is_ok());
-        drop(turn);
-        self.after_turn(outcome);
+        self.end_turn(turn, outcome);
         result
     }
 

@@ -10,6 +10,7 @@ mod conservation;
 mod crashes;
 mod crawler;
 mod damage;
+mod earlier;
 mod files;
 mod fork;
 mod growth;

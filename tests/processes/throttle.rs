@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -73,6 +74,41 @@ role! {
         parent.say("done");
         parent.hear();
     }
+}
+
+role! {
+    /// Tries to pass, and says whether it may.
+    fn passer(parent) {
+        let dir: String = parent.arg(0);
+        let slow = Throttle::new(&Store::open(dir).unwrap(), "slow", Rate::per_hour(1)).unwrap();
+        parent.say(slow.try_acquire().unwrap().is_ok());
+        parent.hear();
+    }
+}
+
+/// A container whose clock is two hours ahead let a call an hour pass five times in a second: its uptime was taken for the
+/// host's.
+#[test]
+fn clocks_of_other_time_namespaces_buy_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let starters: [&[&str]; 3] = [
+        &["unshare", "--time", "--boottime", "7200"],
+        &["unshare", "--time", "--boottime", "100000"],
+        &[],
+    ];
+    let may_unshare = Command::new("unshare").args(["--time", "true"]).status();
+    if !may_unshare.is_ok_and(|status| status.success()) {
+        eprintln!("not tested: this user can't make time namespaces");
+        return;
+    }
+    let mut passed = 0;
+    for _ in 0..2 {
+        for starter in starters {
+            let mut child = Child::spawn_under(starter, passer, &[&dir.path().display()]);
+            passed += usize::from(child.hear(PATIENCE) == "true");
+        }
+    }
+    assert_eq!(passed, 1);
 }
 
 #[test]

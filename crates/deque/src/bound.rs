@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::deque::Deque;
 use crate::order::Inner;
 use crate::positions::End;
+use crate::sql;
 
 /// What a push does to a deque that holds as many items as it may. Recorded in the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +75,8 @@ where
         let set = || {
             let stored = check_max_len(max_len)?;
             self.write(|db| {
-                db.execute(&self.inner.sql.set_max_len, &[stored.into()])?;
+                let id = self.inner.structure.id().into();
+                db.execute(sql::SET_MAX_LEN, &[stored.into(), id])?;
                 self.inner.make_room(db, End::Back, 0)?;
                 db.ring(self.inner.structure.departures());
                 Ok(())
@@ -90,7 +92,8 @@ where
     /// Those of the database.
     pub fn set_when_full(&self, when_full: WhenFull) -> Result<()> {
         let set = self.write_one(|db| {
-            db.execute(&self.inner.sql.set_when_full, &[when_full.number().into()])?;
+            let id = self.inner.structure.id().into();
+            db.execute(sql::SET_WHEN_FULL, &[when_full.number().into(), id])?;
             db.ring(self.inner.structure.departures());
             Ok(())
         });
@@ -100,7 +103,7 @@ where
 
 impl Inner {
     pub(crate) fn bound(&self, db: &Db<'_>) -> Result<Bound> {
-        let bound = db.query_one(&self.sql.bound, &[], |row| {
+        let bound = db.query_one(sql::BOUND, &[self.structure.id().into()], |row| {
             let max_len = row.opt_int(0)?;
             Ok(Bound {
                 max_len: max_len.map(|max_len| usize::try_from(max_len).unwrap_or(usize::MAX)),
@@ -137,7 +140,12 @@ impl Inner {
                 Room::For { skip: 0 }
             });
         }
-        while excess > 0 && self.take(db, end.other(), |_| Ok(Some(())))?.is_some() {
+        while excess > 0
+            && self
+                .take(db, end.other(), |_| Ok(Some(())))?
+                .flatten()
+                .is_some()
+        {
             excess -= 1;
         }
         // While claims fill the deque, one more item is let in.

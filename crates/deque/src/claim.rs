@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::deque::Deque;
 use crate::order::Inner;
 use crate::positions::End;
+use crate::sql;
 
 /// An item of a deque in the hands of this process; made by [`Deque::claim_front`].
 ///
@@ -103,8 +104,8 @@ where
     ///
     /// Those of the database.
     pub fn is_idle(&self) -> Result<bool> {
-        let sql = &self.inner.sql.any_or_claimed;
-        let any = self.read_one(|db| db.query_one(sql, &[], |_| Ok(())));
+        let sql = sql::ANY_OR_CLAIMED;
+        let any = self.read_one(|db| db.query_one(sql, &self.inner.rows(), |_| Ok(())));
         self.doing("is_idle", any).map(|any| any.is_none())
     }
 
@@ -112,12 +113,14 @@ where
         static NEXT: AtomicI64 = AtomicI64::new(1);
         let owner = self.store().claimant()?;
         let token = NEXT.fetch_add(1, Ordering::Relaxed);
-        let sql = &self.inner.sql;
         let found = self.take_ahead(|db, ahead| {
-            let found = db.query_one(sql.end(end), &[], |row| {
+            let found = db.query_one(sql::item_at(end), &self.inner.rows(), |row| {
                 Ok((row.int(0)?, ahead.value::<C>(db, row, 2, 1)?))
             })?;
-            let Some((pos, Some(item))) = found else {
+            let Some((pos, item)) = found else {
+                return Ok(Some(None));
+            };
+            let Some(item) = item else {
                 return Ok(None);
             };
             let since = unix_millis();
@@ -127,9 +130,9 @@ where
                 since.into(),
                 pos.into(),
             ];
-            db.execute(&sql.claim, &params)?;
-            db.execute(&sql.delete, &[pos.into()])?;
-            Ok(Some((pos, item)))
+            db.execute(sql::CLAIM, &params)?;
+            db.execute(sql::DELETE, &[pos.into()])?;
+            Ok(Some(Some((pos, item))))
         })?;
         Ok(found.map(|(pos, item)| Claim {
             item,
@@ -232,9 +235,10 @@ impl Held {
                     "was made in a transaction that was rolled back, or is completed already",
                 ));
             };
-            db.execute(&self.inner.sql.close_gap, &[pos.into()])?;
+            db.execute(sql::CLOSE_GAP, &[pos.into()])?;
             db.store().forget_value(db, file)?;
             self.inner.vacate(db, pos)?;
+            self.inner.stay_in_the_middle(db, pos)?;
             db.ring(self.inner.structure.departures());
             Ok(())
         })
@@ -244,12 +248,11 @@ impl Held {
         if !self.is_ours() {
             return Ok(());
         }
-        let sql = &self.inner.sql;
         store.write(|db| {
             // Without a row the item is back in its place already.
             if let Some((pos, _)) = self.find(db)? {
-                db.execute(&sql.give_back, &[pos.into()])?;
-                db.execute(&sql.close_gap, &[pos.into()])?;
+                db.execute(sql::GIVE_BACK, &[pos.into()])?;
+                db.execute(sql::CLOSE_GAP, &[pos.into()])?;
                 db.ring(self.inner.structure.arrivals());
             }
             Ok(())
@@ -273,14 +276,14 @@ impl Held {
             self.owner.as_i64().into(),
             self.token.into(),
         );
-        let sql = &self.inner.sql;
-        let found = db.query_one(&sql.held_at, &[pos, owner, token], |row| {
+        let found = db.query_one(sql::HELD_AT, &[pos, owner, token], |row| {
             Ok((row.int(0)?, row.opt_int(1)?))
         })?;
         if found.is_some() {
             return Ok(found);
         }
-        db.query_one(&sql.held, &[owner, token], |row| {
+        let [first, end] = self.inner.rows();
+        db.query_one(sql::HELD, &[first, end, owner, token], |row| {
             Ok((row.int(0)?, row.opt_int(1)?))
         })
     }

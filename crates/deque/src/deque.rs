@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::bound::{Bound, WhenFull, check_max_len};
 use crate::options::DequeOptions;
 use crate::order::Inner;
-use crate::sql::{KIND, Sql};
+use crate::sql::{self, KIND};
 
 /// A double-ended queue in a store, with `VecDeque`'s methods.
 ///
@@ -123,19 +123,14 @@ impl<T, C: Codec> Deque<T, C> {
     ) -> Result<Self> {
         let wanted = check_max_len(options.max_len)?;
         let structure = Structure::open(store, &KIND, name, C::NAME, |db, structure| {
-            let sql = Sql::new(structure.table(), structure.id());
             let when_full = options.when_full.unwrap_or_default().number();
-            db.execute(&sql.create_bound, &[wanted.into(), when_full.into()])?;
+            let bound = [structure.id().into(), wanted.into(), when_full.into()];
+            db.execute(sql::CREATE_BOUND, &bound)?;
             Ok(())
         })?;
-        let sql = Sql::new(structure.table(), structure.id());
         let bounded = AtomicBool::new(false);
         let deque = Deque {
-            inner: Arc::new(Inner {
-                structure,
-                sql,
-                bounded,
-            }),
+            inner: Arc::new(Inner { structure, bounded }),
             access: store.clone(),
             stored_as: PhantomData,
         };
@@ -226,7 +221,7 @@ impl<T: DeserializeOwned, C: Codec, A: Access> Deque<T, C, A> {
     pub(crate) fn take_ahead<R>(
         &self,
         take: impl FnMut(&Db<'_>, &mut Ahead<T>) -> Result<Option<R>>,
-    ) -> Result<Option<R>> {
+    ) -> Result<R> {
         self.inner.structure.must_be_in(self.store())?;
         Ahead::take::<C, R>(&self.access, take)
     }
@@ -257,7 +252,7 @@ where
     ///
     /// Those of the database.
     pub fn is_empty(&self) -> Result<bool> {
-        let any = self.read_one(|db| db.query_one(&self.inner.sql.any, &[], |_| Ok(())));
+        let any = self.read_one(|db| db.query_one(sql::ANY, &self.inner.rows(), |_| Ok(())));
         self.doing("is_empty", any).map(|any| any.is_none())
     }
 }

@@ -11,6 +11,7 @@ use crate::bound::{Bound, Room, WhenFull, full};
 use crate::deque::Deque;
 use crate::order::as_offset;
 use crate::positions::{End, Run};
+use crate::sql;
 
 impl<T, C, A> Deque<T, C, A>
 where
@@ -176,7 +177,15 @@ where
     }
 
     fn insert_unless_bounded(&self, db: &Db<'_>, end: End, stored: &Stored) -> Result<bool> {
-        let inserted = db.execute(self.inner.sql.push(end), &[stored.value()])? > 0;
+        let (share, [first, end_of_rows]) = (self.inner.share(), self.inner.rows());
+        let params = [
+            first,
+            end_of_rows,
+            share.middle().into(),
+            stored.value(),
+            share.structure().into(),
+        ];
+        let inserted = db.execute(sql::push(end), &params)? > 0;
         if inserted {
             db.ring(self.inner.structure.arrivals());
         }
@@ -208,11 +217,12 @@ where
 
     fn pop_many(&self, end: End, count: usize) -> Result<Vec<T>> {
         let limit = as_offset(count).unwrap_or(i64::MAX);
-        let taken = self.take_ahead(|db, ahead| {
-            let bounds = [i64::MIN.into(), i64::MAX.into(), limit.into()];
+        self.take_ahead(|db, ahead| {
+            let rows = self.inner.share().rows();
+            let bounds = [(rows.start - 1).into(), rows.end.into(), limit.into()];
             let mut run: Option<Run> = None;
             let mut all_read = true;
-            let mut items = db.query(self.inner.sql.page(end), &bounds, |row| {
+            let mut items = db.query(sql::page(end), &bounds, |row| {
                 let pos = row.int(0)?;
                 let known = run.get_or_insert(Run::one(pos));
                 known.first = known.first.min(pos);
@@ -235,11 +245,11 @@ where
             Ok(Some(
                 items.into_iter().filter_map(|(_, item)| item).collect(),
             ))
-        });
-        Ok(taken?.unwrap_or_default())
+        })
     }
 
     fn peek(&self, end: End) -> Result<Option<T>> {
-        self.read_one(|db| db.query_one(self.inner.sql.end(end), &[], |row| self.decode(row)))
+        let rows = self.inner.rows();
+        self.read_one(|db| db.query_one(sql::item_at(end), &rows, |row| self.decode(row)))
     }
 }

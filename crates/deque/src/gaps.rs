@@ -1,9 +1,10 @@
 //! How the order is kept whole: leaving gaps, closing them, making room for a row between others.
 
-use diskette_store::{Db, Result};
+use diskette_store::{Db, Result, Share};
 
-use crate::order::{FAR, Inner, ends};
+use crate::order::{Inner, ends};
 use crate::positions::{Run, closing};
+use crate::sql;
 
 /// Holes that are left alone. More cost more in `len` and `get`, fewer in taking from the middle.
 const HOLES: i64 = 64;
@@ -13,7 +14,7 @@ impl Inner {
     pub(crate) fn vacate(&self, db: &Db<'_>, pos: i64) -> Result<()> {
         let (occupied, mut holes) = self.occupied(db)?;
         if occupied.is_some_and(|occupied| occupied.surrounds(pos)) {
-            db.execute(&self.sql.hole, &[pos.into()])?;
+            db.execute(sql::HOLE, &[pos.into()])?;
             holes += 1;
         }
         self.tidy(db, occupied, holes)
@@ -50,9 +51,9 @@ impl Inner {
 
     /// Takes many items from anywhere: to be followed by [`close_holes`](Self::close_holes).
     pub(crate) fn leave_hole(&self, db: &Db<'_>, pos: i64, file: Option<i64>) -> Result<()> {
-        db.execute(&self.sql.delete, &[pos.into()])?;
+        db.execute(sql::DELETE, &[pos.into()])?;
         db.store().forget_value(db, file)?;
-        db.execute(&self.sql.hole, &[pos.into()])?;
+        db.execute(sql::HOLE, &[pos.into()])?;
         Ok(())
     }
 
@@ -60,6 +61,18 @@ impl Inner {
     pub(crate) fn close_holes(&self, db: &Db<'_>) -> Result<()> {
         let (occupied, holes) = self.occupied(db)?;
         self.tidy(db, occupied, holes)
+    }
+
+    /// Moves everything back to the middle of the share, once an end comes near to that of the share: after tens of billions
+    /// of items that came in at one end and left at the other. `pos` is where one leaves.
+    pub(crate) fn stay_in_the_middle(&self, db: &Db<'_>, pos: i64) -> Result<()> {
+        if self.share().has_room_around(pos) {
+            return Ok(());
+        }
+        match self.all(db)? {
+            Some(all) => self.shift(db, all, self.share().middle() - all.first),
+            None => Ok(()),
+        }
     }
 
     /// Moves all that is in a run of positions, items and gaps.
@@ -71,39 +84,40 @@ impl Inner {
             return self.renumber(db, run, by);
         }
         // No row may land, not even for a moment, where another still is.
-        let far = Run {
-            first: run.first + FAR,
-            last: run.last + FAR,
+        let aside = Run {
+            first: run.first + Share::ASIDE,
+            last: run.last + Share::ASIDE,
         };
-        self.renumber(db, run, FAR)?;
-        self.renumber(db, far, by - FAR)
+        self.renumber(db, run, Share::ASIDE)?;
+        self.renumber(db, aside, by - Share::ASIDE)
     }
 
     fn renumber(&self, db: &Db<'_>, run: Run, by: i64) -> Result<()> {
         let params = [by.into(), run.first.into(), run.last.into()];
-        db.execute(&self.sql.shift_items, &params)?;
-        db.execute(&self.sql.shift_gaps, &params)?;
+        db.execute(sql::SHIFT_ITEMS, &params)?;
+        db.execute(sql::SHIFT_GAPS, &params)?;
         Ok(())
     }
 
     pub(crate) fn gaps_in(&self, db: &Db<'_>, run: Run) -> Result<Vec<i64>> {
         let bounds = [run.first.into(), run.last.into()];
-        db.query(&self.sql.gaps_in, &bounds, |row| row.int(0))
+        db.query(sql::GAPS_IN, &bounds, |row| row.int(0))
     }
 
     fn tidy(&self, db: &Db<'_>, occupied: Option<Run>, holes: i64) -> Result<()> {
         match occupied {
             _ if holes == 0 => {}
             None => {
-                db.execute(&self.sql.fill_holes, &[])?;
+                db.execute(sql::FILL_HOLES, &self.rows())?;
             }
             Some(occupied) if holes <= HOLES => {
-                let bounds = [occupied.first.into(), occupied.last.into()];
-                db.execute(&self.sql.fill_outer_holes, &bounds)?;
+                let [first, end] = self.rows();
+                let bounds = [first, end, occupied.first.into(), occupied.last.into()];
+                db.execute(sql::FILL_OUTER_HOLES, &bounds)?;
             }
             Some(occupied) => {
-                let holes = db.query(&self.sql.holes, &[], |row| row.int(0).map(Run::one))?;
-                db.execute(&self.sql.fill_holes, &[])?;
+                let holes = db.query(sql::HOLES, &self.rows(), |row| row.int(0).map(Run::one))?;
+                db.execute(sql::FILL_HOLES, &self.rows())?;
                 for step in closing(occupied, &holes) {
                     self.shift(db, step.run, step.by)?;
                 }
@@ -114,7 +128,9 @@ impl Inner {
 
     /// The positions that are not holes, from the first to the last, and the number of holes.
     fn occupied(&self, db: &Db<'_>) -> Result<(Option<Run>, i64)> {
-        let found = db.query_one(&self.sql.occupied, &[], |row| Ok((ends(row)?, row.int(2)?)))?;
+        let found = db.query_one(sql::OCCUPIED, &self.rows(), |row| {
+            Ok((ends(row)?, row.int(2)?))
+        })?;
         Ok(found.unwrap_or((None, 0)))
     }
 }

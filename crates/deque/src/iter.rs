@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::deque::Deque;
 use crate::positions::End;
+use crate::sql;
 
 /// Rows that are read at once.
 pub(crate) const PAGE: i64 = 64;
@@ -152,7 +153,7 @@ where
     }
 
     fn read_page(&mut self, end: End) -> Result<()> {
-        let (deque, sql) = (&self.deque, self.deque.inner.sql.page(end));
+        let (deque, sql) = (&self.deque, sql::page(end));
         let bounds = [self.after.into(), self.before.into(), PAGE.into()];
         let page = deque.read_one(|db| {
             db.query(sql, &bounds, |row| {
@@ -186,9 +187,8 @@ where
     /// The large item at a position, if it still is there.
     fn read_file(&self, pos: i64) -> Result<Option<T>> {
         let deque = &self.deque;
-        let found = deque.read_one(|db| {
-            db.query_one(&deque.inner.sql.at, &[pos.into()], |row| deque.decode(row))
-        });
+        let found =
+            deque.read_one(|db| db.query_one(sql::AT, &[pos.into()], |row| deque.decode(row)));
         deque.doing("iter", found)
     }
 

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::bound::full;
 use crate::deque::Deque;
 use crate::positions::End;
+use crate::sql;
 
 impl<T, C, A> Deque<T, C, A>
 where
@@ -52,7 +53,7 @@ where
                     return Err(self.beyond_the_end(db, index)?);
                 };
                 let params = [stored.file(), stored.value(), pos.into()];
-                db.execute(&self.inner.sql.set, &params)?;
+                db.execute(sql::SET, &params)?;
                 stored.link(db)?;
                 db.store().forget_value(db, old)
             })

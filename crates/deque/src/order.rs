@@ -3,38 +3,47 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use diskette_store::{Db, Error, ErrorKind, Result, Row, Stored, Structure};
+use diskette_store::{Db, Error, ErrorKind, Result, Row, Share, Stored, Structure, Value};
 
 use crate::positions::{End, Run};
-use crate::sql::Sql;
+use crate::sql;
 
 /// What all handles of an opened deque share.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) structure: Arc<Structure>,
-    pub(crate) sql: Sql,
     /// Was there a bound when it was last looked at? Spares the statement that only works without.
     pub(crate) bounded: AtomicBool,
 }
 
-/// Further than any position.
-pub(crate) const FAR: i64 = 1 << 61;
-
 impl Inner {
-    /// Takes the item at an end, as `read` reads it; if that says `None`, it stays.
+    pub(crate) fn share(&self) -> Share {
+        self.structure.share()
+    }
+
+    /// The first of its positions and the one after the last, as statements want them.
+    pub(crate) fn rows(&self) -> [Value<'static>; 2] {
+        let rows = self.share().rows();
+        [rows.start.into(), rows.end.into()]
+    }
+
+    /// Takes the item at an end, if there is one, as `read` reads it; if that says `None`, it stays, and this says so too.
     pub(crate) fn take<R>(
         &self,
         db: &Db<'_>,
         end: End,
         read: impl FnOnce(&Row<'_>) -> Result<Option<R>>,
-    ) -> Result<Option<R>> {
-        let found = db.query_one(self.sql.end(end), &[], |row| {
+    ) -> Result<Option<Option<R>>> {
+        let found = db.query_one(sql::item_at(end), &self.rows(), |row| {
             Ok((row.int(0)?, row.opt_int(1)?, row.opt_int(3)?, read(row)?))
         })?;
-        let Some((pos, file, gap, Some(item))) = found else {
-            return Ok(None);
+        let Some((pos, file, gap, item)) = found else {
+            return Ok(Some(None));
         };
-        db.execute(&self.sql.delete, &[pos.into()])?;
+        if item.is_none() {
+            return Ok(None);
+        }
+        db.execute(sql::DELETE, &[pos.into()])?;
         db.store().forget_value(db, file)?;
         let outer = gap.is_some_and(|gap| match end {
             End::Front => gap < pos,
@@ -43,13 +52,14 @@ impl Inner {
         if outer {
             self.vacate(db, pos)?;
         }
+        self.stay_in_the_middle(db, pos)?;
         db.ring(self.structure.departures());
         Ok(Some(item))
     }
 
     /// Takes the item at a position, which has one.
     pub(crate) fn take_at(&self, db: &Db<'_>, pos: i64, file: Option<i64>) -> Result<()> {
-        db.execute(&self.sql.delete, &[pos.into()])?;
+        db.execute(sql::DELETE, &[pos.into()])?;
         db.store().forget_value(db, file)?;
         self.vacate(db, pos)?;
         db.ring(self.structure.departures());
@@ -58,10 +68,10 @@ impl Inner {
 
     /// Takes all items of a run of positions. Claims in it stay.
     pub(crate) fn take_run(&self, db: &Db<'_>, run: Run) -> Result<()> {
-        let run = sound(run)?;
         self.forget_files(db, run)?;
-        db.execute(&self.sql.delete_run, &[run.first.into(), run.last.into()])?;
+        db.execute(sql::DELETE_RUN, &[run.first.into(), run.last.into()])?;
         self.vacate_run(db, run)?;
+        self.stay_in_the_middle(db, run.last)?;
         db.ring(self.structure.departures());
         Ok(())
     }
@@ -71,11 +81,7 @@ impl Inner {
         let Some(items) = self.items(db)? else {
             return Ok(());
         };
-        self.forget_files(db, items)?;
-        db.execute(&self.sql.delete_all, &[])?;
-        self.vacate_run(db, items)?;
-        db.ring(self.structure.departures());
-        Ok(())
+        self.take_run(db, items)
     }
 
     /// Writes values to an end, in the order in which they come.
@@ -95,16 +101,16 @@ impl Inner {
     }
 
     pub(crate) fn put_at(&self, db: &Db<'_>, pos: i64, value: Stored) -> Result<()> {
-        db.execute(&self.sql.put, &[pos.into(), value.file(), value.value()])?;
+        db.execute(sql::PUT, &[pos.into(), value.file(), value.value()])?;
         value.link(db)
     }
 
     pub(crate) fn len(&self, db: &Db<'_>) -> Result<usize> {
-        self.count(db, &self.sql.len)
+        self.count(db, sql::LEN)
     }
 
     pub(crate) fn claimed(&self, db: &Db<'_>) -> Result<usize> {
-        self.count(db, &self.sql.claimed)
+        self.count(db, sql::CLAIMED)
     }
 
     /// The position of the item with this index, and what `read` reads of it.
@@ -132,7 +138,9 @@ impl Inner {
         let Some(offset) = as_offset(index) else {
             return Ok(None);
         };
-        db.query_one(self.sql.nth_from(end), &[offset.into()], |row| {
+        let [first, end_of_rows] = self.rows();
+        let params = [first, end_of_rows, offset.into()];
+        db.query_one(sql::nth_from(end), &params, |row| {
             Ok((row.int(0)?, read(row)?))
         })
     }
@@ -148,24 +156,25 @@ impl Inner {
             return Ok(None);
         };
         match items.nth(end, offset, &self.gaps_in(db, items)?) {
-            Some(pos) => db.query_one(&self.sql.at, &[pos.into()], |row| Ok((pos, read(row)?))),
+            Some(pos) => db.query_one(sql::AT, &[pos.into()], |row| Ok((pos, read(row)?))),
             None => Ok(None),
         }
     }
 
     /// The positions from the first item to the last.
     pub(crate) fn items(&self, db: &Db<'_>) -> Result<Option<Run>> {
-        run(db, &self.sql.items)
+        self.run(db, sql::ITEMS)
     }
 
     /// All positions, gaps and all.
     pub(crate) fn all(&self, db: &Db<'_>) -> Result<Option<Run>> {
-        run(db, &self.sql.all)
+        self.run(db, sql::ALL)
     }
 
     /// The last position at an end, gaps and all.
     pub(crate) fn edge(&self, db: &Db<'_>, end: End) -> Result<i64> {
-        Ok(self.all(db)?.map_or(0, |all| match end {
+        let middle = self.share().middle();
+        Ok(self.all(db)?.map_or(middle, |all| match end {
             End::Front => all.first,
             End::Back => all.last,
         }))
@@ -173,43 +182,37 @@ impl Inner {
 
     fn forget_files(&self, db: &Db<'_>, run: Run) -> Result<()> {
         let bounds = [run.first.into(), run.last.into()];
-        for file in db.query(&self.sql.files, &bounds, |row| row.opt_int(0))? {
+        for file in db.query(sql::FILES, &bounds, |row| row.opt_int(0))? {
             db.store().forget_value(db, file)?;
         }
         Ok(())
     }
 
     fn count(&self, db: &Db<'_>, sql: &str) -> Result<usize> {
-        let count = db.query_one(sql, &[], |row| row.int(0))?.unwrap_or(0);
+        let count = db
+            .query_one(sql, &self.rows(), |row| row.int(0))?
+            .unwrap_or(0);
         usize::try_from(count).map_err(|_| unsound())
+    }
+
+    fn run(&self, db: &Db<'_>, sql: &str) -> Result<Option<Run>> {
+        let found = db.query_one(sql, &self.rows(), ends);
+        found.map(Option::flatten)
     }
 }
 
 /// An index or a length as SQL has it; `None` if no deque is as long.
 pub(crate) fn as_offset(index: usize) -> Option<i64> {
-    i64::try_from(index).ok().filter(|index| *index < FAR)
-}
-
-fn run(db: &Db<'_>, sql: &str) -> Result<Option<Run>> {
-    db.query_one(sql, &[], ends).map(Option::flatten)
+    const MOST: i64 = 1 << 39;
+    i64::try_from(index).ok().filter(|index| *index < MOST)
 }
 
 /// The run of a row of first, last.
 pub(crate) fn ends(row: &Row<'_>) -> Result<Option<Run>> {
-    match (row.opt_int(0)?, row.opt_int(1)?) {
-        (Some(first), Some(last)) => sound(Run { first, last }).map(Some),
-        _ => Ok(None),
-    }
-}
-
-/// A run whose positions can be reckoned with, which any are that were not damaged.
-fn sound(run: Run) -> Result<Run> {
-    let near = -FAR / 2..FAR / 2;
-    if near.contains(&run.first) && near.contains(&run.last) {
-        Ok(run)
-    } else {
-        Err(unsound())
-    }
+    Ok(match (row.opt_int(0)?, row.opt_int(1)?) {
+        (Some(first), Some(last)) => Some(Run { first, last }),
+        _ => None,
+    })
 }
 
 fn unsound() -> Error {

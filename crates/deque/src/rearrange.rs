@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::bound::{Room, full};
 use crate::deque::Deque;
 use crate::positions::{End, Run};
+use crate::sql;
 
 impl<T, C, A> Deque<T, C, A>
 where
@@ -48,9 +49,10 @@ where
                 let Some(moving) = other.items(db)? else {
                     return Ok(());
                 };
-                let sql = inner.sql.append.replace("{other}", other.structure.table());
-                db.execute(&sql, &[inner.edge(db, End::Back)?.into()])?;
-                db.execute(&other.sql.delete_all, &[])?;
+                let behind = inner.edge(db, End::Back)?;
+                let (first, last) = (moving.first.into(), moving.last.into());
+                db.execute(sql::APPEND, &[behind.into(), first, last])?;
+                db.execute(sql::DELETE_RUN, &[first, last])?;
                 other.vacate_run(db, moving)?;
                 db.ring(inner.structure.arrivals());
                 db.ring(other.structure.departures());
@@ -106,9 +108,10 @@ where
                 return Ok(());
             };
             // Mirrored at its end, so that no row lands where another still is.
-            let sum = [(2 * all.last + 1).into()];
-            db.execute(&self.inner.sql.mirror_items, &sum)?;
-            db.execute(&self.inner.sql.mirror_gaps, &sum)?;
+            let mirror = [(2 * all.last + 1).into(), all.first.into(), all.last.into()];
+            db.execute(sql::MIRROR_ITEMS, &mirror)?;
+            db.execute(sql::MIRROR_GAPS, &mirror)?;
+            self.inner.stay_in_the_middle(db, all.last)?;
             Ok(())
         });
         self.doing("reverse", reversed)
@@ -133,9 +136,10 @@ where
             last: all.last,
         };
         if left.len() <= right.len() {
-            inner.shift(db, left, all.len())
+            inner.shift(db, left, all.len())?;
         } else {
-            inner.shift(db, right, -all.len())
+            inner.shift(db, right, -all.len())?;
         }
+        inner.stay_in_the_middle(db, pos)
     }
 }

@@ -1,143 +1,179 @@
 //! Every statement of a deque.
 //!
-//! Items are rows in `{t}`, ordered by position. A position within the order that has no item is a
-//! gap, a row in `{t}_gaps`: claimed, while the item is in the hands of an owner, or a hole, where an
+//! Items are rows in `deque_items`, ordered by position. A position within the order that has no item is a
+//! gap, a row in `deque_gaps`: claimed, while the item is in the hands of an owner, or a hole, where an
 //! item was taken from the middle. Nothing else is missing:
 //!
 //! > from the least position of both tables to the greatest, each is in one of them
 //!
 //! so that counting takes the two ends and the few gaps between them.
 //!
+//! All deques of a store have these tables together, each the positions of its share. Where a statement is about all that a
+//! deque has, its parameters begin with that: `$1` is the first position, `$2` the one after the last.
+//!
 //! `file` comes before `value`, so that reading it never walks through a long value.
 
-use diskette_store::{Claims, Kind, statements};
+use diskette_store::{Claims, Kind};
 
 use crate::positions::End;
 
 pub(crate) static KIND: Kind = Kind {
     name: "deque",
-    format: 1,
+    format: 2,
     schema: &[
         "CREATE TABLE IF NOT EXISTS deques (id INTEGER PRIMARY KEY, max_len BIGINT, when_full BIGINT NOT NULL)",
-        "CREATE TABLE {t} (pos INTEGER PRIMARY KEY, file BIGINT, value BLOB)",
-        "CREATE TABLE {t}_gaps (pos INTEGER PRIMARY KEY, \
+        "CREATE TABLE deque_items (pos INTEGER PRIMARY KEY, file BIGINT, value BLOB)",
+        "CREATE TABLE deque_gaps (pos INTEGER PRIMARY KEY, \
             owner BIGINT, token BIGINT, since BIGINT, file BIGINT, value BLOB)",
-        "CREATE INDEX {t}_holes ON {t}_gaps (pos) WHERE owner IS NULL",
+        "CREATE INDEX deque_holes ON deque_gaps (pos) WHERE owner IS NULL",
+    ],
+    // Format 1 had two tables for each deque, and positions around 0.
+    bring_over: &[
+        "INSERT INTO deque_items (pos, file, value) \
+            SELECT ({id} << 39) + (1 << 38) + pos - coalesce((SELECT min(pos) FROM deque_{id}), 0), file, value \
+            FROM deque_{id}",
+        "INSERT INTO deque_gaps (pos, owner, token, since, file, value) \
+            SELECT ({id} << 39) + (1 << 38) + pos - coalesce((SELECT min(pos) FROM deque_{id}), 0), \
+            owner, token, since, file, value FROM deque_{id}_gaps",
+        "DROP TABLE deque_{id}",
+        "DROP TABLE deque_{id}_gaps",
     ],
     claims: Some(Claims {
-        owners: "SELECT DISTINCT owner FROM {t}_gaps WHERE owner IS NOT NULL",
+        owners: "SELECT DISTINCT owner FROM deque_gaps \
+            WHERE pos >= $1 << 39 AND pos < ($1 + 1) << 39 AND owner IS NOT NULL",
+        structures: "SELECT DISTINCT pos >> 39 FROM deque_gaps WHERE owner = $1",
         give_back: &[
-            "INSERT INTO {t} (pos, file, value) SELECT pos, file, value FROM {t}_gaps WHERE owner = $1",
-            "DELETE FROM {t}_gaps WHERE owner = $1",
+            "INSERT INTO deque_items (pos, file, value) SELECT pos, file, value FROM deque_gaps WHERE owner = $1",
+            "DELETE FROM deque_gaps WHERE owner = $1",
         ],
     }),
 };
 
-statements! {
-    /// Those that read items give pos, file, value, in this order.
-    pub(crate) struct Sql {
-        /// Only where there is no bound: else no row is inserted.
-        push_back = "INSERT INTO {t} (pos, value) SELECT 1 + coalesce((SELECT max(pos) FROM \
-            (SELECT max(pos) AS pos FROM {t} UNION ALL SELECT max(pos) FROM {t}_gaps) AS ends), 0), $1 \
-            FROM deques WHERE id = {id} AND max_len IS NULL",
-        push_front = "INSERT INTO {t} (pos, value) SELECT coalesce((SELECT min(pos) FROM \
-            (SELECT min(pos) AS pos FROM {t} UNION ALL SELECT min(pos) FROM {t}_gaps) AS ends), 0) - 1, $1 \
-            FROM deques WHERE id = {id} AND max_len IS NULL",
-        put = "INSERT INTO {t} (pos, file, value) VALUES ($1, $2, $3)",
-        set = "UPDATE {t} SET file = $1, value = $2 WHERE pos = $3",
-        delete = "DELETE FROM {t} WHERE pos = $1",
-        delete_run = "DELETE FROM {t} WHERE pos >= $1 AND pos <= $2",
-        delete_all = "DELETE FROM {t}",
-        /// Moves all of another deque, whose table takes the place of `{other}`, behind `$1`.
-        append = "INSERT INTO {t} (pos, file, value) \
-            SELECT $1 + row_number() OVER (ORDER BY pos), file, value FROM {other}",
+/// Only where there is no bound: else no row is inserted. `$3` is where the first item of all goes, `$4` the value, `$5` the
+/// number of the deque.
+const PUSH_BACK: &str = "INSERT INTO deque_items (pos, value) SELECT 1 + coalesce((SELECT max(pos) FROM \
+    (SELECT max(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
+    UNION ALL SELECT max(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) AS ends), $3), $4 \
+    FROM deques WHERE id = $5 AND max_len IS NULL";
+const PUSH_FRONT: &str = "INSERT INTO deque_items (pos, value) SELECT coalesce((SELECT min(pos) FROM \
+    (SELECT min(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
+    UNION ALL SELECT min(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) AS ends), $3) - 1, $4 \
+    FROM deques WHERE id = $5 AND max_len IS NULL";
+pub(crate) const PUT: &str = "INSERT INTO deque_items (pos, file, value) VALUES ($1, $2, $3)";
+pub(crate) const SET: &str = "UPDATE deque_items SET file = $1, value = $2 WHERE pos = $3";
+pub(crate) const DELETE: &str = "DELETE FROM deque_items WHERE pos = $1";
+pub(crate) const DELETE_RUN: &str = "DELETE FROM deque_items WHERE pos >= $1 AND pos <= $2";
+/// Moves a run behind `$1`.
+pub(crate) const APPEND: &str = "INSERT INTO deque_items (pos, file, value) \
+    SELECT $1 + row_number() OVER (ORDER BY pos), file, value FROM deque_items WHERE pos >= $2 AND pos <= $3";
 
-        /// The item at an end, and the gap that is furthest to this end.
-        front = "SELECT pos, file, value, (SELECT min(pos) FROM {t}_gaps) FROM {t} ORDER BY pos LIMIT 1",
-        back = "SELECT pos, file, value, (SELECT max(pos) FROM {t}_gaps) FROM {t} ORDER BY pos DESC LIMIT 1",
-        at = "SELECT pos, file, value FROM {t} WHERE pos = $1",
-        /// The item with the index `$1`, unless a gap is in the way.
-        nth = "SELECT pos, file, value FROM {t} WHERE pos = (SELECT min(pos) FROM {t}) + $1 AND NOT EXISTS \
-            (SELECT 1 FROM {t}_gaps AS gaps WHERE gaps.pos < {t}.pos AND gaps.pos > {t}.pos - $1)",
-        nth_back = "SELECT pos, file, value FROM {t} WHERE pos = (SELECT max(pos) FROM {t}) - $1 AND NOT EXISTS \
-            (SELECT 1 FROM {t}_gaps AS gaps WHERE gaps.pos > {t}.pos AND gaps.pos < {t}.pos + $1)",
-        page_up = "SELECT pos, file, value FROM {t} WHERE pos > $1 AND pos < $2 ORDER BY pos LIMIT $3",
-        page_down = "SELECT pos, file, value FROM {t} WHERE pos > $1 AND pos < $2 ORDER BY pos DESC LIMIT $3",
-        files = "SELECT file FROM {t} WHERE pos >= $1 AND pos <= $2 AND file IS NOT NULL",
+/// The item at an end, and the gap that is furthest to this end. Those that read items give pos, file, value, in this order.
+const FRONT: &str = "SELECT pos, file, value, (SELECT min(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) \
+    FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos LIMIT 1";
+const BACK: &str = "SELECT pos, file, value, (SELECT max(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) \
+    FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos DESC LIMIT 1";
+pub(crate) const AT: &str = "SELECT pos, file, value FROM deque_items WHERE pos = $1";
+/// The item with the index `$3`, unless a gap is in the way.
+const NTH: &str = "SELECT pos, file, value FROM deque_items \
+    WHERE pos = (SELECT min(pos) FROM deque_items WHERE pos >= $1 AND pos < $2) + $3 AND pos < $2 AND NOT EXISTS \
+    (SELECT 1 FROM deque_gaps AS gaps WHERE gaps.pos < deque_items.pos AND gaps.pos > deque_items.pos - $3)";
+const NTH_BACK: &str = "SELECT pos, file, value FROM deque_items \
+    WHERE pos = (SELECT max(pos) FROM deque_items WHERE pos >= $1 AND pos < $2) - $3 AND pos >= $1 AND NOT EXISTS \
+    (SELECT 1 FROM deque_gaps AS gaps WHERE gaps.pos > deque_items.pos AND gaps.pos < deque_items.pos + $3)";
+/// Items between two positions.
+pub(crate) const PAGE_UP: &str =
+    "SELECT pos, file, value FROM deque_items WHERE pos > $1 AND pos < $2 ORDER BY pos LIMIT $3";
+const PAGE_DOWN: &str = "SELECT pos, file, value FROM deque_items WHERE pos > $1 AND pos < $2 ORDER BY pos DESC LIMIT $3";
+pub(crate) const FILES: &str =
+    "SELECT file FROM deque_items WHERE pos >= $1 AND pos <= $2 AND file IS NOT NULL";
 
-        len = "SELECT coalesce(last - first + 1 - \
-            (SELECT count(*) FROM {t}_gaps WHERE pos > first AND pos < last), 0) \
-            FROM (SELECT (SELECT min(pos) FROM {t}) AS first, (SELECT max(pos) FROM {t}) AS last) AS ends",
-        claimed = "SELECT count(*) FROM {t}_gaps WHERE owner IS NOT NULL",
-        any = "SELECT 1 FROM {t} LIMIT 1",
-        any_or_claimed = "SELECT 1 WHERE EXISTS (SELECT 1 FROM {t}) \
-            OR EXISTS (SELECT 1 FROM {t}_gaps WHERE owner IS NOT NULL)",
-        /// The positions of the first and the last item.
-        items = "SELECT (SELECT min(pos) FROM {t}), (SELECT max(pos) FROM {t})",
-        /// The least and the greatest position, gaps and all.
-        all = "SELECT \
-            (SELECT min(pos) FROM (SELECT min(pos) AS pos FROM {t} UNION ALL SELECT min(pos) FROM {t}_gaps) AS ends), \
-            (SELECT max(pos) FROM (SELECT max(pos) AS pos FROM {t} UNION ALL SELECT max(pos) FROM {t}_gaps) AS ends)",
-        /// The least and the greatest position that is no hole, and the number of holes.
-        occupied = "SELECT \
-            (SELECT min(pos) FROM (SELECT min(pos) AS pos FROM {t} \
-                UNION ALL SELECT min(pos) FROM {t}_gaps WHERE owner IS NOT NULL) AS ends), \
-            (SELECT max(pos) FROM (SELECT max(pos) AS pos FROM {t} \
-                UNION ALL SELECT max(pos) FROM {t}_gaps WHERE owner IS NOT NULL) AS ends), \
-            (SELECT count(*) FROM {t}_gaps WHERE owner IS NULL)",
+pub(crate) const LEN: &str = "SELECT coalesce(last - first + 1 - \
+    (SELECT count(*) FROM deque_gaps WHERE pos > first AND pos < last), 0) \
+    FROM (SELECT (SELECT min(pos) FROM deque_items WHERE pos >= $1 AND pos < $2) AS first, \
+    (SELECT max(pos) FROM deque_items WHERE pos >= $1 AND pos < $2) AS last) AS ends";
+pub(crate) const CLAIMED: &str =
+    "SELECT count(*) FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NOT NULL";
+pub(crate) const ANY: &str = "SELECT 1 FROM deque_items WHERE pos >= $1 AND pos < $2 LIMIT 1";
+pub(crate) const ANY_OR_CLAIMED: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM deque_items WHERE pos >= $1 AND pos < $2) \
+    OR EXISTS (SELECT 1 FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NOT NULL)";
+/// The positions of the first and the last item.
+pub(crate) const ITEMS: &str = "SELECT (SELECT min(pos) FROM deque_items WHERE pos >= $1 AND pos < $2), \
+    (SELECT max(pos) FROM deque_items WHERE pos >= $1 AND pos < $2)";
+/// The least and the greatest position, gaps and all.
+pub(crate) const ALL: &str = "SELECT \
+    (SELECT min(pos) FROM (SELECT min(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
+        UNION ALL SELECT min(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) AS ends), \
+    (SELECT max(pos) FROM (SELECT max(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
+        UNION ALL SELECT max(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) AS ends)";
+/// The least and the greatest position that is no hole, and the number of holes.
+pub(crate) const OCCUPIED: &str = "SELECT \
+    (SELECT min(pos) FROM (SELECT min(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
+        UNION ALL SELECT min(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NOT NULL) AS ends), \
+    (SELECT max(pos) FROM (SELECT max(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
+        UNION ALL SELECT max(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NOT NULL) AS ends), \
+    (SELECT count(*) FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NULL)";
 
-        hole = "INSERT INTO {t}_gaps (pos) VALUES ($1)",
-        holes = "SELECT pos FROM {t}_gaps WHERE owner IS NULL ORDER BY pos",
-        fill_holes = "DELETE FROM {t}_gaps WHERE owner IS NULL",
-        fill_outer_holes = "DELETE FROM {t}_gaps WHERE owner IS NULL AND (pos < $1 OR pos > $2)",
-        gaps_in = "SELECT pos FROM {t}_gaps WHERE pos >= $1 AND pos <= $2 ORDER BY pos",
-        close_gap = "DELETE FROM {t}_gaps WHERE pos = $1",
+pub(crate) const HOLE: &str = "INSERT INTO deque_gaps (pos) VALUES ($1)";
+pub(crate) const HOLES: &str =
+    "SELECT pos FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NULL ORDER BY pos";
+pub(crate) const FILL_HOLES: &str =
+    "DELETE FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NULL";
+/// But for those of a run, from `$3` to `$4`.
+pub(crate) const FILL_OUTER_HOLES: &str = "DELETE FROM deque_gaps \
+    WHERE pos >= $1 AND pos < $2 AND owner IS NULL AND (pos < $3 OR pos > $4)";
+pub(crate) const GAPS_IN: &str =
+    "SELECT pos FROM deque_gaps WHERE pos >= $1 AND pos <= $2 ORDER BY pos";
+pub(crate) const CLOSE_GAP: &str = "DELETE FROM deque_gaps WHERE pos = $1";
 
-        claim = "INSERT INTO {t}_gaps (pos, owner, token, since, file, value) \
-            SELECT pos, $1, $2, $3, file, value FROM {t} WHERE pos = $4",
-        give_back = "INSERT INTO {t} (pos, file, value) SELECT pos, file, value FROM {t}_gaps WHERE pos = $1",
-        held_at = "SELECT pos, file FROM {t}_gaps WHERE pos = $1 AND owner = $2 AND token = $3",
-        held = "SELECT pos, file FROM {t}_gaps WHERE owner = $1 AND token = $2",
+pub(crate) const CLAIM: &str = "INSERT INTO deque_gaps (pos, owner, token, since, file, value) \
+    SELECT pos, $1, $2, $3, file, value FROM deque_items WHERE pos = $4";
+pub(crate) const GIVE_BACK: &str = "INSERT INTO deque_items (pos, file, value) \
+    SELECT pos, file, value FROM deque_gaps WHERE pos = $1";
+pub(crate) const HELD_AT: &str =
+    "SELECT pos, file FROM deque_gaps WHERE pos = $1 AND owner = $2 AND token = $3";
+pub(crate) const HELD: &str = "SELECT pos, file FROM deque_gaps \
+    WHERE pos >= $1 AND pos < $2 AND owner = $3 AND token = $4";
 
-        shift_items = "UPDATE {t} SET pos = pos + $1 WHERE pos >= $2 AND pos <= $3",
-        shift_gaps = "UPDATE {t}_gaps SET pos = pos + $1 WHERE pos >= $2 AND pos <= $3",
-        mirror_items = "UPDATE {t} SET pos = $1 - pos",
-        mirror_gaps = "UPDATE {t}_gaps SET pos = $1 - pos",
+pub(crate) const SHIFT_ITEMS: &str =
+    "UPDATE deque_items SET pos = pos + $1 WHERE pos >= $2 AND pos <= $3";
+pub(crate) const SHIFT_GAPS: &str =
+    "UPDATE deque_gaps SET pos = pos + $1 WHERE pos >= $2 AND pos <= $3";
+pub(crate) const MIRROR_ITEMS: &str =
+    "UPDATE deque_items SET pos = $1 - pos WHERE pos >= $2 AND pos <= $3";
+pub(crate) const MIRROR_GAPS: &str =
+    "UPDATE deque_gaps SET pos = $1 - pos WHERE pos >= $2 AND pos <= $3";
 
-        create_bound = "INSERT INTO deques (id, max_len, when_full) VALUES ({id}, $1, $2)",
-        bound = "SELECT max_len, when_full FROM deques WHERE id = {id}",
-        set_max_len = "UPDATE deques SET max_len = $1 WHERE id = {id}",
-        set_when_full = "UPDATE deques SET when_full = $1 WHERE id = {id}",
+pub(crate) const CREATE_BOUND: &str =
+    "INSERT INTO deques (id, max_len, when_full) VALUES ($1, $2, $3)";
+pub(crate) const BOUND: &str = "SELECT max_len, when_full FROM deques WHERE id = $1";
+pub(crate) const SET_MAX_LEN: &str = "UPDATE deques SET max_len = $1 WHERE id = $2";
+pub(crate) const SET_WHEN_FULL: &str = "UPDATE deques SET when_full = $1 WHERE id = $2";
+
+pub(crate) fn push(end: End) -> &'static str {
+    match end {
+        End::Front => PUSH_FRONT,
+        End::Back => PUSH_BACK,
     }
 }
 
-impl Sql {
-    pub(crate) fn push(&self, end: End) -> &str {
-        match end {
-            End::Front => &self.push_front,
-            End::Back => &self.push_back,
-        }
+pub(crate) fn item_at(end: End) -> &'static str {
+    match end {
+        End::Front => FRONT,
+        End::Back => BACK,
     }
+}
 
-    pub(crate) fn end(&self, end: End) -> &str {
-        match end {
-            End::Front => &self.front,
-            End::Back => &self.back,
-        }
+/// The page of items that is next when coming from `end`.
+pub(crate) fn page(end: End) -> &'static str {
+    match end {
+        End::Front => PAGE_UP,
+        End::Back => PAGE_DOWN,
     }
+}
 
-    /// The page of items that is next when coming from `end`.
-    pub(crate) fn page(&self, end: End) -> &str {
-        match end {
-            End::Front => &self.page_up,
-            End::Back => &self.page_down,
-        }
-    }
-
-    pub(crate) fn nth_from(&self, end: End) -> &str {
-        match end {
-            End::Front => &self.nth,
-            End::Back => &self.nth_back,
-        }
+pub(crate) fn nth_from(end: End) -> &'static str {
+    match end {
+        End::Front => NTH,
+        End::Back => NTH_BACK,
     }
 }

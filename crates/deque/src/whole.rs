@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::deque::Deque;
 use crate::iter::PAGE;
 use crate::positions::Run;
+use crate::sql;
 
 impl<T, C, A> Deque<T, C, A>
 where
@@ -115,7 +116,7 @@ where
     /// One write transaction, in which `keep` runs, and others wait; decodes all items, one at a time.
     pub fn retain(&self, mut keep: impl FnMut(&T) -> bool) -> Result<()> {
         let retained = self.write(|db| {
-            let mut after = Some(i64::MIN);
+            let mut after = Some(self.inner.share().rows().start - 1);
             while let Some(start) = after {
                 let mut gone = Vec::new();
                 let (last, _) = self.page(db, start, |pos, file, item| {
@@ -188,7 +189,7 @@ where
         db: &Db<'_>,
         mut look: impl FnMut(i64, Option<i64>, T) -> ControlFlow<()>,
     ) -> Result<()> {
-        let mut after = Some(i64::MIN);
+        let mut after = Some(self.inner.share().rows().start - 1);
         while let Some(start) = after {
             match self.page(db, start, &mut look)? {
                 (last, ControlFlow::Continue(())) => after = last,
@@ -205,15 +206,14 @@ where
         after: i64,
         mut look: impl FnMut(i64, Option<i64>, T) -> ControlFlow<()>,
     ) -> Result<(Option<i64>, ControlFlow<()>)> {
-        let bounds = [after.into(), i64::MAX.into(), PAGE.into()];
+        let end = self.inner.share().rows().end;
+        let bounds = [after.into(), end.into(), PAGE.into()];
         let (mut last, mut flow) = (None, ControlFlow::Continue(()));
-        db.query_each(&self.inner.sql.page_up, &bounds, |row| {
-            if flow.is_continue() {
-                let pos = row.int(0)?;
-                flow = look(pos, row.opt_int(1)?, self.decode(row)?);
-                last = Some(pos);
-            }
-            Ok(())
+        db.query_each(sql::PAGE_UP, &bounds, |row| {
+            let pos = row.int(0)?;
+            flow = look(pos, row.opt_int(1)?, self.decode(row)?);
+            last = Some(pos);
+            Ok(flow)
         })?;
         Ok((last, flow))
     }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
-use crate::rows::{key_bytes, read_found};
+use crate::rows::read_found;
+use crate::sql;
 use crate::walk::{End, PAGE, Page};
 
 impl<K, V, C, A: Access> Index<K, V, C, A> {
@@ -45,7 +46,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         self.doing("extend", || {
             self.access.write(|db| {
                 for (key, value) in entries {
-                    let key = key_bytes::<K>(key.borrow())?;
+                    let key = self.key(key.borrow())?;
                     self.put(db, &key, self.store().store_value::<C>(value.borrow())?)?;
                 }
                 Ok(())
@@ -80,7 +81,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         self.doing("get_many", || {
             let keys = keys
                 .into_iter()
-                .map(key_bytes::<K>)
+                .map(|key| self.key(key))
                 .collect::<Result<Vec<_>>>()?;
             self.access.read(|db| {
                 let find = |key: &Vec<u8>| Ok(self.find(db, key)?.map(|(_, value)| value));
@@ -101,7 +102,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         self.doing("remove_many", || {
             let keys = keys
                 .into_iter()
-                .map(key_bytes::<K>)
+                .map(|key| self.key(key))
                 .collect::<Result<Vec<_>>>()?;
             self.access.write(|db| {
                 let count = self.count(db)?;
@@ -138,12 +139,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 let mut left = self.ids(db)?;
                 let mut count = self.count(db)?;
                 while let Some(range) = left {
-                    let sql = &self.sql.entries_up;
+                    let sql = sql::ENTRIES_UP;
                     let page =
                         Page::fetch(db, sql, &range, End::Front, PAGE, read_found::<K, V, C>)?;
                     left = page.left;
                     for slot in page.slots {
-                        let found = slot.read(db, &self.sql.find, read_found::<K, V, C>)?;
+                        let found = slot.read(db, sql::FIND, read_found::<K, V, C>)?;
                         if let Some((place, (key, value))) = found
                             && !keep(&key, &value)
                         {

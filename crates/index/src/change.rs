@@ -1,12 +1,12 @@
 //! Reading and writing an entry as one step, that nobody else comes between.
 
-use diskette_store::{Access, Ahead, Codec, Like, Result};
+use diskette_store::{Access, Ahead, Codec, Db, Like, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::entry::Entry;
 use crate::index::Index;
-use crate::rows::key_bytes;
+use crate::rows::Place;
 
 impl<K, V, C, A> Index<K, V, C, A>
 where
@@ -25,18 +25,12 @@ where
         W: Like<V> + ?Sized,
     {
         self.doing("replace", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             let stored = self.store().store_value::<C>(value)?;
-            let mut stored = Some(stored);
-            let replaced = Ahead::take::<C, _>(&self.access, |db, ahead| {
-                let (place, old) = match self.find_ahead(db, &key, ahead)? {
-                    Some((_, None)) => return Ok(None),
-                    found => found.unzip(),
-                };
-                self.swap(db, &key, place, stored.take())?;
-                Ok(Some(old.flatten()))
-            });
-            Ok(replaced?.flatten())
+            self.with_found(&key, |db, place, old| {
+                self.swap(db, &key, place, Some(stored))?;
+                Ok(old)
+            })
         })
     }
 
@@ -76,9 +70,8 @@ where
         V: Serialize,
     {
         self.doing("update", || {
-            let key = key_bytes::<K>(key)?;
-            self.access.write(|db| {
-                let (place, old) = self.find(db, &key)?.unzip();
+            let key = self.key(key)?;
+            self.with_found(&key, |db, place, old| {
                 let new = change(old);
                 let stored = new
                     .as_ref()
@@ -111,7 +104,7 @@ where
     where
         V: Serialize,
     {
-        Entry::new(self, key_bytes::<K>(key))
+        Entry::new(self, self.key(key))
     }
 
     /// The value of a key; if it is not there, inserts what `make` returns, and returns that.
@@ -129,19 +122,19 @@ where
         V: Serialize,
     {
         self.doing("get_or_insert_with", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             if let Some((_, value)) = self.access.read_one(|db| self.find(db, &key))? {
                 return Ok(value);
             }
             let made = make();
             let stored = self.store().store_value::<C>(&made)?;
-            self.access.write(|db| {
-                if let Some((_, value)) = self.find(db, &key)? {
-                    return Ok(value);
+            let found = self.with_found(&key, |db, place, found| {
+                if place.is_none() {
+                    self.add(db, &key, stored)?;
                 }
-                self.add(db, &key, stored)?;
-                Ok(made)
-            })
+                Ok(found)
+            });
+            Ok(found?.unwrap_or(made))
         })
     }
 
@@ -176,18 +169,35 @@ where
         V: Serialize + PartialEq,
     {
         self.doing("compare_and_swap", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             let stored = new
                 .map(|new| self.store().store_value::<C>(new))
                 .transpose()?;
-            self.access.write(|db| {
-                let (place, found) = self.find(db, &key)?.unzip();
-                if found.as_ref() != expected {
-                    return Ok(false);
+            self.with_found(&key, |db, place, found| {
+                let expected = found.as_ref() == expected;
+                if expected {
+                    self.swap(db, &key, place, stored)?;
                 }
-                self.swap(db, &key, place, stored)?;
-                Ok(true)
+                Ok(expected)
             })
+        })
+    }
+
+    /// Runs `then`, in one turn to write, with what is found under a key.
+    pub(crate) fn with_found<R>(
+        &self,
+        key: &[u8],
+        then: impl FnOnce(&Db<'_>, Option<Place>, Option<V>) -> Result<R>,
+    ) -> Result<R> {
+        let mut then = Some(then);
+        Ahead::take::<C, _>(&self.access, |db, ahead| {
+            let (place, value) = match self.find_ahead(db, key, ahead)? {
+                Some((_, None)) => return Ok(None),
+                found => found.unzip(),
+            };
+            let then = then.take();
+            then.map(|then| then(db, place, value.flatten()))
+                .transpose()
         })
     }
 }

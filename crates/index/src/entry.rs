@@ -62,15 +62,18 @@ where
         } = self;
         index.doing("entry", || {
             let key = key?;
-            index.access.write(|db| {
-                let Some((place, mut value)) = index.find(db, &key)? else {
-                    let value = make();
-                    index.add(db, &key, index.store().store_value::<C>(&value)?)?;
-                    return Ok(value);
+            index.with_found(&key, |db, place, found| {
+                let changed = found.is_none() || !changes.is_empty();
+                let value = match found {
+                    Some(mut value) => {
+                        changes.into_iter().for_each(|change| change(&mut value));
+                        value
+                    }
+                    None => make(),
                 };
-                if !changes.is_empty() {
-                    changes.into_iter().for_each(|change| change(&mut value));
-                    index.set(db, place, index.store().store_value::<C>(&value)?)?;
+                if changed {
+                    let stored = index.store().store_value::<C>(&value)?;
+                    index.swap(db, &key, place, Some(stored))?;
                 }
                 Ok(value)
             })

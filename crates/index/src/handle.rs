@@ -5,7 +5,7 @@ use std::sync::Arc;
 use diskette_store::{Access, Result, Store, Structure};
 
 use crate::index::Index;
-use crate::sql::{KIND, Sql};
+use crate::sql::{self, KIND};
 
 impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// The same index within an open transaction or snapshot.
@@ -37,7 +37,6 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         Index {
             access: tx,
             structure: Arc::clone(&self.structure),
-            sql: Arc::clone(&self.sql),
             types: PhantomData,
         }
     }
@@ -61,10 +60,13 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
 impl<K, V, C> Index<K, V, C> {
     /// Opens it with what the catalog is to say of its values.
     pub(crate) fn open_as(store: &Store, name: &str, codec: &'static str) -> Result<Self> {
-        let structure = Structure::open(store, &KIND, name, codec, |_, _| Ok(()))?;
+        let structure = Structure::open(store, &KIND, name, codec, |db, structure| {
+            let share = structure.share();
+            let row = [share.structure().into(), share.middle().into()];
+            db.execute(sql::CREATE, &row).map(drop)
+        })?;
         Ok(Index {
             access: store.clone(),
-            sql: Arc::new(Sql::new(structure.table(), structure.id())),
             structure,
             types: PhantomData,
         })
@@ -76,7 +78,6 @@ impl<K, V, C, A: Clone> Clone for Index<K, V, C, A> {
         Index {
             access: self.access.clone(),
             structure: Arc::clone(&self.structure),
-            sql: Arc::clone(&self.sql),
             types: PhantomData,
         }
     }

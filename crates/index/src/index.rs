@@ -6,8 +6,9 @@ use diskette_store::{Access, Ahead, Bincode, Codec, Like, Result, Store, Structu
 use serde::de::DeserializeOwned;
 
 use crate::content::Content;
-use crate::rows::{key_bytes, read_value};
-use crate::sql::Sql;
+use crate::options::IndexOptions;
+use crate::rows::read_value;
+use crate::sql;
 
 /// A persistent map from `K` to `V`, shared by any number of processes, that keeps two orders: the one
 /// in which the entries were inserted, and that of the keys.
@@ -74,12 +75,11 @@ use crate::sql::Sql;
 pub struct Index<K, V, C = Bincode, A = Store> {
     pub(crate) access: A,
     pub(crate) structure: Arc<Structure>,
-    pub(crate) sql: Arc<Sql>,
     pub(crate) types: PhantomData<Types<K, V, C>>,
 }
 
 /// They are made, never held: a handle can go to other threads whether they can or not.
-type Types<K, V, C> = fn() -> (K, V, C);
+pub(crate) type Types<K, V, C> = fn() -> (K, V, C);
 
 impl<K, V: Content<Bincode>> Index<K, V> {
     /// The index of this name in a store; created if it is not there.
@@ -103,7 +103,7 @@ impl<K, V: Content<Bincode>> Index<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(store: &Store, name: &str) -> Result<Self> {
-        Self::with_codec(store, name)
+        Self::options().new(store, name)
     }
 
     /// An index in a store of its own: the one called `index` in the store in this directory.
@@ -112,33 +112,18 @@ impl<K, V: Content<Bincode>> Index<K, V> {
     ///
     /// Those of [`Store::open`] and [`new`](Self::new).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::new(&Store::open(path)?, "index")
+        Self::options().open(path)
+    }
+
+    /// How to open an index otherwise than by default: with another codec.
+    pub fn options() -> IndexOptions<K, V> {
+        IndexOptions::default()
     }
 }
 
-impl<K, V: Content<C>, C> Index<K, V, C> {
-    /// The index of this name, its values written by the codec `C`, which the store remembers.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`new`](Index::new).
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::{Json, Store};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
-    /// let ages = Index::<String, u32, Json>::with_codec(&store, "ages")?;
-    /// ages.insert("Ada", &36)?;
-    ///
-    /// assert!(Index::<String, u32>::new(&store, "ages").unwrap_err().is_wrong_kind());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn with_codec(store: &Store, name: &str) -> Result<Self> {
-        Self::open_as(store, name, V::CODEC)
-    }
+impl<K, V, C> Index<K, V, C> {
+    /// The name of an index that has a store of its own.
+    pub(crate) const ALONE: &str = "index";
 }
 
 impl<K, V, C, A: Access> Index<K, V, C, A> {
@@ -160,7 +145,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
     {
         self.doing("insert", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             let stored = self.store().store_value::<C>(value)?;
             // By itself, without a transaction around it, as long as no file comes or goes.
             if !stored.is_file()
@@ -200,7 +185,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
     {
         self.doing("insert_if_absent", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             let stored = self.store().store_value::<C>(value)?;
             if stored.is_file() {
                 self.access.write(|db| self.add(db, &key, stored))
@@ -227,9 +212,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
     {
         self.doing("get", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             self.access.read_one(|db| {
-                db.query_one(&self.sql.find, &[key.as_slice().into()], |row| {
+                db.query_one(sql::FIND, &[key.as_slice().into()], |row| {
                     read_value::<V, C>(self.store(), row)
                 })
             })
@@ -243,8 +228,8 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// Those of [`get`](Self::get), except that the value is not looked at.
     pub fn contains_key<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
         self.doing("contains_key", || {
-            let key = key_bytes::<K>(key)?;
-            let sql = &self.sql.contains;
+            let key = self.key(key)?;
+            let sql = sql::CONTAINS;
             let there = self
                 .access
                 .read_one(|db| db.query_one(sql, &[key.as_slice().into()], |_| Ok(())));
@@ -265,13 +250,15 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
     {
         self.doing("remove", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             Ahead::take::<C, _>(&self.access, |db, ahead| {
-                let Some((place, Some(value))) = self.find_ahead(db, &key, ahead)? else {
-                    return Ok(None);
+                let Some((place, value)) = self.find_ahead(db, &key, ahead)? else {
+                    return Ok(Some(None));
                 };
-                self.take(db, place)?;
-                Ok(Some(value))
+                if value.is_some() {
+                    self.take(db, place)?;
+                }
+                Ok(value.map(Some))
             })
         })
     }
@@ -283,7 +270,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// Those of [`insert`](Self::insert).
     pub fn delete<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
         self.doing("delete", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             self.access.write(|db| {
                 let Some(place) = self.place(db, &key)? else {
                     return Ok(false);
@@ -323,10 +310,10 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     pub fn clear(&self) -> Result<()> {
         self.doing("clear", || {
             self.access.write(|db| {
-                for file in db.query(&self.sql.files, &[], |row| row.opt_int(0))? {
+                for file in db.query(sql::FILES, &self.all(), |row| row.opt_int(0))? {
                     self.store().forget_value(db, file)?;
                 }
-                db.execute(&self.sql.clear, &[])?;
+                db.execute(sql::CLEAR, &self.all())?;
                 self.recount(db, 0)
             })
         })

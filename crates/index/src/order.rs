@@ -2,13 +2,14 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use diskette_store::{Access, Ahead, Codec, Like, Result, key};
+use diskette_store::{Access, Ahead, Codec, Like, Result, Value, key};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
 use crate::iter::{Iter, Keys, Range, Values};
-use crate::rows::{key_bytes, read_entry, read_key, read_place};
+use crate::rows::{read_entry, read_key, read_place};
+use crate::sql;
 use crate::walk::{End, Position, Reading, Walk};
 
 /// In insertion order.
@@ -42,8 +43,8 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         let reading = Reading {
             verb: "iter",
-            up: |sql| &sql.entries_up,
-            down: |sql| &sql.entries_down,
+            up: sql::ENTRIES_UP,
+            down: sql::ENTRIES_DOWN,
             read: read_entry::<K, V, C>,
         };
         Iter(Walk::new(
@@ -62,8 +63,8 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         let reading = Reading {
             verb: "keys",
-            up: |sql| &sql.keys_up,
-            down: |sql| &sql.keys_down,
+            up: sql::KEYS_UP,
+            down: sql::KEYS_DOWN,
             read: read_key::<K>,
         };
         Keys(Walk::new(
@@ -95,7 +96,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        self.look("oldest", &self.sql.oldest)
+        self.look("oldest", sql::OLDEST, &self.all())
     }
 
     /// The entry at the end of the insertion order.
@@ -109,7 +110,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        self.look("newest", &self.sql.newest)
+        self.look("newest", sql::NEWEST, &self.all())
     }
 }
 
@@ -126,7 +127,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        self.pop("pop_oldest", &self.sql.oldest)
+        self.pop("pop_oldest", sql::OLDEST, &self.all())
     }
 
     /// Removes the entry at the end of the insertion order, and returns it.
@@ -140,7 +141,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        self.pop("pop_newest", &self.sql.newest)
+        self.pop("pop_newest", sql::NEWEST, &self.all())
     }
 
     /// Moves an entry to the end of the insertion order; is it there at all?
@@ -163,7 +164,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
 
     fn relocate<Q: Like<K> + ?Sized>(&self, verb: &'static str, key: &Q, end: End) -> Result<bool> {
         self.doing(verb, || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             self.access.write(|db| {
                 let (Some(place), Some(ids)) = (self.place(db, &key)?, self.ids(db)?) else {
                     return Ok(false);
@@ -174,8 +175,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                     _ => return Ok(true),
                 };
                 let count = self.count(db)?;
-                db.execute(&self.sql.relocate, &[to.into(), place.id.into()])?;
+                db.execute(sql::RELOCATE, &[to.into(), place.id.into()])?;
                 self.recount(db, count)?;
+                self.stay_in_the_middle(db, to)?;
                 Ok(true)
             })
         })
@@ -196,7 +198,11 @@ where
     ///
     /// Those of [`get`](Self::get).
     pub fn first_key_value(&self) -> Result<Option<(K, V)>> {
-        self.look("first_key_value", &self.sql.first)
+        self.look(
+            "first_key_value",
+            sql::FIRST,
+            &all_keys(&self.share().keys()),
+        )
     }
 
     /// The entry with the greatest key.
@@ -205,7 +211,7 @@ where
     ///
     /// Those of [`get`](Self::get).
     pub fn last_key_value(&self) -> Result<Option<(K, V)>> {
-        self.look("last_key_value", &self.sql.last)
+        self.look("last_key_value", sql::LAST, &all_keys(&self.share().keys()))
     }
 
     /// Removes the entry with the least key, and returns it.
@@ -214,7 +220,7 @@ where
     ///
     /// Those of [`remove`](Self::remove). An entry that can't be read stays.
     pub fn pop_first(&self) -> Result<Option<(K, V)>> {
-        self.pop("pop_first", &self.sql.first)
+        self.pop("pop_first", sql::FIRST, &all_keys(&self.share().keys()))
     }
 
     /// Removes the entry with the greatest key, and returns it.
@@ -223,7 +229,7 @@ where
     ///
     /// Those of [`remove`](Self::remove). An entry that can't be read stays.
     pub fn pop_last(&self) -> Result<Option<(K, V)>> {
-        self.pop("pop_last", &self.sql.last)
+        self.pop("pop_last", sql::LAST, &all_keys(&self.share().keys()))
     }
 
     /// The entries whose keys are in `range`, in key order; a double-ended iterator of `Result<(K, V)>`.
@@ -254,13 +260,13 @@ where
     {
         self.between("range", || {
             let start = match range.start_bound() {
-                Bound::Included(key) => key_bytes::<K>(key)?,
-                Bound::Excluded(key) => key_bytes::<K>(key)?.after(),
-                Bound::Unbounded => Vec::new(),
+                Bound::Included(key) => Some(self.key(key)?),
+                Bound::Excluded(key) => Some(self.key(key)?.after()),
+                Bound::Unbounded => None,
             };
             let end = match range.end_bound() {
-                Bound::Included(key) => Some(key_bytes::<K>(key)?.after()),
-                Bound::Excluded(key) => Some(key_bytes::<K>(key)?),
+                Bound::Included(key) => Some(self.key(key)?.after()),
+                Bound::Excluded(key) => Some(self.key(key)?),
                 Bound::Unbounded => None,
             };
             Ok((start, end))
@@ -271,26 +277,28 @@ where
     fn between(
         &self,
         verb: &'static str,
-        bounds: impl FnOnce() -> Result<(Vec<u8>, Option<Vec<u8>>)>,
+        bounds: impl FnOnce() -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)>,
     ) -> Range<K, V, C, A>
     where
         A: Clone,
     {
         let range = || {
             let (start, end) = bounds()?;
+            let all = self.share().keys();
+            let start = start.unwrap_or_else(|| all.start.to_vec());
             let end = match end {
                 Some(end) => Some(end),
                 None => self
                     .access
-                    .read_one(|db| db.query_one(&self.sql.last_key, &[], Vec::<u8>::of))?
+                    .read_one(|db| db.query_one(sql::LAST_KEY, &all_keys(&all), Vec::<u8>::of))?
                     .map(Vec::after),
             };
             Ok(end.filter(|end| start < *end).map(|end| start..end))
         };
         let reading = Reading {
             verb,
-            up: |sql| &sql.range_up,
-            down: |sql| &sql.range_down,
+            up: sql::RANGE_UP,
+            down: sql::RANGE_DOWN,
             read: read_entry::<K, V, C>,
         };
         Range(Walk::new(self.clone(), reading, range()))
@@ -321,30 +329,41 @@ where
     where
         A: Clone,
     {
-        self.between("prefix", || key::prefix(prefix))
+        self.between("prefix", || {
+            let (start, end) = key::prefix(prefix)?;
+            let whole = |bytes: Vec<u8>| [&self.share().beginning(), bytes.as_slice()].concat();
+            Ok((Some(whole(start)), end.map(whole)))
+        })
     }
 
-    fn look(&self, verb: &'static str, sql: &str) -> Result<Option<(K, V)>> {
+    fn look(&self, verb: &'static str, sql: &str, all: &[Value<'_>]) -> Result<Option<(K, V)>> {
         self.doing(verb, || {
             self.access.read_one(|db| {
-                db.query_one(sql, &[], |row| read_entry::<K, V, C>(self.store(), row))
+                db.query_one(sql, all, |row| read_entry::<K, V, C>(self.store(), row))
             })
         })
     }
 
-    fn pop(&self, verb: &'static str, sql: &str) -> Result<Option<(K, V)>> {
+    fn pop(&self, verb: &'static str, sql: &str, all: &[Value<'_>]) -> Result<Option<(K, V)>> {
         self.doing(verb, || {
             Ahead::take::<C, _>(&self.access, |db, ahead| {
-                let found = db.query_one(sql, &[], |row| {
+                let found = db.query_one(sql, all, |row| {
                     let value = ahead.value::<C>(db, row, 2, 1)?;
                     Ok((read_place(row)?, read_key(self.store(), row)?, value))
                 })?;
-                let Some((place, key, Some(value))) = found else {
-                    return Ok(None);
+                let Some((place, key, value)) = found else {
+                    return Ok(Some(None));
                 };
-                self.take(db, place)?;
-                Ok(Some((key, value)))
+                if value.is_some() {
+                    self.take(db, place)?;
+                }
+                Ok(value.map(|value| Some((key, value))))
             })
         })
     }
+}
+
+/// As statements want them.
+fn all_keys(keys: &std::ops::Range<[u8; 3]>) -> [Value<'_>; 2] {
+    [keys.start.as_slice().into(), keys.end.as_slice().into()]
 }

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use diskette_store::{
-    Access, Ahead, Codec, Db, Error, ErrorKind, Like, Result, Row, Store, Stored, key,
+    Access, Ahead, Codec, Db, Error, ErrorKind, Like, Result, Row, Share, Store, Stored, Value, key,
 };
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
+use crate::sql;
 
 /// A row that was found: its place in insertion order, and the file that has to go with it.
 #[derive(Clone, Copy)]
@@ -16,12 +17,8 @@ pub(crate) struct Place {
     pub(crate) file: Option<i64>,
 }
 
-/// The bytes of a key.
-pub(crate) fn key_bytes<K: ?Sized>(key: &(impl Like<K> + ?Sized)) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(32);
-    key::encode(key, &mut bytes)?;
-    Ok(bytes)
-}
+/// So many bytes of a key say whose it is.
+const BEGINNING: usize = size_of::<[u8; 3]>();
 
 pub(crate) fn read_place(row: &Row<'_>) -> Result<Place> {
     Ok(Place {
@@ -35,7 +32,7 @@ pub(crate) fn read_value<V: DeserializeOwned, C: Codec>(store: &Store, row: &Row
 }
 
 pub(crate) fn read_key<K: DeserializeOwned>(_: &Store, row: &Row<'_>) -> Result<K> {
-    key::decode(row.blob(3)?)
+    key::decode(row.blob(3)?.get(BEGINNING..).unwrap_or_default())
 }
 
 pub(crate) fn read_entry<K, V, C>(store: &Store, row: &Row<'_>) -> Result<(K, V)>
@@ -58,8 +55,26 @@ where
 }
 
 impl<K, V, C, A: Access> Index<K, V, C, A> {
+    /// The bytes of a key.
+    pub(crate) fn key(&self, key: &(impl Like<K> + ?Sized)) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(32);
+        bytes.extend(self.share().beginning());
+        key::encode(key, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn share(&self) -> Share {
+        self.structure.share()
+    }
+
+    /// The first of its ids and the one after the last, as statements want them.
+    pub(crate) fn all(&self) -> [Value<'static>; 2] {
+        let ids = self.share().rows();
+        [ids.start.into(), ids.end.into()]
+    }
+
     pub(crate) fn place(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<Place>> {
-        db.query_one(&self.sql.place, &[key.into()], read_place)
+        db.query_one(sql::PLACE, &[key.into()], read_place)
     }
 
     /// Inserts or updates.
@@ -89,13 +104,25 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
 
     /// Inserts or updates a value that is no file, unless a file is to go.
     pub(crate) fn put_inline(&self, db: &Db<'_>, key: &[u8], stored: &Stored) -> Result<bool> {
-        Ok(db.execute(&self.sql.put_inline, &[key.into(), stored.value()])? == 1)
+        let [first, end] = self.all();
+        let middle = self.share().middle().into();
+        let row = [middle, first, end, key.into(), stored.value()];
+        Ok(db.execute(sql::PUT_INLINE, &row)? == 1)
     }
 
     /// Inserts, unless the key is there.
     pub(crate) fn add(&self, db: &Db<'_>, key: &[u8], stored: Stored) -> Result<bool> {
-        let row = [key.into(), stored.file(), stored.value()];
-        let added = db.execute(&self.sql.add, &row)? == 1;
+        let [first, end] = self.all();
+        let middle = self.share().middle().into();
+        let row = [
+            middle,
+            first,
+            end,
+            key.into(),
+            stored.file(),
+            stored.value(),
+        ];
+        let added = db.execute(sql::ADD, &row)? == 1;
         if added {
             stored.link(db)?;
         }
@@ -104,10 +131,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
 
     /// Updates.
     pub(crate) fn set(&self, db: &Db<'_>, place: Place, stored: Stored) -> Result<()> {
-        db.execute(
-            &self.sql.set,
-            &[stored.file(), stored.value(), place.id.into()],
-        )?;
+        db.execute(sql::SET, &[stored.file(), stored.value(), place.id.into()])?;
         stored.link(db)?;
         self.store().forget_value(db, place.file)
     }
@@ -116,17 +140,20 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     pub(crate) fn take(&self, db: &Db<'_>, place: Place) -> Result<()> {
         let count = self.count(db)?;
         self.drop_row(db, place)?;
-        self.recount(db, count - 1)
+        self.recount(db, count - 1)?;
+        self.stay_in_the_middle(db, place.id)
     }
 
     /// Removes; to be followed by [`recount`](Self::recount).
     pub(crate) fn drop_row(&self, db: &Db<'_>, place: Place) -> Result<()> {
-        db.execute(&self.sql.drop, &[place.id.into()])?;
+        db.execute(sql::DROP, &[place.id.into()])?;
         self.store().forget_value(db, place.file)
     }
 
     pub(crate) fn count(&self, db: &Db<'_>) -> Result<i64> {
-        db.query_one(&self.sql.count, &[], |row| row.int(0))?
+        let [first, end] = self.all();
+        let of_all = [first, end, self.share().structure().into()];
+        db.query_one(sql::COUNT, &of_all, |row| row.int(0))?
             .ok_or_else(|| {
                 Error::new(
                     ErrorKind::Corrupt,
@@ -137,12 +164,35 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
 
     /// Makes `count` the number of rows, after some have gone or moved.
     pub(crate) fn recount(&self, db: &Db<'_>, count: i64) -> Result<()> {
-        db.execute(&self.sql.recount, &[count.into()]).map(drop)
+        let (share, [first, end]) = (self.share(), self.all());
+        let (index, middle) = (share.structure().into(), share.middle().into());
+        db.execute(sql::RECOUNT, &[first, end, count.into(), middle, index])
+            .map(drop)
+    }
+
+    /// Moves all places back to the middle of the share, once an end of them comes near to that of the share: after tens of
+    /// billions of entries that came and went. `id` is at an end, or was.
+    pub(crate) fn stay_in_the_middle(&self, db: &Db<'_>, id: i64) -> Result<()> {
+        let share = self.share();
+        if share.has_room_around(id) {
+            return Ok(());
+        }
+        let (Some(ids), count) = (self.ids(db)?, self.count(db)?) else {
+            return Ok(());
+        };
+        let shift = |from: i64, by: i64| {
+            let (start, end) = (ids.start + from, ids.end + from);
+            db.execute(sql::SHIFT, &[by.into(), start.into(), end.into()])
+        };
+        // No row may land, not even for a moment, where another still is.
+        shift(0, Share::ASIDE)?;
+        shift(Share::ASIDE, share.middle() - ids.start - Share::ASIDE)?;
+        self.recount(db, count)
     }
 
     /// The ids there are, from the least to after the greatest.
     pub(crate) fn ids(&self, db: &Db<'_>) -> Result<Option<Range<i64>>> {
-        let ends = db.query_one(&self.sql.ends, &[], |row| {
+        let ends = db.query_one(sql::ENDS, &self.all(), |row| {
             Ok((row.opt_int(0)?, row.opt_int(1)?))
         })?;
         Ok(match ends {
@@ -160,7 +210,7 @@ where
 {
     /// The value of a key, and its place.
     pub(crate) fn find(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Place, V)>> {
-        db.query_one(&self.sql.find, &[key.into()], |row| {
+        db.query_one(sql::FIND, &[key.into()], |row| {
             Ok((read_place(row)?, read_value::<V, C>(self.store(), row)?))
         })
     }
@@ -172,7 +222,7 @@ where
         key: &[u8],
         ahead: &mut Ahead<V>,
     ) -> Result<Option<(Place, Option<V>)>> {
-        db.query_one(&self.sql.find, &[key.into()], |row| {
+        db.query_one(sql::FIND, &[key.into()], |row| {
             Ok((read_place(row)?, ahead.value::<C>(db, row, 2, 1)?))
         })
     }

@@ -3,7 +3,8 @@ use std::io::Read;
 use diskette_store::{Access, Like, Result, StreamReader};
 
 use crate::index::Index;
-use crate::rows::{key_bytes, read_place};
+use crate::rows::read_place;
+use crate::sql;
 
 /// The type of values that are read and written piece by piece, and never wholly in memory:
 /// `Index<K, Stream>`. Each is a file in the store's directory, whatever its length.
@@ -46,7 +47,7 @@ impl<K, C, A: Access> Index<K, Stream, C, A> {
     /// Those of [`insert`](Index::insert), and of reading `from`: nothing was changed.
     pub fn write<Q: Like<K> + ?Sized>(&self, key: &Q, mut from: impl Read) -> Result<u64> {
         self.doing("write", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             let stored = self.store().store_stream(&mut from)?;
             let bytes = stored.file_bytes();
             self.access.write(|db| self.put(db, &key, stored))?;
@@ -62,12 +63,12 @@ impl<K, C, A: Access> Index<K, Stream, C, A> {
     /// [`is_corrupt`](diskette_store::Error::is_corrupt) when the value's file is gone or cut short.
     pub fn read<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<Option<StreamReader>> {
         self.doing("read", || {
-            let key = key_bytes::<K>(key)?;
+            let key = self.key(key)?;
             // Opened while reading the row: between the two the file can be replaced, and then the store
             // lets this run again.
             self.access
                 .read_one(|db| {
-                    db.query_one(&self.sql.place, &[key.as_slice().into()], |row| {
+                    db.query_one(sql::PLACE, &[key.as_slice().into()], |row| {
                         let file = read_place(row)?.file;
                         file.map(|file| self.store().open_stream(file)).transpose()
                     })

@@ -1,12 +1,12 @@
 //! Going through rows from both ends, a page at a time.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use diskette_store::{Access, Db, Error, ErrorKind, Result, Row, Store, Value};
+use diskette_store::{Access, Db, Result, Row, Store, Value};
 
 use crate::index::Index;
-use crate::sql::Sql;
+use crate::sql;
 
 /// The rows of the first page, for those who want the first only, and of a later one at most.
 const FIRST: i64 = 4;
@@ -64,8 +64,8 @@ impl Position for Vec<u8> {
 /// What a walk reads of each row, and by which statements.
 pub(crate) struct Reading<T> {
     pub(crate) verb: &'static str,
-    pub(crate) up: fn(&Sql) -> &str,
-    pub(crate) down: fn(&Sql) -> &str,
+    pub(crate) up: &'static str,
+    pub(crate) down: &'static str,
     pub(crate) read: fn(&Store, &Row<'_>) -> Result<T>,
 }
 
@@ -114,13 +114,13 @@ impl<P: Position, T> Page<P, T> {
         let mut last = None;
         let mut bytes = 0;
         let mut full = false;
-        let fetched = db.query_each(
+        db.query_each(
             sql,
             &[range.start.value(), range.end.value(), rows.into()],
             |row| {
                 full = bytes > BYTES;
                 if full {
-                    return Err(enough());
+                    return Ok(ControlFlow::Break(()));
                 }
                 last = Some(P::of(row)?);
                 slots.push(if row.opt_int(1)?.is_some() {
@@ -129,12 +129,9 @@ impl<P: Position, T> Page<P, T> {
                     bytes += row.opt_blob(2)?.map_or(0, <[u8]>::len) + row.blob(3)?.len();
                     Slot::Read(read(db.store(), row))
                 });
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             },
-        );
-        if !full {
-            fetched?;
-        }
+        )?;
         let over = !full && slots.len() < usize::try_from(rows).unwrap_or(0);
         let left = last.filter(|_| !over).map(|last| match end {
             End::Front => last.after()..range.end.clone(),
@@ -142,11 +139,6 @@ impl<P: Position, T> Page<P, T> {
         });
         Ok(Page { slots, left })
     }
-}
-
-/// Stops a statement before its last row.
-fn enough() -> Error {
-    Error::new(ErrorKind::Io, "the page is full")
 }
 
 /// Rows between two positions, taken from both ends until they meet.
@@ -204,20 +196,19 @@ impl<K, V, C, A: Access, P: Position, T> Walk<K, V, C, A, P, T> {
     }
 
     fn slot(&mut self, end: End) -> Result<Option<Slot<T>>> {
-        let (near, far, sql) = match end {
+        let (near, far, page) = match end {
             End::Front => (&mut self.front, &mut self.back, self.reading.up),
             End::Back => (&mut self.back, &mut self.front, self.reading.down),
         };
         if near.is_empty()
             && let Some(range) = self.left.take()
         {
-            let sql = sql(&self.index.sql);
-            let page = self
+            let fetched = self
                 .index
                 .access
-                .read_one(|db| Page::fetch(db, sql, &range, end, self.rows, self.reading.read))?;
-            near.extend(page.slots);
-            self.left = page.left;
+                .read_one(|db| Page::fetch(db, page, &range, end, self.rows, self.reading.read))?;
+            near.extend(fetched.slots);
+            self.left = fetched.left;
             self.rows = PAGE.min(self.rows * 4);
         }
         Ok(near.pop_front().or_else(|| far.pop_back()))
@@ -227,6 +218,6 @@ impl<K, V, C, A: Access, P: Position, T> Walk<K, V, C, A, P, T> {
         let read = |row: &Row<'_>| (self.reading.read)(self.index.store(), row);
         self.index
             .access
-            .read_one(|db| db.query_one(&self.index.sql.find, &[key.into()], read))
+            .read_one(|db| db.query_one(sql::FIND, &[key.into()], read))
     }
 }

@@ -236,15 +236,23 @@ fn streams_take_part_in_transactions() {
 #[test]
 fn a_name_belongs_to_one_codec_and_one_kind() {
     let (_directory, store) = store();
-    Index::<String, u32, Json>::with_codec(&store, "json")
+    Index::<String, u32>::options()
+        .codec::<Json>()
+        .new(&store, "json")
         .unwrap()
         .insert("a", &1)
         .unwrap();
-    let pack = Index::<String, u32, MessagePack>::with_codec(&store, "pack").unwrap();
+    let pack = Index::<String, u32>::options()
+        .codec::<MessagePack>()
+        .new(&store, "pack")
+        .unwrap();
     pack.insert("a", &2).unwrap();
     Index::<String, Stream>::new(&store, "stream").unwrap();
 
-    let json = Index::<String, u32, Json>::with_codec(&store, "json").unwrap();
+    let json = Index::<String, u32>::options()
+        .codec::<Json>()
+        .new(&store, "json")
+        .unwrap();
     assert_eq!(json.get("a").unwrap(), Some(1));
     assert_eq!(pack.get("a").unwrap(), Some(2));
     assert!(
@@ -253,7 +261,9 @@ fn a_name_belongs_to_one_codec_and_one_kind() {
             .is_wrong_kind()
     );
     assert!(
-        Index::<String, u32, Json>::with_codec(&store, "pack")
+        Index::<String, u32>::options()
+            .codec::<Json>()
+            .new(&store, "pack")
             .unwrap_err()
             .is_wrong_kind()
     );
@@ -273,11 +283,17 @@ fn a_name_belongs_to_one_codec_and_one_kind() {
 #[test]
 fn bytes_of_another_type_are_an_error_and_stay() {
     let (_directory, store) = store();
-    let texts = Index::<String, String, Json>::with_codec(&store, "index").unwrap();
+    let texts = Index::<String, String>::options()
+        .codec::<Json>()
+        .new(&store, "index")
+        .unwrap();
     texts.insert("a", "one").unwrap();
     texts.insert("b", "two").unwrap();
 
-    let numbers = Index::<String, u64, Json>::with_codec(&store, "index").unwrap();
+    let numbers = Index::<String, u64>::options()
+        .codec::<Json>()
+        .new(&store, "index")
+        .unwrap();
     let error = numbers.get("a").unwrap_err();
     assert!(error.is_codec());
     assert!(
@@ -316,7 +332,10 @@ fn bytes_of_another_type_are_an_error_and_stay() {
         [("a".into(), "one".into()), ("b".into(), "two".into())]
     );
 
-    let by_number = Index::<u8, String, Json>::with_codec(&store, "index").unwrap();
+    let by_number = Index::<u8, String>::options()
+        .codec::<Json>()
+        .new(&store, "index")
+        .unwrap();
     assert!(by_number.keys().next().unwrap().unwrap_err().is_codec());
     assert!(by_number.first_key_value().unwrap_err().is_codec());
 }

@@ -47,6 +47,8 @@ fn read() -> io::Result<u64> {
     const SOURCE: &str = "/proc/sys/kernel/random/boot_id";
     /// The namespace in which every process is that was not put into another, on every machine.
     const INITIAL: u64 = 0xefff_fffa;
+    /// Of Fowler, Noll and Vo's hash.
+    const PRIME: u64 = 0x100_0000_01b3;
 
     let uuid = std::fs::read_to_string(SOURCE).map_err(|error| {
         let message = format!("can't read {SOURCE}, which is needed; is /proc mounted? ({error})");
@@ -62,7 +64,11 @@ fn read() -> io::Result<u64> {
         io::Error::new(io::ErrorKind::InvalidData, message)
     })?;
     let namespace = std::fs::metadata("/proc/self/ns/time").map_or(INITIAL, |found| found.ino());
-    Ok(run ^ namespace ^ INITIAL)
+    // The number of a namespace that is gone is given to the next: so by how much its clocks differ counts too.
+    let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    let mix = |mixed: u64, offset: i64| mixed.wrapping_mul(PRIME) ^ offset.cast_unsigned();
+    let numbers = offsets.split_whitespace().filter_map(|it| it.parse().ok());
+    Ok(run ^ namespace ^ INITIAL ^ numbers.fold(0, mix))
 }
 
 /// The second at which the system was started.

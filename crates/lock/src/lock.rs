@@ -10,6 +10,7 @@ static KIND: Kind = Kind {
     name: "lock",
     format: 1,
     schema: &[],
+    bring_over: &[],
     claims: None,
 };
 

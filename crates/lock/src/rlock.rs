@@ -13,6 +13,7 @@ static KIND: Kind = Kind {
     name: "rlock",
     format: 1,
     schema: &[],
+    bring_over: &[],
     claims: None,
 };
 

@@ -12,9 +12,11 @@ pub(crate) static BARRIER: Kind = Kind {
         "CREATE TABLE IF NOT EXISTS barrier_arrivals (barrier BIGINT NOT NULL, owner BIGINT NOT NULL, ticket BIGINT NOT NULL, \
             PRIMARY KEY (barrier, owner, ticket))",
     ],
+    bring_over: &[],
     claims: Some(Claims {
-        owners: "SELECT DISTINCT owner FROM barrier_arrivals WHERE barrier = {id}",
-        give_back: &["DELETE FROM barrier_arrivals WHERE barrier = {id} AND owner = $1"],
+        owners: "SELECT DISTINCT owner FROM barrier_arrivals WHERE barrier = $1",
+        structures: "SELECT DISTINCT barrier FROM barrier_arrivals WHERE owner = $1",
+        give_back: &["DELETE FROM barrier_arrivals WHERE owner = $1"],
     }),
 };
 

@@ -9,6 +9,7 @@ pub(crate) static KIND: Kind = Kind {
     schema: &[
         "CREATE TABLE IF NOT EXISTS semaphores (id INTEGER PRIMARY KEY, permits BIGINT NOT NULL)",
     ],
+    bring_over: &[],
     claims: None,
 };
 

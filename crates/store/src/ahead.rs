@@ -23,8 +23,8 @@ pub struct Ahead<T> {
 const TURNS: usize = 4;
 
 impl<T: DeserializeOwned> Ahead<T> {
-    /// Takes in turns to write, as `take` does. It asks for each value by [`value`](Self::value), and changes nothing if there
-    /// is none.
+    /// Takes in turns to write, as `take` does. It asks for each value by [`value`](Self::value); if there is none, it changes
+    /// nothing and returns `None`, and is called again.
     ///
     /// # Errors
     ///
@@ -32,15 +32,15 @@ impl<T: DeserializeOwned> Ahead<T> {
     pub fn take<C: Codec, R>(
         access: &impl Access,
         mut take: impl FnMut(&Db<'_>, &mut Self) -> Result<Option<R>>,
-    ) -> Result<Option<R>> {
+    ) -> Result<R> {
         let mut ahead = Ahead {
             read: BTreeMap::new(),
             unread: Vec::new(),
             inside: false,
         };
-        for turn in 1.. {
-            let taken = access.write(|db| take(db, &mut ahead))?;
-            if ahead.unread.is_empty() {
+        let mut turn = 0;
+        loop {
+            if let Some(taken) = access.write(|db| take(db, &mut ahead))? {
                 return Ok(taken);
             }
             for file in std::mem::take(&mut ahead.unread) {
@@ -50,9 +50,9 @@ impl<T: DeserializeOwned> Ahead<T> {
                     Err(_) => ahead.inside = true,
                 }
             }
+            turn += 1;
             ahead.inside |= turn == TURNS;
         }
-        Ok(None)
     }
 
     /// The value of a row, from its column of bytes or of files; `None`: it is to be read before the next turn.

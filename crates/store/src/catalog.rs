@@ -9,11 +9,11 @@ use crate::error::{Error, ErrorKind, Result, from_sqlite};
 /// "dskt", in the header of the database.
 const APPLICATION: i32 = 0x6473_6b74;
 
-/// The format of the tables below; each structure records its own beside it.
+/// The format of the tables below; each kind of structures has its own beside it.
 const FORMAT: i32 = STEPS.len() as i32;
 
 /// What each format adds to the one before.
-const STEPS: [&str; 3] = [STRUCTURES, BOARDS, GARBAGE];
+const STEPS: [&str; 4] = [STRUCTURES, BOARDS, GARBAGE, KINDS];
 
 const STRUCTURES: &str = "
     CREATE TABLE structures (
@@ -47,9 +47,27 @@ const BOARDS: &str = "
 ";
 
 const GARBAGE: &str = "
-    -- The value files that no row names any more, until they are unlinked: once the eras before are over, if it is known.
+    -- The value files that no row names any more, until they are unlinked: once the eras before are over.
     CREATE TABLE garbage (id INTEGER PRIMARY KEY, era INTEGER);
     ALTER TABLE boards DROP COLUMN boot;
+";
+
+const KINDS: &str = "
+    -- The kinds of structures of which there are tables, and their formats.
+    CREATE TABLE kinds (name TEXT PRIMARY KEY, format INTEGER NOT NULL);
+    INSERT INTO kinds (name, format) SELECT kind, max(format) FROM structures GROUP BY kind;
+    CREATE TABLE new_structures (
+        -- Never used again.
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        codec TEXT NOT NULL
+    );
+    INSERT INTO new_structures (id, name, kind, codec) SELECT id, name, kind, codec FROM structures;
+    DROP TABLE structures;
+    ALTER TABLE new_structures RENAME TO structures;
+    -- A file becomes garbage with the era after which it can go.
+    UPDATE garbage SET era = 1 WHERE era IS NULL;
 ";
 
 /// Makes an empty database a store; refuses what is not one. Called by one process at a time.

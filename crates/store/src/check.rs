@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 
 use crate::access::Access;
 use crate::catalog;
@@ -154,7 +155,7 @@ impl Store {
         self.snapshot(|snapshot| {
             let kinds: BTreeSet<String> = snapshot
                 .read(|db| {
-                    let all = "SELECT DISTINCT kind FROM structures";
+                    let all = "SELECT name FROM kinds";
                     db.query(all, &[], |row| Ok(row.text(0)?.to_owned()))
                 })?
                 .into_iter()
@@ -169,17 +170,17 @@ impl Store {
                         (row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?);
                     missing.remove(name);
                     let how = match ours.get(name) {
-                        Some(made) if made == sql => return Ok(()),
+                        Some(made) if made == sql => return Ok(ControlFlow::Continue(())),
                         Some(_) => "is not as diskette makes it",
                         None if matches!(kind, "table" | "index")
                             && (sql.is_empty() || of_a_structure(table)) =>
                         {
-                            return Ok(());
+                            return Ok(ControlFlow::Continue(()));
                         }
                         None => "is not of diskette's making",
                     };
                     problems.push(Problem::Schema(format!("the {kind} {name} {how}")));
-                    Ok(())
+                    Ok(ControlFlow::Continue(()))
                 })?;
                 let missing = missing.into_iter();
                 let problem = |name| Problem::Schema(format!("the table {name} is missing"));

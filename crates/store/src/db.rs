@@ -1,4 +1,5 @@
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
@@ -187,17 +188,19 @@ impl<'c> Db<'c> {
         Ok(found)
     }
 
-    /// Each row of a result, in order.
+    /// Each row of a result, in order, as long as `read` goes on.
     pub fn query_each(
         &self,
         sql: &str,
         params: &[Value<'_>],
-        mut read: impl FnMut(&Row<'_>) -> Result<()>,
+        mut read: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut statement = self.prepare(sql, params)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(from_sqlite)? {
-            read(&Row(row))?;
+            if read(&Row(row))?.is_break() {
+                break;
+            }
         }
         Ok(())
     }
@@ -212,7 +215,7 @@ impl<'c> Db<'c> {
         let mut all = Vec::new();
         self.query_each(sql, params, |row| {
             all.push(read(row)?);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(all)
     }
@@ -314,6 +317,10 @@ impl<'c> Db<'c> {
             let bytes: usize = params.iter().map(Value::len).sum();
             self.pages.set(self.pages.get() + 2 + bytes / 4096);
         }
+        debug_assert!(
+            (1..=params.len()).all(|n| statement.parameter_name(n) == Some(&format!("${n}"))),
+            "parameters are numbered in the order in which they first appear: {sql}"
+        );
         for (index, value) in params.iter().enumerate() {
             let value = match *value {
                 Value::Null => ValueRef::Null,

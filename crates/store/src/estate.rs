@@ -8,19 +8,19 @@ use diskette_ipc::{ArcMutexGuard, Mutex};
 use diskette_ipc::{DeathWatch, OwnerId, Stopper, background, clock, fork};
 
 use crate::access::Access;
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::housekeeping::Job;
 use crate::store::{Shared, Store};
-use crate::structure::Structure;
+use crate::structure::{self, Claims, Kind, Structure};
 
-/// Knows the structures of this process in which the dead may have claims, and runs the thread that
-/// hears of deaths.
+/// Knows the kinds of structures in which the dead may have claims, and runs the thread that hears of deaths.
 #[derive(Default)]
 pub(crate) struct Undertaker(Arc<Mutex<Estates>>);
 
 #[derive(Default)]
 pub(crate) struct Estates {
-    structures: Vec<Arc<Structure>>,
+    kinds: Vec<&'static Kind>,
     /// Whose estates are not settled yet.
     dead: BTreeSet<OwnerId>,
     /// The generation of forks in which the thread was started, and what stops it.
@@ -62,14 +62,14 @@ impl Store {
     ///
     /// Those of the database.
     pub fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
-        let Some(claims) = structure.claims() else {
+        let Some(claims) = &structure.kind().claims else {
             return Ok(());
         };
-        let sql = structure.fill(claims.owners);
-        for owner in self.read_one(|db| db.query(&sql, &[], |row| row.int(0)))? {
+        let of_this = [structure.id().into()];
+        for owner in self.read_one(|db| db.query(claims.owners, &of_this, |row| row.int(0)))? {
             let owner = OwnerId::from_i64(owner);
             if !self.is_alive(owner)? {
-                self.give_back(structure, owner)?;
+                self.give_back(claims, owner)?;
             }
         }
         Ok(())
@@ -77,12 +77,12 @@ impl Store {
 }
 
 impl Store {
-    /// Takes on a structure whose claims this process gives back when their owners die.
-    pub(crate) fn undertake(&self, structure: &Arc<Structure>) -> Result<()> {
+    /// Takes on the kind of a structure: this process gives back its claims when their owners die.
+    pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
         {
-            let structures = &mut self.undertaker().0.lock().structures;
-            if !structures.iter().any(|other| other.id() == structure.id()) {
-                structures.push(Arc::clone(structure));
+            let kinds = &mut self.undertaker().0.lock().kinds;
+            if !kinds.iter().any(|kind| kind.name == structure.kind().name) {
+                kinds.push(structure.kind());
             }
         }
         self.watch_deaths()?;
@@ -152,9 +152,9 @@ impl Store {
     /// In this order, each step harmless when done twice: claims, value files, then the owner file,
     /// which says that there is something left to do.
     fn settle(&self, owner: OwnerId) -> Result<()> {
-        let structures = self.undertaker().0.lock().structures.clone();
-        for structure in structures {
-            self.give_back(&structure, owner)?;
+        let kinds = self.undertaker().0.lock().kinds.clone();
+        for claims in kinds.iter().filter_map(|kind| kind.claims.as_ref()) {
+            self.give_back(claims, owner)?;
         }
         let failed = |error| Error::io("can't settle the estate of a dead process", error);
         let will = self.owners().will(owner).map_err(failed)?;
@@ -162,17 +162,19 @@ impl Store {
         self.owners().bury(owner).map_err(failed)
     }
 
-    fn give_back(&self, structure: &Structure, owner: OwnerId) -> Result<()> {
-        let Some(claims) = structure.claims() else {
+    fn give_back(&self, claims: &Claims, owner: OwnerId) -> Result<()> {
+        let owner = [owner.as_i64().into()];
+        let has_claims = |db: &Db<'_>| db.query(claims.structures, &owner, |row| row.int(0));
+        // Most who die hold nothing: that takes no turn to write.
+        if self.read_one(has_claims)?.is_empty() {
             return Ok(());
-        };
+        }
         self.write(|db| {
-            let mut given_back = 0;
-            for template in claims.give_back {
-                given_back += db.execute(&structure.fill(template), &[owner.as_i64().into()])?;
+            for structure in has_claims(db)? {
+                db.ring(structure::arrivals(structure));
             }
-            if given_back > 0 {
-                db.ring(structure.arrivals());
+            for statement in claims.give_back {
+                db.execute(statement, &owner)?;
             }
             Ok(())
         })

@@ -31,7 +31,7 @@ const MORE: usize = 0;
 const BATCH: i64 = 1000;
 
 const ADD: &str = "INSERT OR IGNORE INTO garbage (id, era) VALUES ($1, $2)";
-const SOME: &str = "SELECT id, coalesce(era, 1) FROM garbage WHERE id > ?1 ORDER BY id LIMIT ?2";
+const SOME: &str = "SELECT id, era FROM garbage WHERE id > $1 ORDER BY id LIMIT $2";
 const LATEST: &str = "SELECT coalesce(max(era), 0) FROM garbage";
 const STRIKE: &str = "DELETE FROM garbage WHERE id = ?1";
 

@@ -5,7 +5,7 @@
 //! - [`Codec`]: how values become bytes: [`Bincode`], [`MessagePack`], [`Json`]; [`key`]: how keys do,
 //!   in order; [`Like`]: what may stand for a stored type.
 //! - [`Report`], [`Stats`]: what [`Store::check`] and [`Store::stats`] say.
-//! - [`Structure`], [`Kind`], [`Db`], [`statements!`]: for those who write a structure.
+//! - [`Structure`], [`Kind`], [`Share`], [`Db`]: for those who write a structure.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -31,7 +31,7 @@ pub mod key;
 mod like;
 mod options;
 mod readers;
-mod statement;
+mod share;
 mod stats;
 mod store;
 mod structure;
@@ -51,8 +51,7 @@ pub use fence::Fence;
 pub use holdable::Holdable;
 pub use like::Like;
 pub use options::{Durability, Options};
-#[doc(hidden)]
-pub use statement::fill;
+pub use share::Share;
 pub use stats::{Stats, StructureStats};
 pub use store::Store;
 pub use structure::{Claims, Kind, Structure};

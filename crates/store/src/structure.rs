@@ -4,19 +4,20 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::directory::Identity;
 use crate::error::{Error, ErrorKind, Result};
-use crate::statement::fill;
+use crate::share::Share;
 use crate::store::Store;
 
-/// A kind of structure: what the store has to know of it. The statements are templates, as in
-/// [`statements!`](crate::statements).
+/// A kind of structure: what the store has to know of it.
 #[derive(Debug)]
 pub struct Kind {
-    /// Its name in the catalog, and the beginning of its tables' names.
+    /// Its name in the catalog.
     pub name: &'static str,
     /// The format of its tables; grows when older versions can't use them any more.
     pub format: i64,
-    /// Makes the tables of a new structure.
+    /// Makes the tables that its structures have together, if they aren't there.
     pub schema: &'static [&'static str],
+    /// Brings the structure with the number `{id}`, of the format before, into these tables.
+    pub bring_over: &'static [&'static str],
     /// How claims of dead processes are given back, if the kind has claims.
     pub claims: Option<Claims>,
 }
@@ -24,30 +25,38 @@ pub struct Kind {
 /// How claims of dead processes are given back.
 #[derive(Debug)]
 pub struct Claims {
-    /// The owners of claims: one column.
+    /// The owners of claims in the structure `$1`: one column.
     pub owners: &'static str,
-    /// Gives back what the owner `$1` holds.
+    /// The numbers of the structures in which the owner `$1` has claims: one column.
+    pub structures: &'static str,
+    /// Gives back what the owner `$1` holds, in all structures.
     pub give_back: &'static [&'static str],
 }
 
-/// A structure in the catalog of a store: a name, a number, and tables that are called after them.
+/// A structure in the catalog of a store: a name, a number, and its share of the tables of its kind.
 ///
 /// # Process safety
 ///
 /// Processes that open a new name at once get the same structure.
 #[derive(Debug)]
 pub struct Structure {
-    id: i64,
+    share: Share,
     name: String,
     kind: &'static Kind,
-    table: String,
     store: String,
     identity: Identity,
 }
 
+const FIND: &str = "SELECT structures.id, kind, format, codec FROM structures JOIN kinds ON kinds.name = kind \
+    WHERE structures.name = $1";
+const CREATE: &str = "INSERT INTO structures (name, kind, codec) VALUES ($1, $2, $3) RETURNING id";
+const FORMAT: &str = "SELECT format FROM kinds WHERE name = $1";
+const SET_FORMAT: &str = "INSERT INTO kinds (name, format) VALUES ($1, $2) \
+    ON CONFLICT (name) DO UPDATE SET format = excluded.format";
+const OF_KIND: &str = "SELECT id FROM structures WHERE kind = $1";
+
 impl Structure {
-    /// Finds the structure, or makes it as `first` wants it: `first` runs in the transaction that
-    /// makes the tables.
+    /// Finds the structure, or makes it as `first` wants it: `first` runs in the transaction that makes it.
     ///
     /// # Errors
     ///
@@ -72,23 +81,30 @@ impl Structure {
             check_name(name)?;
             let structure = match store.read_one(|db| find(db, kind, name, codec))? {
                 Some(structure) => structure,
-                None => store.write(|db| match find(db, kind, name, codec)? {
-                    Some(structure) => Ok(structure),
-                    None => create(db, kind, name, codec, first),
+                None => store.write(|db| {
+                    prepare(db, kind)?;
+                    match find(db, kind, name, codec)? {
+                        Some(structure) => Ok(structure),
+                        None => create(db, kind, name, codec, first),
+                    }
                 })?,
             };
-            let structure = Arc::new(structure);
             if kind.claims.is_some() {
                 store.undertake(&structure)?;
             }
-            Ok(structure)
+            Ok(Arc::new(structure))
         };
         open().map_err(|error: Error| error.at(place))
     }
 
     /// Its number in the store; never changes.
     pub fn id(&self) -> i64 {
-        self.id
+        self.share.structure()
+    }
+
+    /// Its share of the tables of its kind.
+    pub fn share(&self) -> Share {
+        self.share
     }
 
     /// Its name in the store.
@@ -96,24 +112,14 @@ impl Structure {
         &self.name
     }
 
-    /// The name of its table, and the beginning of those of others it has.
-    pub fn table(&self) -> &str {
-        &self.table
-    }
-
     /// The line of the doorbell that wakes those who wait for something to come into it.
     pub fn arrivals(&self) -> usize {
-        usize::try_from(self.id).unwrap_or(0) * 2
+        arrivals(self.id())
     }
 
     /// The line of the doorbell that wakes those who wait for something to leave it.
     pub fn departures(&self) -> usize {
         self.arrivals() + 1
-    }
-
-    /// A template's text for this structure.
-    pub fn fill(&self, template: &str) -> String {
-        fill(template, &self.table, self.id)
     }
 
     /// Refuses a transaction of another store.
@@ -150,9 +156,14 @@ impl Structure {
         })
     }
 
-    pub(crate) fn claims(&self) -> Option<&'static Claims> {
-        self.kind.claims.as_ref()
+    pub(crate) fn kind(&self) -> &'static Kind {
+        self.kind
     }
+}
+
+/// The line of the doorbell that wakes those who wait for something to come into the structure with this number.
+pub(crate) fn arrivals(structure: i64) -> usize {
+    usize::try_from(structure).unwrap_or(0) * 2
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -171,33 +182,63 @@ fn check_name(name: &str) -> Result<()> {
     ))
 }
 
+/// `None` also where the tables of the kind are those of the format before.
 fn find(db: &Db<'_>, kind: &'static Kind, name: &str, codec: &str) -> Result<Option<Structure>> {
-    db.query_one(
-        "SELECT id, kind, format, codec FROM structures WHERE name = $1",
-        &[name.into()],
-        |row| {
-            let (found, format, written) = (row.text(1)?, row.int(2)?, row.text(3)?);
-            if found != kind.name {
-                return Err(Error::new(
-                    ErrorKind::WrongKind,
-                    format!("this name belongs to a structure of kind {found}: open it as that, or choose another name"),
-                ));
+    let found = db.query_one(FIND, &[name.into()], |row| {
+        let (found, format, written) = (row.text(1)?, row.int(2)?, row.text(3)?);
+        if found != kind.name {
+            return Err(Error::new(
+                ErrorKind::WrongKind,
+                format!("this name belongs to a structure of kind {found}: open it as that, or choose another name"),
+            ));
+        }
+        must_be_known(kind, format)?;
+        if written != codec {
+            return Err(Error::new(
+                ErrorKind::WrongKind,
+                format!("it was written with the codec {written}, and asked for with {codec}: open it with {written}"),
+            ));
+        }
+        if format < kind.format {
+            return Ok(None);
+        }
+        named(db, kind, name, row.int(0)?).map(Some)
+    });
+    found.map(Option::flatten)
+}
+
+/// Makes the tables of the kind, if they are missing, or of the format before.
+fn prepare(db: &Db<'_>, kind: &'static Kind) -> Result<()> {
+    let found = db.query_one(FORMAT, &[kind.name.into()], |row| row.int(0))?;
+    let before = found.filter(|&format| format < kind.format);
+    if found.is_some() && before.is_none() {
+        return must_be_known(kind, found.unwrap_or_default());
+    }
+    for statement in kind.schema {
+        db.execute(statement, &[])?;
+    }
+    if before.is_some() {
+        for id in db.query(OF_KIND, &[kind.name.into()], |row| row.int(0))? {
+            for template in kind.bring_over {
+                db.execute(&template.replace("{id}", &id.to_string()), &[])?;
             }
-            if format > kind.format {
-                return Err(Error::new(
-                    ErrorKind::NewerFormat,
-                    format!("it has format {format}, this diskette knows formats up to {}: update diskette", kind.format),
-                ));
-            }
-            if written != codec {
-                return Err(Error::new(
-                    ErrorKind::WrongKind,
-                    format!("it was written with the codec {written}, and asked for with {codec}: open it with {written}"),
-                ));
-            }
-            Ok(named(db, kind, name, row.int(0)?))
-        },
-    )
+        }
+    }
+    db.execute(SET_FORMAT, &[kind.name.into(), kind.format.into()])?;
+    Ok(())
+}
+
+fn must_be_known(kind: &Kind, format: i64) -> Result<()> {
+    if format <= kind.format {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::NewerFormat,
+        format!(
+            "it has format {format}, this diskette knows formats up to {}: update diskette",
+            kind.format
+        ),
+    ))
 }
 
 fn create(
@@ -209,26 +250,27 @@ fn create(
 ) -> Result<Structure> {
     let id = db
         .query_one(
-            "INSERT INTO structures (name, kind, format, codec) VALUES ($1, $2, $3, $4) RETURNING id",
-            &[name.into(), kind.name.into(), kind.format.into(), codec.into()],
+            CREATE,
+            &[name.into(), kind.name.into(), codec.into()],
             |row| row.int(0),
         )?
-        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "the catalog gave no number to a new structure"))?;
-    let structure = named(db, kind, name, id);
-    for template in kind.schema {
-        db.execute(&structure.fill(template), &[])?;
-    }
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Corrupt,
+                "the catalog gave no number to a new structure",
+            )
+        })?;
+    let structure = named(db, kind, name, id)?;
     first(db, &structure)?;
     Ok(structure)
 }
 
-fn named(db: &Db<'_>, kind: &'static Kind, name: &str, id: i64) -> Structure {
-    Structure {
-        id,
+fn named(db: &Db<'_>, kind: &'static Kind, name: &str, id: i64) -> Result<Structure> {
+    Ok(Structure {
+        share: Share::of(id)?,
         name: name.to_owned(),
         kind,
-        table: format!("{}_{id}", kind.name),
         store: db.store().path().display().to_string(),
         identity: db.store().identity(),
-    }
+    })
 }

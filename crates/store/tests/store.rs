@@ -15,31 +15,30 @@ use diskette_store::{Access, Durability, Error, Kind, Result, Store, Structure};
 static NUMBERS: Kind = Kind {
     name: "numbers",
     format: 1,
-    schema: &["CREATE TABLE {t} (number BIGINT)"],
+    schema: &["CREATE TABLE numbers (number BIGINT)"],
+    bring_over: &[],
     claims: None,
 };
 
-struct Numbers {
-    add: String,
-    all: String,
-}
+struct Numbers;
 
 impl Numbers {
     fn open(store: &Store) -> Self {
-        let structure = Structure::open(store, &NUMBERS, "numbers", "none", |_, _| Ok(())).unwrap();
-        Numbers {
-            add: structure.fill("INSERT INTO {t} (number) VALUES ($1)"),
-            all: structure.fill("SELECT number FROM {t} ORDER BY number"),
-        }
+        Structure::open(store, &NUMBERS, "numbers", "none", |_, _| Ok(())).unwrap();
+        Numbers
     }
 
     fn add(&self, to: &impl Access, number: i64) -> Result<usize> {
-        to.write(|db| db.execute(&self.add, &[number.into()]))
+        to.write(|db| db.execute("INSERT INTO numbers (number) VALUES ($1)", &[number.into()]))
     }
 
     fn all(&self, of: &impl Access) -> Vec<i64> {
-        of.read(|db| db.query(&self.all, &[], |row| row.int(0)))
-            .unwrap()
+        of.read(|db| {
+            db.query("SELECT number FROM numbers ORDER BY number", &[], |row| {
+                row.int(0)
+            })
+        })
+        .unwrap()
     }
 }
 
@@ -129,7 +128,7 @@ fn an_operation_that_failed_half_way_dooms_its_transaction() {
     let (_dir, store, numbers) = store();
     let half = |tx: &diskette_store::Transaction<'_>| {
         tx.write(|db| {
-            db.execute(&numbers.add, &[7.into()])?;
+            db.execute("INSERT INTO numbers (number) VALUES ($1)", &[7.into()])?;
             db.execute("INSERT INTO nowhere VALUES (1)", &[])
         })
     };
@@ -254,12 +253,14 @@ fn names_kinds_codecs_and_formats_are_checked() {
         name: "letters",
         format: 1,
         schema: &[],
+        bring_over: &[],
         claims: None,
     };
     static NEWER: Kind = Kind {
         name: "numbers",
         format: 2,
         schema: &[],
+        bring_over: &[],
         claims: None,
     };
     let (_dir, store, _numbers) = store();
@@ -323,7 +324,7 @@ fn backup_stats_and_compact_on_a_live_store() {
     assert!(copy.check().unwrap().is_sound());
 
     store
-        .write(|db| db.execute("DELETE FROM numbers_1", &[]))
+        .write(|db| db.execute("DELETE FROM numbers", &[]))
         .unwrap();
     assert!(store.stats().unwrap().free_bytes > 0);
     store.compact().unwrap();

@@ -1,6 +1,7 @@
 //! Other processes of a test.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -35,11 +36,23 @@ impl Child {
     ///
     /// If the process cannot be started.
     pub fn spawn<F: Fn()>(role: F, args: &[&dyn Display]) -> Self {
+        Self::spawn_under(&[], role, args)
+    }
+
+    /// The same, by a program that starts another, with its arguments: `unshare`, say.
+    ///
+    /// # Panics
+    ///
+    /// If the process cannot be started.
+    pub fn spawn_under<F: Fn()>(starter: &[&str], role: F, args: &[&dyn Display]) -> Self {
         let name = name_of(&role);
         let (_crate, path) = name.split_once("::").unwrap_or(("", name));
         let args: Vec<_> = args.iter().map(ToString::to_string).collect();
 
-        let mut process = Command::new(env::current_exe().expect("this binary"))
+        let this = env::current_exe().expect("this binary");
+        let mut command = starter.iter().map(OsString::from).chain([this.into()]);
+        let mut process = Command::new(command.next().expect("a program"))
+            .args(command)
             .args([&format!("{path}::role"), "--exact"])
             .args(["--ignored", "--nocapture", "--test-threads=1"])
             .env(ROLE, name)

@@ -9,6 +9,7 @@ pub(crate) static KIND: Kind = Kind {
     schema: &[
         "CREATE TABLE IF NOT EXISTS throttles (id INTEGER PRIMARY KEY, rates BLOB NOT NULL, meter BLOB NOT NULL)",
     ],
+    bring_over: &[],
     claims: None,
 };
 

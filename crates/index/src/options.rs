@@ -1,0 +1,68 @@
+use std::marker::PhantomData;
+use std::path::Path;
+
+use diskette_store::{Bincode, Result, Store};
+
+use crate::content::Content;
+use crate::index::{Index, Types};
+
+/// How an index is opened otherwise than by default; made by [`Index::options`].
+///
+/// The codec is recorded when the index is made, and a later opening names the same.
+///
+/// # Example
+///
+/// ```
+/// use diskette_index::Index;
+/// use diskette_store::{Json, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = Store::open(dir.path())?;
+/// let ages = Index::<String, u32>::options().codec::<Json>().new(&store, "ages")?;
+/// ages.insert("Ada", &36)?;
+///
+/// assert!(Index::<String, u32>::new(&store, "ages").unwrap_err().is_wrong_kind());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct IndexOptions<K, V, C = Bincode> {
+    types: PhantomData<Types<K, V, C>>,
+}
+
+impl<K, V> Default for IndexOptions<K, V> {
+    fn default() -> Self {
+        IndexOptions { types: PhantomData }
+    }
+}
+
+impl<K, V, C> IndexOptions<K, V, C> {
+    /// How values become bytes; [`Bincode`] unless said.
+    pub fn codec<D>(self) -> IndexOptions<K, V, D> {
+        IndexOptions { types: PhantomData }
+    }
+}
+
+impl<K, V: Content<C>, C> IndexOptions<K, V, C> {
+    /// Opens the index of this name in a store; makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Index::new`].
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "it makes what these are the options of"
+    )]
+    pub fn new(self, store: &Store, name: &str) -> Result<Index<K, V, C>> {
+        Index::open_as(store, name, V::CODEC)
+    }
+
+    /// Opens an index in a store of its own, as [`Index::open`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::open`] and of [`new`](Self::new).
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Index<K, V, C>> {
+        self.new(&Store::open(path)?, Index::<K, V, C>::ALONE)
+    }
+}

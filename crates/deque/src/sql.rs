@@ -49,16 +49,44 @@ pub(crate) static KIND: Kind = Kind {
     }),
 };
 
+/// The first position in a table that is of the deque. (SQLite is faster at this than at `min(pos)`.)
+macro_rules! first {
+    ($table:literal) => {
+        concat!(
+            "(SELECT pos FROM ",
+            $table,
+            " WHERE pos >= $1 AND pos < $2 ORDER BY pos LIMIT 1)"
+        )
+    };
+}
+
+/// The last one.
+macro_rules! last {
+    ($table:literal) => {
+        concat!(
+            "(SELECT pos FROM ",
+            $table,
+            " WHERE pos >= $1 AND pos < $2 ORDER BY pos DESC LIMIT 1)"
+        )
+    };
+}
+
 /// Only where there is no bound: else no row is inserted. `$3` is where the first item of all goes, `$4` the value, `$5` the
 /// number of the deque.
-const PUSH_BACK: &str = "INSERT INTO deque_items (pos, value) SELECT 1 + coalesce((SELECT max(pos) FROM \
-    (SELECT max(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
-    UNION ALL SELECT max(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) AS ends), $3), $4 \
-    FROM deques WHERE id = $5 AND max_len IS NULL";
-const PUSH_FRONT: &str = "INSERT INTO deque_items (pos, value) SELECT coalesce((SELECT min(pos) FROM \
-    (SELECT min(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
-    UNION ALL SELECT min(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) AS ends), $3) - 1, $4 \
-    FROM deques WHERE id = $5 AND max_len IS NULL";
+const PUSH_BACK: &str = concat!(
+    "INSERT INTO deque_items (pos, value) SELECT 1 + coalesce((SELECT max(pos) FROM (SELECT ",
+    last!("deque_items"),
+    " AS pos UNION ALL SELECT ",
+    last!("deque_gaps"),
+    ") AS ends), $3), $4 FROM deques WHERE id = $5 AND max_len IS NULL",
+);
+const PUSH_FRONT: &str = concat!(
+    "INSERT INTO deque_items (pos, value) SELECT coalesce((SELECT min(pos) FROM (SELECT ",
+    first!("deque_items"),
+    " AS pos UNION ALL SELECT ",
+    first!("deque_gaps"),
+    ") AS ends), $3) - 1, $4 FROM deques WHERE id = $5 AND max_len IS NULL",
+);
 pub(crate) const PUT: &str = "INSERT INTO deque_items (pos, file, value) VALUES ($1, $2, $3)";
 pub(crate) const SET: &str = "UPDATE deque_items SET file = $1, value = $2 WHERE pos = $3";
 pub(crate) const DELETE: &str = "DELETE FROM deque_items WHERE pos = $1";
@@ -68,18 +96,28 @@ pub(crate) const APPEND: &str = "INSERT INTO deque_items (pos, file, value) \
     SELECT $1 + row_number() OVER (ORDER BY pos), file, value FROM deque_items WHERE pos >= $2 AND pos <= $3";
 
 /// The item at an end, and the gap that is furthest to this end. Those that read items give pos, file, value, in this order.
-const FRONT: &str = "SELECT pos, file, value, (SELECT min(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) \
-    FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos LIMIT 1";
-const BACK: &str = "SELECT pos, file, value, (SELECT max(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) \
-    FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos DESC LIMIT 1";
+const FRONT: &str = concat!(
+    "SELECT pos, file, value, ",
+    first!("deque_gaps"),
+    " FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos LIMIT 1",
+);
+const BACK: &str = concat!(
+    "SELECT pos, file, value, ",
+    last!("deque_gaps"),
+    " FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos DESC LIMIT 1",
+);
 pub(crate) const AT: &str = "SELECT pos, file, value FROM deque_items WHERE pos = $1";
 /// The item with the index `$3`, unless a gap is in the way.
-const NTH: &str = "SELECT pos, file, value FROM deque_items \
-    WHERE pos = (SELECT min(pos) FROM deque_items WHERE pos >= $1 AND pos < $2) + $3 AND pos < $2 AND NOT EXISTS \
-    (SELECT 1 FROM deque_gaps AS gaps WHERE gaps.pos < deque_items.pos AND gaps.pos > deque_items.pos - $3)";
-const NTH_BACK: &str = "SELECT pos, file, value FROM deque_items \
-    WHERE pos = (SELECT max(pos) FROM deque_items WHERE pos >= $1 AND pos < $2) - $3 AND pos >= $1 AND NOT EXISTS \
-    (SELECT 1 FROM deque_gaps AS gaps WHERE gaps.pos > deque_items.pos AND gaps.pos < deque_items.pos + $3)";
+const NTH: &str = concat!(
+    "SELECT pos, file, value FROM deque_items WHERE pos = ",
+    first!("deque_items"),
+    " + $3 AND pos < $2 AND NOT EXISTS (SELECT 1 FROM deque_gaps AS gaps WHERE gaps.pos < deque_items.pos AND gaps.pos > deque_items.pos - $3)",
+);
+const NTH_BACK: &str = concat!(
+    "SELECT pos, file, value FROM deque_items WHERE pos = ",
+    last!("deque_items"),
+    " - $3 AND pos >= $1 AND NOT EXISTS (SELECT 1 FROM deque_gaps AS gaps WHERE gaps.pos > deque_items.pos AND gaps.pos < deque_items.pos + $3)",
+);
 /// Items between two positions.
 pub(crate) const PAGE_UP: &str =
     "SELECT pos, file, value FROM deque_items WHERE pos > $1 AND pos < $2 ORDER BY pos LIMIT $3";
@@ -87,24 +125,33 @@ const PAGE_DOWN: &str = "SELECT pos, file, value FROM deque_items WHERE pos > $1
 pub(crate) const FILES: &str =
     "SELECT file FROM deque_items WHERE pos >= $1 AND pos <= $2 AND file IS NOT NULL";
 
-pub(crate) const LEN: &str = "SELECT coalesce(last - first + 1 - \
-    (SELECT count(*) FROM deque_gaps WHERE pos > first AND pos < last), 0) \
-    FROM (SELECT (SELECT min(pos) FROM deque_items WHERE pos >= $1 AND pos < $2) AS first, \
-    (SELECT max(pos) FROM deque_items WHERE pos >= $1 AND pos < $2) AS last) AS ends";
+pub(crate) const LEN: &str = concat!(
+    "SELECT coalesce(last - first + 1 - (SELECT count(*) FROM deque_gaps WHERE pos > first AND pos < last), 0) FROM (SELECT ",
+    first!("deque_items"),
+    " AS first, ",
+    last!("deque_items"),
+    " AS last) AS ends",
+);
 pub(crate) const CLAIMED: &str =
     "SELECT count(*) FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NOT NULL";
 pub(crate) const ANY: &str = "SELECT 1 FROM deque_items WHERE pos >= $1 AND pos < $2 LIMIT 1";
 pub(crate) const ANY_OR_CLAIMED: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM deque_items WHERE pos >= $1 AND pos < $2) \
     OR EXISTS (SELECT 1 FROM deque_gaps WHERE pos >= $1 AND pos < $2 AND owner IS NOT NULL)";
 /// The positions of the first and the last item.
-pub(crate) const ITEMS: &str = "SELECT (SELECT min(pos) FROM deque_items WHERE pos >= $1 AND pos < $2), \
-    (SELECT max(pos) FROM deque_items WHERE pos >= $1 AND pos < $2)";
+pub(crate) const ITEMS: &str =
+    concat!("SELECT ", first!("deque_items"), ", ", last!("deque_items"),);
 /// The least and the greatest position, gaps and all.
-pub(crate) const ALL: &str = "SELECT \
-    (SELECT min(pos) FROM (SELECT min(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
-        UNION ALL SELECT min(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) AS ends), \
-    (SELECT max(pos) FROM (SELECT max(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \
-        UNION ALL SELECT max(pos) FROM deque_gaps WHERE pos >= $1 AND pos < $2) AS ends)";
+pub(crate) const ALL: &str = concat!(
+    "SELECT (SELECT min(pos) FROM (SELECT ",
+    first!("deque_items"),
+    " AS pos UNION ALL SELECT ",
+    first!("deque_gaps"),
+    ") AS ends), (SELECT max(pos) FROM (SELECT ",
+    last!("deque_items"),
+    " AS pos UNION ALL SELECT ",
+    last!("deque_gaps"),
+    ") AS ends)",
+);
 /// The least and the greatest position that is no hole, and the number of holes.
 pub(crate) const OCCUPIED: &str = "SELECT \
     (SELECT min(pos) FROM (SELECT min(pos) AS pos FROM deque_items WHERE pos >= $1 AND pos < $2 \

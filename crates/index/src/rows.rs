@@ -106,7 +106,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     pub(crate) fn put_inline(&self, db: &Db<'_>, key: &[u8], stored: &Stored) -> Result<bool> {
         let [first, end] = self.all();
         let middle = self.share().middle().into();
-        let row = [middle, first, end, key.into(), stored.value()];
+        let row = [first, end, middle, key.into(), stored.value()];
         Ok(db.execute(sql::PUT_INLINE, &row)? == 1)
     }
 
@@ -115,9 +115,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         let [first, end] = self.all();
         let middle = self.share().middle().into();
         let row = [
-            middle,
             first,
             end,
+            middle,
             key.into(),
             stored.file(),
             stored.value(),

@@ -34,13 +34,13 @@ pub(crate) static KIND: Kind = Kind {
 
 pub(crate) const CREATE: &str = "INSERT INTO indexes (id, base) VALUES ($1, $2)";
 
-/// Inserts or updates, in its place, a value that is no file; but nothing where a file is to go. `$1` is where the first
-/// place is, before the ids.
+/// Inserts or updates, in its place, a value that is no file; but nothing where a file is to go. `$3` is where the first
+/// place is.
 pub(crate) const PUT_INLINE: &str = "INSERT INTO index_entries (id, key, value) \
-    VALUES ((SELECT coalesce(max(id), $1) + 1 FROM index_entries WHERE id >= $2 AND id < $3), $4, $5) \
+    VALUES (1 + coalesce((SELECT id FROM index_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), $4, $5) \
     ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE index_entries.file IS NULL";
 pub(crate) const ADD: &str = "INSERT INTO index_entries (id, key, file, value) \
-    VALUES ((SELECT coalesce(max(id), $1) + 1 FROM index_entries WHERE id >= $2 AND id < $3), $4, $5, $6) \
+    VALUES (1 + coalesce((SELECT id FROM index_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), $4, $5, $6) \
     ON CONFLICT (key) DO NOTHING";
 pub(crate) const SET: &str = "UPDATE index_entries SET file = $1, value = $2 WHERE id = $3";
 pub(crate) const RELOCATE: &str = "UPDATE index_entries SET id = $1 WHERE id = $2";
@@ -57,14 +57,14 @@ pub(crate) const FILES: &str =
     "SELECT file FROM index_entries WHERE id >= $1 AND id < $2 AND file IS NOT NULL";
 
 pub(crate) const COUNT: &str = "SELECT \
-    coalesce((SELECT max(id) FROM index_entries WHERE id >= $1 AND id < $2) - base, 0) FROM indexes WHERE id = $3";
+    coalesce((SELECT id FROM index_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1) - base, 0) FROM indexes WHERE id = $3";
 /// Makes `$3` the number of rows of the index `$5`; `$4` is where the first place is.
 pub(crate) const RECOUNT: &str = "UPDATE indexes \
-    SET base = coalesce((SELECT max(id) FROM index_entries WHERE id >= $1 AND id < $2) - $3, $4) WHERE id = $5 \
-    AND base <> coalesce((SELECT max(id) FROM index_entries WHERE id >= $1 AND id < $2) - $3, $4)";
+    SET base = coalesce((SELECT id FROM index_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1) - $3, $4) WHERE id = $5 \
+    AND base <> coalesce((SELECT id FROM index_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1) - $3, $4)";
 
-pub(crate) const ENDS: &str = "SELECT (SELECT min(id) FROM index_entries WHERE id >= $1 AND id < $2), \
-    (SELECT max(id) FROM index_entries WHERE id >= $1 AND id < $2)";
+pub(crate) const ENDS: &str = "SELECT (SELECT id FROM index_entries WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1), \
+    (SELECT id FROM index_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1)";
 pub(crate) const OLDEST: &str = "SELECT id, file, value, key FROM index_entries \
     WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1";
 pub(crate) const NEWEST: &str = "SELECT id, file, value, key FROM index_entries \

@@ -144,7 +144,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                         Page::fetch(db, sql, &range, End::Front, PAGE, read_found::<K, V, C>)?;
                     left = page.left;
                     for slot in page.slots {
-                        let found = slot.read(db, sql::FIND, read_found::<K, V, C>)?;
+                        let found = slot.read(db, sql::FIND_ENTRY, read_found::<K, V, C>)?;
                         if let Some((place, (key, value))) = found
                             && !keep(&key, &value)
                         {

@@ -218,6 +218,6 @@ impl<K, V, C, A: Access, P: Position, T> Walk<K, V, C, A, P, T> {
         let read = |row: &Row<'_>| (self.reading.read)(self.index.store(), row);
         self.index
             .access
-            .read_one(|db| db.query_one(sql::FIND, &[key.into()], read))
+            .read_one(|db| db.query_one(sql::FIND_ENTRY, &[key.into()], read))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use diskette_store::{
-    Access, Ahead, Bincode, Codec, Db, Error, ErrorKind, Result, Store, Structure,
+    Access, Ahead, Codec, Db, Error, ErrorKind, MessagePack, Result, Store, Structure,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ use crate::sql::{self, KIND};
 /// A handle: cheap to clone, and to send to other threads. Each method is one transaction;
 /// [`within`](Self::within) makes several of them one.
 ///
-/// The type of the items is not recorded, only the codec ([`Bincode`] unless
+/// The type of the items is not recorded, only the codec ([`MessagePack`] unless
 /// [`options`](Self::options) say otherwise): open a deque with the type it was written with.
 ///
 /// # Process safety
@@ -68,7 +68,7 @@ use crate::sql::{self, KIND};
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Deque<T, C = Bincode, A = Store> {
+pub struct Deque<T, C = MessagePack, A = Store> {
     pub(crate) inner: Arc<Inner>,
     pub(crate) access: A,
     stored_as: PhantomData<fn() -> (T, C)>,

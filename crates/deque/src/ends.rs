@@ -145,8 +145,8 @@ where
         })
     }
 
-    pub(crate) fn encode<Q: Serialize + ?Sized>(&self, item: &Q) -> Result<Stored> {
-        self.store().store_value::<C>(item)
+    pub(crate) fn encode<Q: Like<T> + ?Sized>(&self, item: &Q) -> Result<Stored> {
+        self.store().store_value::<C, T>(item)
     }
 
     /// The item of a row of pos, file, value.

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 
-use diskette_store::{Access, Bincode, Codec, Error, Result, Store};
+use diskette_store::{Access, Codec, Error, MessagePack, Result, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,7 +14,7 @@ use crate::sql;
 pub(crate) const PAGE: i64 = 64;
 
 /// The items of a deque, from both ends; made by [`Deque::iter`].
-pub struct Iter<T, C = Bincode, A = Store> {
+pub struct Iter<T, C = MessagePack, A = Store> {
     deque: Deque<T, C, A>,
     /// What is still to be read lies between these positions.
     after: i64,

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use diskette_store::{Bincode, Codec, Result, Store};
+use diskette_store::{Codec, MessagePack, Result, Store};
 
 use crate::bound::WhenFull;
 use crate::deque::Deque;
@@ -31,7 +31,7 @@ use crate::deque::Deque;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct DequeOptions<T, C = Bincode> {
+pub struct DequeOptions<T, C = MessagePack> {
     pub(crate) max_len: Option<usize>,
     pub(crate) when_full: Option<WhenFull>,
     stored_as: PhantomData<fn() -> (T, C)>,
@@ -60,7 +60,7 @@ impl<T, C> DequeOptions<T, C> {
         self
     }
 
-    /// How items become bytes; [`Bincode`] unless said.
+    /// How items become bytes; [`MessagePack`] unless said.
     pub fn codec<D: Codec>(self) -> DequeOptions<T, D> {
         DequeOptions {
             max_len: self.max_len,

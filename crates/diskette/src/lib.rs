@@ -45,8 +45,8 @@
 //!
 //! # Bytes
 //!
-//! Values are whatever serde can handle, written by a [`Codec`]: [`Bincode`] unless another is asked
-//! for, [`MessagePack`] where types grow, [`Json`] where other programs read. Keys are written so that
+//! Values are whatever serde can handle, written by a [`Codec`]: [`MessagePack`] unless another is asked
+//! for, [`Json`] where people read, [`Bincode`] where types never change. Keys are written so that
 //! their bytes sort as they do: see [`key`].
 #![forbid(unsafe_code)]
 

@@ -40,14 +40,14 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         Q: Borrow<K>,
         W: Borrow<V>,
         K: Serialize,
-        V: Serialize,
+        V: Serialize + DeserializeOwned,
         C: Codec,
     {
         self.doing("extend", || {
             self.access.write(|db| {
                 for (key, value) in entries {
                     let key = self.key(key.borrow())?;
-                    self.put(db, &key, self.store().store_value::<C>(value.borrow())?)?;
+                    self.put(db, &key, self.store().store_value::<C, V>(value.borrow())?)?;
                 }
                 Ok(())
             })

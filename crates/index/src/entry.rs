@@ -1,4 +1,4 @@
-use diskette_store::{Access, Bincode, Codec, Result, Store};
+use diskette_store::{Access, Codec, MessagePack, Result, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,7 +12,7 @@ use crate::index::Index;
 /// The functions it is given run within that transaction, while the store's other writers wait: they
 /// should be quick, and can't write to the store themselves. If one panics, nothing is changed.
 #[must_use = "an entry does nothing until one of its `or_` methods is called"]
-pub struct Entry<'e, K, V, C = Bincode, A = Store> {
+pub struct Entry<'e, K, V, C = MessagePack, A = Store> {
     index: &'e Index<K, V, C, A>,
     key: Result<Vec<u8>>,
     changes: Vec<Change<'e, V>>,
@@ -72,7 +72,7 @@ where
                     None => make(),
                 };
                 if changed {
-                    let stored = index.store().store_value::<C>(&value)?;
+                    let stored = index.store().store_value::<C, V>(&value)?;
                     index.swap(db, &key, place, Some(stored))?;
                 }
                 Ok(value)

@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskette_store::{Access, Ahead, Bincode, Codec, Like, Result, Store, Structure};
+use diskette_store::{Access, Ahead, Codec, Like, MessagePack, Result, Store, Structure};
 use serde::de::DeserializeOwned;
 
 use crate::content::Content;
@@ -72,7 +72,7 @@ use crate::sql;
 /// assert_eq!(pages.get("https://example.com/")?, None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Index<K, V, C = Bincode, A = Store> {
+pub struct Index<K, V, C = MessagePack, A = Store> {
     pub(crate) access: A,
     pub(crate) structure: Arc<Structure>,
     pub(crate) types: PhantomData<Types<K, V, C>>,
@@ -81,7 +81,7 @@ pub struct Index<K, V, C = Bincode, A = Store> {
 /// They are made, never held: a handle can go to other threads whether they can or not.
 pub(crate) type Types<K, V, C> = fn() -> (K, V, C);
 
-impl<K, V: Content<Bincode>> Index<K, V> {
+impl<K, V: Content<MessagePack>> Index<K, V> {
     /// The index of this name in a store; created if it is not there.
     ///
     /// # Errors
@@ -142,11 +142,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     where
         Q: Like<K> + ?Sized,
         W: Like<V> + ?Sized,
+        V: DeserializeOwned,
         C: Codec,
     {
         self.doing("insert", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C>(value)?;
+            let stored = self.store().store_value::<C, V>(value)?;
             // By itself, without a transaction around it, as long as no file comes or goes.
             if !stored.is_file()
                 && self
@@ -182,11 +183,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     where
         Q: Like<K> + ?Sized,
         W: Like<V> + ?Sized,
+        V: DeserializeOwned,
         C: Codec,
     {
         self.doing("insert_if_absent", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C>(value)?;
+            let stored = self.store().store_value::<C, V>(value)?;
             if stored.is_file() {
                 self.access.write(|db| self.add(db, &key, stored))
             } else {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::iter::FusedIterator;
 
-use diskette_store::{Access, Bincode, Codec, Result, Store};
+use diskette_store::{Access, Codec, MessagePack, Result, Store};
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
@@ -20,20 +20,20 @@ use crate::walk::{End, Walk};
 /// # Errors
 ///
 /// Its items are those of [`Index::get`]. After an error it has ended.
-pub struct Iter<K, V, C = Bincode, A = Store>(pub(crate) Walk<K, V, C, A, i64, (K, V)>);
+pub struct Iter<K, V, C = MessagePack, A = Store>(pub(crate) Walk<K, V, C, A, i64, (K, V)>);
 
 /// The keys of an [`Index`] in insertion order; made by [`Index::keys`]. It does not read the values;
 /// otherwise it is as [`Iter`].
-pub struct Keys<K, V, C = Bincode, A = Store>(pub(crate) Walk<K, V, C, A, i64, K>);
+pub struct Keys<K, V, C = MessagePack, A = Store>(pub(crate) Walk<K, V, C, A, i64, K>);
 
 /// The values of an [`Index`] in insertion order; made by [`Index::values`]. It is as [`Iter`].
-pub struct Values<K, V, C = Bincode, A = Store>(pub(crate) Iter<K, V, C, A>);
+pub struct Values<K, V, C = MessagePack, A = Store>(pub(crate) Iter<K, V, C, A>);
 
 /// Entries of an [`Index`] in key order; made by [`Index::range`] and [`Index::prefix`].
 ///
 /// It reads page after page as [`Iter`] does, up to the end that was asked for; where that was open, up to
 /// what was the greatest key when it was made.
-pub struct Range<K, V, C = Bincode, A = Store>(pub(crate) Walk<K, V, C, A, Vec<u8>, (K, V)>);
+pub struct Range<K, V, C = MessagePack, A = Store>(pub(crate) Walk<K, V, C, A, Vec<u8>, (K, V)>);
 
 macro_rules! double_ended {
     ($name:ident, $item:ty, $next:expr) => {

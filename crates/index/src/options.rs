@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use diskette_store::{Bincode, Result, Store};
+use diskette_store::{MessagePack, Result, Store};
 
 use crate::content::Content;
 use crate::index::{Index, Types};
@@ -26,7 +26,7 @@ use crate::index::{Index, Types};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct IndexOptions<K, V, C = Bincode> {
+pub struct IndexOptions<K, V, C = MessagePack> {
     types: PhantomData<Types<K, V, C>>,
 }
 
@@ -37,7 +37,7 @@ impl<K, V> Default for IndexOptions<K, V> {
 }
 
 impl<K, V, C> IndexOptions<K, V, C> {
-    /// How values become bytes; [`Bincode`] unless said.
+    /// How values become bytes; [`MessagePack`] unless said.
     pub fn codec<D>(self) -> IndexOptions<K, V, D> {
         IndexOptions { types: PhantomData }
     }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::ops::Bound;
 
 use diskette_index::Index;
-use diskette_store::{Access, Bincode, Error, Store};
+use diskette_store::{Access, Error, MessagePack, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -129,7 +129,7 @@ fn sorted<K: Key>(model: &Entries<K>) -> Entries<K> {
 
 /// Takes one step with the index and the model, and compares what they return.
 fn take<K: Key, A: Access + Clone>(
-    index: &Index<K, Value, Bincode, A>,
+    index: &Index<K, Value, MessagePack, A>,
     model: &mut Entries<K>,
     step: &Step<K>,
 ) -> Result<(), Error> {
@@ -273,7 +273,7 @@ fn take<K: Key, A: Access + Clone>(
 }
 
 fn compare<K: Key, A: Access + Clone>(
-    index: &Index<K, Value, Bincode, A>,
+    index: &Index<K, Value, MessagePack, A>,
     model: &Entries<K>,
 ) -> Result<(), Error> {
     assert_eq!(index.len()?, model.len());

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Result;
 
 mod bincode;
+mod format;
 mod json;
 mod limits;
 mod message_pack;
@@ -18,7 +19,7 @@ pub use self::message_pack::MessagePack;
 
 /// How values become bytes and bytes values.
 ///
-/// A structure is created with one codec, [`Bincode`] unless another is asked for, and records its
+/// A structure is created with one codec, [`MessagePack`] unless another is asked for, and records its
 /// name; it can't be opened with another. Choose by what may change:
 ///
 /// | | size, speed | a struct may gain fields | untagged enums, `serde_json::Value` | read by others |
@@ -29,8 +30,9 @@ pub use self::message_pack::MessagePack;
 ///
 /// What the three promise, and another implementation must too:
 ///
-/// - `decode` gives back what `encode` was given, or else `encode` had refused it; what a codec can't keep to
-///   in this, its documentation names.
+/// - `decode` gives back what `encode_as` was given, or else that had refused it. Where only the type knows whether it can be
+///   read (it is untagged, or flattened, or asks otherwise what the bytes are), the value is read once before it is
+///   stored: always in [`Bincode`], up to 16 KiB in the others, and beyond that where they hold what they have trouble with.
 /// - Decoding runs nothing but the type's own `Deserialize`. On any bytes whatsoever it returns a value or an
 ///   error: it doesn't panic, doesn't exhaust the stack, and allocates in proportion to the bytes,
 ///   not to what they claim.
@@ -78,6 +80,22 @@ pub trait Codec: Send + Sync + 'static {
     /// as it was.
     fn encode<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<()>;
 
+    /// Appends the bytes of `value`, if they can be read as a `V`, which it stands for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`encode`](Self::encode).
+    fn encode_as<V, T>(value: &T, into: &mut Vec<u8>) -> Result<()>
+    where
+        V: DeserializeOwned,
+        T: Serialize + ?Sized,
+    {
+        let start = into.len();
+        Self::encode(value, into)?;
+        let read = Self::decode::<V>(&into[start..]);
+        read.map(drop).inspect_err(|_| into.truncate(start))
+    }
+
     /// Reads the value that `bytes` are.
     ///
     /// # Errors
@@ -100,5 +118,16 @@ pub trait Codec: Send + Sync + 'static {
     /// As for [`decode`](Self::decode), and if there are fewer bytes or more; and those of `from`, as what they are.
     fn decode_from<T: DeserializeOwned, R: Read>(from: R, length: u64) -> Result<T> {
         Self::decode(&stream::read(Self::NAME, from, length)?)
+    }
+}
+
+/// How a structure is opened that was written with the codec of this name.
+pub(crate) fn way_to(name: &str) -> String {
+    match name {
+        "message-pack" => "`codec::<MessagePack>()`".into(),
+        "bincode" => "`codec::<Bincode>()`".into(),
+        "json" => "`codec::<Json>()`".into(),
+        "stream" => "`Stream` as the type of its values".into(),
+        other => format!("the codec that is called {other}"),
     }
 }

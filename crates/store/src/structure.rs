@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::access::Access;
+use crate::codec;
 use crate::db::Db;
 use crate::directory::Identity;
 use crate::error::{Error, ErrorKind, Result};
@@ -196,7 +197,10 @@ fn find(db: &Db<'_>, kind: &'static Kind, name: &str, codec: &str) -> Result<Opt
         if written != codec {
             return Err(Error::new(
                 ErrorKind::WrongKind,
-                format!("it was written with the codec {written}, and asked for with {codec}: open it with {written}"),
+                format!(
+                    "it was written with the codec {written}, and is asked for with {codec}: open it by `options()`, with {}",
+                    codec::way_to(written)
+                ),
             ));
         }
         if format < kind.format {

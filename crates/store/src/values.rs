@@ -3,7 +3,6 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use diskette_ipc::{Eras, fork, plain_file, random};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::access::Access;
@@ -12,6 +11,7 @@ use crate::db::{Db, Row, Value};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::garbage;
+use crate::like::Like;
 use crate::store::Store;
 use crate::value_file::{self, StreamReader};
 
@@ -99,9 +99,12 @@ impl Store {
     ///
     /// [`is_codec`](Error::is_codec); [`is_disk_full`](Error::is_disk_full).
     #[doc(hidden)]
-    pub fn store_value<C: Codec>(&self, value: &(impl Serialize + ?Sized)) -> Result<Stored> {
+    pub fn store_value<C: Codec, V: DeserializeOwned>(
+        &self,
+        value: &(impl Like<V> + ?Sized),
+    ) -> Result<Stored> {
         let mut bytes = Vec::with_capacity(64);
-        C::encode(value, &mut bytes)?;
+        C::encode_as::<V, _>(value, &mut bytes)?;
         if bytes.len() <= INLINE {
             return Ok(Stored {
                 content: Content::Inline(bytes),

@@ -336,7 +336,12 @@ fn what_would_not_come_back_is_refused() {
     comes_back::<MessagePack, _>(&gappy);
     comes_back::<Json, _>(&gappy);
 
-    assert!(refusal(Bincode::decode::<Any>(b"\x07")).contains("MessagePack"));
+    for value in [Any::Number(7), Any::Text("a".into())] {
+        let mut bytes = b"before".to_vec();
+        let refused = Bincode::encode_as::<Any, _>(&value, &mut bytes);
+        assert!(refusal(refused).contains("MessagePack"));
+        assert_eq!(bytes, b"before");
+    }
     comes_back::<MessagePack, _>(&Any::Text("a".into()));
     comes_back::<Json, _>(&(Any::Number(7), ()));
 
@@ -383,4 +388,174 @@ fn a_failing_file_is_not_a_failing_codec() {
     fails::<Bincode>();
     fails::<MessagePack>();
     fails::<Json>();
+}
+
+/// What serde's attributes make of an enum, and what is hard to give back in it.
+mod shapes {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Unit;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Newtype<T>(pub(super) T);
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Flat<T: Ord> {
+        pub(super) name: String,
+        #[serde(flatten)]
+        pub(super) rest: Rest<T>,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Rest<T: Ord> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub(super) maybe: Option<String>,
+        pub(super) map: BTreeMap<T, i64>,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) enum External<T> {
+        Nothing,
+        One(T),
+        Two(T, u8),
+        Named { inner: T },
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    pub(super) enum Internal<T> {
+        Nothing,
+        Named { inner: T },
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind", content = "what")]
+    pub(super) enum Adjacent<T> {
+        Nothing,
+        One(T),
+        Named { inner: T },
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    pub(super) enum Untagged<T> {
+        Named { inner: T },
+        Two(T, u8),
+    }
+}
+
+/// Any value of this type comes back as it was, or is refused before anybody relies on it.
+fn comes_back_or_is_refused<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    fn by<C: Codec, T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+        let mut bytes = Vec::new();
+        match C::encode_as::<T, _>(value, &mut bytes) {
+            Ok(()) => assert_eq!(&C::decode::<T>(&bytes).unwrap(), value, "{}", C::NAME),
+            Err(error) => {
+                let said = error.to_string();
+                assert!(error.is_codec() && bytes.is_empty());
+                assert!(
+                    !said.contains("NotSupported") && !said.contains("OtherString"),
+                    "{said}"
+                );
+            }
+        }
+    }
+    by::<Bincode, T>(value);
+    by::<MessagePack, T>(value);
+    by::<Json, T>(value);
+}
+
+fn in_all_shapes<T>(inner: &T)
+where
+    T: Clone + Debug + PartialEq + Serialize + DeserializeOwned,
+{
+    use shapes::{Adjacent, External, Internal, Newtype, Untagged};
+    let all = || [inner.clone(), inner.clone()];
+    comes_back_or_is_refused(inner);
+    comes_back_or_is_refused(&Some(Some(inner.clone())));
+    comes_back_or_is_refused(&[Some(inner.clone()), None]);
+    comes_back_or_is_refused(&(inner.clone(), vec![inner.clone()], Newtype(inner.clone())));
+    let [one, two] = all().map(External::One);
+    comes_back_or_is_refused(&vec![
+        External::Nothing,
+        one,
+        External::Two(inner.clone(), 7),
+    ]);
+    comes_back_or_is_refused(&(
+        two,
+        External::Named {
+            inner: inner.clone(),
+        },
+    ));
+    comes_back_or_is_refused(&Internal::Named {
+        inner: inner.clone(),
+    });
+    comes_back_or_is_refused(&vec![Adjacent::Nothing, Adjacent::One(inner.clone())]);
+    comes_back_or_is_refused(&Adjacent::Named {
+        inner: inner.clone(),
+    });
+    comes_back_or_is_refused(&vec![Internal::<u8>::Nothing]);
+    comes_back_or_is_refused(&Untagged::Named {
+        inner: inner.clone(),
+    });
+    comes_back_or_is_refused(&Untagged::Two(inner.clone(), 0));
+    comes_back_or_is_refused(&BTreeMap::from([(7_i64, inner.clone())]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Stored and acknowledged, and never to be read again, were: through bincode whatever asks the bytes what they are, and
+    /// through the others `Some(None)` and `Some(())`.
+    #[test]
+    fn whatever_is_written_can_be_read(
+        (number, large, float) in any::<(i64, i128, f64)>(),
+        (text, flag, letter) in any::<(String, bool, char)>(),
+        bytes in vec(any::<u8>(), 0..9),
+        key in any::<(u8, i8)>(),
+    ) {
+        in_all_shapes(&number);
+        in_all_shapes(&large);
+        in_all_shapes(&large.cast_unsigned());
+        in_all_shapes(&float);
+        in_all_shapes(&(float as f32));
+        in_all_shapes(&text);
+        in_all_shapes(&(flag, letter));
+        in_all_shapes(&serde_bytes::ByteBuf::from(bytes));
+        in_all_shapes(&());
+        in_all_shapes(&shapes::Unit);
+        in_all_shapes(&shapes::Newtype(None::<u8>));
+        in_all_shapes(&shapes::Newtype(Some(shapes::Newtype(()))));
+        in_all_shapes(&BTreeMap::from([(key, text.clone())]));
+        in_all_shapes(&BTreeMap::from([(number, text.clone())]));
+        in_all_shapes(&BTreeMap::from([(Some(flag), text.clone())]));
+        for map in [BTreeMap::from([(text.clone(), number)]), BTreeMap::new()] {
+            let rest = shapes::Rest { maybe: Some(text.clone()).filter(|_| flag), map };
+            in_all_shapes(&shapes::Flat { name: text.clone(), rest });
+        }
+        let rest = shapes::Rest { maybe: None, map: BTreeMap::from([(large, number)]) };
+        in_all_shapes(&shapes::Flat { name: text.clone(), rest });
+        in_all_shapes(&std::time::Duration::from_nanos(number.unsigned_abs()));
+        in_all_shapes(&serde_json::json!({ "a": [number, null, text], "b": { "c": flag } }));
+    }
+}
+
+/// Of values longer than what is read at once, those that hold what not every type reads back.
+#[test]
+fn long_values_that_can_not_be_read_are_refused() {
+    let long = "x".repeat(100_000);
+    let odd = (
+        long.clone(),
+        vec![shapes::Untagged::Named { inner: 7_i128 }],
+    );
+    let mut bytes = Vec::new();
+    for refused in [
+        Bincode::encode_as::<(String, Vec<shapes::Untagged<i128>>), _>(&odd, &mut bytes),
+        MessagePack::encode_as::<(String, Vec<shapes::Untagged<i128>>), _>(&odd, &mut bytes),
+    ] {
+        refusal(refused);
+        assert!(bytes.is_empty());
+    }
+    comes_back_or_is_refused(&(long, odd.0));
 }

@@ -21,7 +21,7 @@ fn another_codec_and_another_kind_are_refused() {
         .new(&store, "numbers");
     let error = json.unwrap_err();
     assert!(error.is_wrong_kind());
-    assert!(error.to_string().contains("bincode"), "{error}");
+    assert!(error.to_string().contains("message-pack"), "{error}");
 
     Structure::open(&store, &STACK, "stack", "json", |_, _| Ok(())).unwrap();
     let error = Deque::<u32>::new(&store, "stack").unwrap_err();

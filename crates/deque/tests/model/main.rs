@@ -5,7 +5,7 @@ mod ops;
 mod places;
 
 use diskette_deque::{Claim, Deque, WhenFull};
-use diskette_store::{Access, Bincode, Error, Store};
+use diskette_store::{Access, Error, MessagePack, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -38,7 +38,7 @@ fn full_or<R>(result: Result<R, Error>) -> Result<bool, Error> {
 /// Does the same to both. `source` is for the items that `append` moves; a completed claim is handed to
 /// `complete`.
 fn apply<A: Access + Clone>(
-    (deque, source): (&Deque<u32, Bincode, A>, &Deque<u32, Bincode, A>),
+    (deque, source): (&Deque<u32, MessagePack, A>, &Deque<u32, MessagePack, A>),
     model: &mut Places,
     claims: &mut Claims,
     complete: &mut dyn FnMut(usize, Claim<u32>) -> Result<(), Error>,

@@ -1,27 +1,25 @@
-use std::cell::Cell;
 use std::io::Write;
 
 use bincode::config;
 use bincode::error::{DecodeError, EncodeError};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde::ser::Error as _;
+use serde::de::DeserializeSeed;
 
-use super::limits::{self, Format, Seed, Writing};
+use super::format::{Failure, Format};
+use super::limits::Gaps;
 use super::refusal::Refusal;
-use super::{Codec, stream};
-use crate::error::{Error, Result};
 
-/// The default codec: bincode 2, the smallest and fastest of the three.
+/// bincode 2, the smallest and fastest of the three: for those who want its bytes, of types that never change.
 ///
 /// Values are written without names or types, in bincode's standard configuration: little-endian, integers
 /// in as few bytes as they need.
 ///
-/// A type is frozen once values of it are stored: nothing but an enum may grow, by variants at its end. If
-/// structs are to gain fields, choose [`MessagePack`](super::MessagePack).
+/// A type is frozen once values of it are stored: nothing but an enum may grow, by variants at its end. Bytes of another
+/// type may be read as this one, without an error: those of a `u64` are an `i64`, of another number. If structs are to gain
+/// fields, choose [`MessagePack`](super::MessagePack).
 ///
-/// Types must say what they are made of. `encode` refuses `skip_serializing_if` and `flatten`, but can't notice
-/// `serde_json::Value` and enums that are untagged or tagged by a field: they are written, and `decode` refuses them.
+/// Types must say what they are made of. Refused are `skip_serializing_if`, `flatten`, `serde_json::Value`, and enums that
+/// are untagged or tagged by a field. That is known only by reading what was written: so each value is, before it is stored.
 ///
 /// # Example
 ///
@@ -40,44 +38,62 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bincode;
 
-const FORMAT: Format = Format {
-    skipped_fields: false,
-    infinities: true,
-};
-
-impl Codec for Bincode {
+impl Format for Bincode {
     const NAME: &'static str = "bincode";
 
-    fn encode<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<()> {
-        let start = into.len();
-        write(value, into).map_err(|error| {
-            into.truncate(start);
-            Error::codec(Self::NAME, "encode", error)
-        })
+    const GAPS: Gaps = Gaps {
+        skipped_fields: true,
+        infinities: false,
+        some_of_nothing: false,
+        some_of_unit_struct: false,
+        odd_keys: false,
+    };
+
+    const READ_BACK: usize = usize::MAX;
+
+    fn write<T: Serialize + ?Sized>(
+        value: &T,
+        to: &mut impl Write,
+    ) -> Result<Option<usize>, Failure> {
+        bincode::serde::encode_into_std_write(value, to, config::standard())
+            .map(Some)
+            .map_err(not_written)
     }
 
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-        let read = limits::read(bytes, |seed: Seed<'_, T>| {
-            bincode::serde::seed_decode_from_slice(seed, bytes, config::standard())
-        });
-        match read {
-            Ok((value, length)) if length == bytes.len() => Ok(value),
-            Ok(_) => Err(Error::codec(Self::NAME, "decode", Refusal::LeftOver)),
-            Err(DecodeError::Serde(bincode::serde::DecodeError::AnyNotSupported)) => Err(
-                Error::codec(Self::NAME, "decode", Refusal::NotSelfDescribing),
-            ),
-            Err(error) => Err(Error::codec(Self::NAME, "decode", error)),
+    fn read<'b, S: DeserializeSeed<'b>>(seed: S, bytes: &'b [u8]) -> Result<S::Value, Failure> {
+        let read = bincode::serde::seed_decode_from_slice(seed, bytes, config::standard());
+        match read.map_err(not_read)? {
+            (value, length) if length == bytes.len() => Ok(value),
+            _ => Err(Refusal::LeftOver.into()),
         }
-    }
-
-    fn encode_to<T: Serialize + ?Sized, W: Write>(value: &T, to: W) -> Result<()> {
-        stream::write(Self::NAME, to, |sink| write(value, sink))
     }
 }
 
-fn write<T: Serialize + ?Sized>(value: &T, to: &mut impl Write) -> Result<(), EncodeError> {
-    let elements = Cell::new(0);
-    let value = Writing::new(FORMAT, &elements).value(value);
-    let written = bincode::serde::encode_into_std_write(value, to, config::standard())?;
-    limits::check(elements.get(), written).map_err(EncodeError::custom)
+/// In words: bincode's own are the names of its enums.
+fn not_written(error: EncodeError) -> Failure {
+    match error {
+        EncodeError::Io { inner, .. } => inner.into(),
+        EncodeError::OtherString(why) => why.into(),
+        EncodeError::Other(why) => why.into(),
+        EncodeError::Serde(bincode::serde::EncodeError::SequenceMustHaveLength) => {
+            Refusal::NoLength.into()
+        }
+        _ => "bincode has no bytes for it".into(),
+    }
+}
+
+fn not_read(error: DecodeError) -> Failure {
+    use bincode::serde::DecodeError as Serde;
+    match error {
+        DecodeError::Serde(
+            Serde::AnyNotSupported | Serde::IdentifierNotSupported | Serde::IgnoredAnyNotSupported,
+        ) => Refusal::NotSelfDescribing.into(),
+        DecodeError::UnexpectedEnd { .. } => "the bytes end too early".into(),
+        DecodeError::OtherString(why) => why.into(),
+        DecodeError::Other(why) => why.into(),
+        DecodeError::Utf8 { inner } => inner.into(),
+        DecodeError::InvalidBooleanValue(byte) => format!("{byte} is no bool").into(),
+        DecodeError::InvalidIntegerType { .. } => "an integer is too large for its type".into(),
+        _ => "they are no bytes of this type".into(),
+    }
 }

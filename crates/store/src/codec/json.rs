@@ -1,18 +1,16 @@
-use std::cell::Cell;
 use std::io::Write;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde::de::DeserializeSeed;
 
-use super::limits::{self, Format, Seed, Writing};
-use super::{Codec, stream};
-use crate::error::{Error, Result};
+use super::format::{Failure, Format};
+use super::limits::Gaps;
 
 /// JSON: readable by everyone, `sqlite3` and its JSON functions included.
 ///
-/// Structs may grow as with [`MessagePack`](super::MessagePack), and `Some(None)` and `Some(())` likewise come
-/// back as `None`. The keys of maps must be strings, numbers, `bool`s or unit variants. `encode` refuses infinities
-/// and NaN, which JSON lacks.
+/// Structs may grow as with [`MessagePack`](super::MessagePack). The keys of maps must be strings, numbers, `bool`s or unit
+/// variants. Refused are infinities and NaN, which JSON lacks, and `Some(None)` and `Some(())`, which would come back as
+/// `None`.
 ///
 /// # Example
 ///
@@ -31,37 +29,31 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;
 
-const FORMAT: Format = Format {
-    skipped_fields: true,
-    infinities: false,
-};
-
-impl Codec for Json {
+impl Format for Json {
     const NAME: &'static str = "json";
 
-    fn encode<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<()> {
-        let start = into.len();
-        write(value, into).map_err(|error| {
-            into.truncate(start);
-            Error::codec(Self::NAME, "encode", error)
-        })
+    const GAPS: Gaps = Gaps {
+        skipped_fields: false,
+        infinities: true,
+        some_of_nothing: true,
+        some_of_unit_struct: true,
+        odd_keys: true,
+    };
+
+    const READ_BACK: usize = 16 * 1024;
+
+    fn write<T: Serialize + ?Sized>(
+        value: &T,
+        to: &mut impl Write,
+    ) -> Result<Option<usize>, Failure> {
+        serde_json::to_writer(to, value)?;
+        Ok(None)
     }
 
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    fn read<'b, S: DeserializeSeed<'b>>(seed: S, bytes: &'b [u8]) -> Result<S::Value, Failure> {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        limits::read(bytes, |seed: Seed<'_, T>| {
-            seed.deserialize(&mut deserializer)
-        })
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| Error::codec(Self::NAME, "decode", error))
+        let value = seed.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(value)
     }
-
-    fn encode_to<T: Serialize + ?Sized, W: Write>(value: &T, to: W) -> Result<()> {
-        stream::write(Self::NAME, to, |sink| write(value, sink))
-    }
-}
-
-fn write<T: Serialize + ?Sized>(value: &T, to: &mut impl Write) -> serde_json::Result<()> {
-    let elements = Cell::new(0);
-    serde_json::to_writer(to, &Writing::new(FORMAT, &elements).value(value))
 }

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+use super::format::Failure;
 use super::refusal::Refusal;
 
 mod deserialize;
@@ -21,9 +22,17 @@ pub(super) const EMPTY: usize = 4096;
 
 /// What a format could write but not give back.
 #[derive(Clone, Copy)]
-pub(super) struct Format {
+pub struct Gaps {
+    /// A struct's fields that are left out.
     pub(super) skipped_fields: bool,
+    /// Infinities and NaN.
     pub(super) infinities: bool,
+    /// `Some` of what is written as `None` is.
+    pub(super) some_of_nothing: bool,
+    /// The same of a struct without fields.
+    pub(super) some_of_unit_struct: bool,
+    /// Keys of maps that are no strings, for types that ask the bytes what they are.
+    pub(super) odd_keys: bool,
 }
 
 /// A value or a type within limits.
@@ -39,8 +48,19 @@ pub(super) type Seed<'a, T> = Bounded<PhantomData<T>, Reading<'a>>;
 #[derive(Clone, Copy)]
 pub(super) struct Writing<'a> {
     levels: u8,
-    format: Format,
-    elements: &'a Cell<usize>,
+    gaps: Gaps,
+    /// Within `Some`, and nothing else.
+    in_some: bool,
+    written: &'a Cell<Written>,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Written {
+    /// The elements of all sequences and maps.
+    elements: usize,
+    /// Whether the format may not give it back to every type that writes so.
+    pub(super) doubtful: bool,
 }
 
 /// Limits on what is read.
@@ -54,13 +74,11 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Writing<'a> {
-    /// Counts the elements of all sequences and maps in `elements`.
-    pub(super) fn new(format: Format, elements: &'a Cell<usize>) -> Self {
-        Writing {
-            levels: LEVELS,
-            format,
-            elements,
-        }
+    /// What is written may not be given back to every type.
+    fn doubt(self) {
+        let mut written = self.written.get();
+        written.doubtful = true;
+        self.written.set(written);
     }
 
     pub(super) fn value<T: ?Sized>(self, value: &T) -> Bounded<&T, Self> {
@@ -71,11 +89,26 @@ impl<'a> Writing<'a> {
     }
 }
 
-/// Refuses `elements` that would be refused when read from as many `bytes`.
-pub(super) fn check(elements: usize, bytes: usize) -> Result<(), Refusal> {
-    match elements > bytes.saturating_add(EMPTY) {
-        true => Err(Refusal::TooManyEmpty { elements, bytes }),
-        false => Ok(()),
+/// Writes a value by giving `write` the limits to put around it; that says how many bytes it took, where an element may take
+/// none: there may be no more elements than would be read from them.
+pub(super) fn write(
+    gaps: Gaps,
+    write: impl FnOnce(Writing<'_>) -> Result<Option<usize>, Failure>,
+) -> Result<Written, Failure> {
+    let written = Cell::default();
+    let bytes = write(Writing {
+        levels: LEVELS,
+        gaps,
+        in_some: false,
+        written: &written,
+    })?;
+    let written = written.get();
+    match bytes {
+        Some(bytes) if written.elements > bytes.saturating_add(EMPTY) => {
+            let elements = written.elements;
+            Err(Refusal::TooManyEmpty { elements, bytes }.into())
+        }
+        _ => Ok(written),
     }
 }
 

@@ -15,6 +15,14 @@ pub(super) enum Refusal {
         "the field `{0}` is left out, which this format can't tell; use MessagePack or Json for skipped fields"
     )]
     SkippedField(&'static str),
+    #[error(
+        "`Some` of nothing would come back as `None`; use Bincode, or an enum of your own for what can be there and be nothing"
+    )]
+    SomeOfNothing,
+    #[error("a sequence or map doesn't say how long it is; use MessagePack or Json")]
+    NoLength,
+    #[error("it could not be read back: {0}")]
+    Unreadable(#[source] super::format::Failure),
     #[error("{0} is no number in this format; use Bincode or MessagePack for infinities and NaN")]
     NotFinite(f64),
     #[error(

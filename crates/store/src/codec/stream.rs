@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, Read, Write};
 
+use super::format::Failure;
 use super::refusal::Refusal;
 use crate::error::{Error, Result};
 
@@ -12,15 +13,11 @@ pub(super) struct Sink<W: Write> {
 }
 
 /// Has `encode` write to `to`.
-pub(super) fn write<W, E>(
+pub(super) fn write<W: Write>(
     codec: &'static str,
     to: W,
-    encode: impl FnOnce(&mut Sink<W>) -> Result<(), E>,
-) -> Result<()>
-where
-    W: Write,
-    E: std::error::Error + Send + Sync + 'static,
-{
+    encode: impl FnOnce(&mut Sink<W>) -> Result<(), Failure>,
+) -> Result<()> {
     let mut sink = Sink {
         to: BufWriter::with_capacity(BUFFER, to),
         failure: None,

@@ -14,7 +14,11 @@ impl<T: Serialize + ?Sized> Serialize for Bounded<&T, Writing<'_>> {
 
 impl<'a, S> Bounded<S, Writing<'a>> {
     fn descend<E: ser::Error>(&self) -> Result<Writing<'a>, E> {
-        self.limits.descend().map_err(E::custom)
+        let below = Writing {
+            in_some: false,
+            ..self.limits
+        };
+        below.descend().map_err(E::custom)
     }
 
     fn descend_twice<E: ser::Error>(&self) -> Result<Writing<'a>, E> {
@@ -22,14 +26,21 @@ impl<'a, S> Bounded<S, Writing<'a>> {
     }
 
     fn count(&self, elements: Option<usize>) {
-        let counted = self.limits.elements.get();
-        self.limits
-            .elements
-            .set(counted.saturating_add(elements.unwrap_or(0)));
+        let mut written = self.limits.written.get();
+        written.elements = written.elements.saturating_add(elements.unwrap_or(0));
+        self.limits.written.set(written);
+    }
+
+    /// Refuses what is written as nothing, where the format has a gap there.
+    fn nothing<E: ser::Error>(&self, gap: bool) -> Result<(), E> {
+        match self.limits.in_some && gap {
+            true => Err(E::custom(Refusal::SomeOfNothing)),
+            false => Ok(()),
+        }
     }
 
     fn check<E: ser::Error>(&self, value: f64) -> Result<(), E> {
-        match value.is_finite() || self.limits.format.infinities {
+        match value.is_finite() || !self.limits.gaps.infinities {
             true => Ok(()),
             false => Err(E::custom(Refusal::NotFinite(value))),
         }
@@ -74,19 +85,39 @@ impl<'a, S: Serializer> Serializer for Bounded<S, Writing<'a>> {
         serialize_i16(value: i16);
         serialize_i32(value: i32);
         serialize_i64(value: i64);
-        serialize_i128(value: i128);
         serialize_u8(value: u8);
         serialize_u16(value: u16);
         serialize_u32(value: u32);
         serialize_u64(value: u64);
-        serialize_u128(value: u128);
         serialize_char(value: char);
         serialize_str(value: &str);
         serialize_bytes(value: &[u8]);
-        serialize_none();
-        serialize_unit();
-        serialize_unit_struct(name: &'static str);
         serialize_unit_variant(name: &'static str, index: u32, variant: &'static str);
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<S::Ok, S::Error> {
+        self.limits.doubt();
+        self.inner.serialize_i128(value)
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<S::Ok, S::Error> {
+        self.limits.doubt();
+        self.inner.serialize_u128(value)
+    }
+
+    fn serialize_none(self) -> Result<S::Ok, S::Error> {
+        self.nothing(self.limits.gaps.some_of_nothing)?;
+        self.inner.serialize_none()
+    }
+
+    fn serialize_unit(self) -> Result<S::Ok, S::Error> {
+        self.nothing(self.limits.gaps.some_of_nothing)?;
+        self.inner.serialize_unit()
+    }
+
+    fn serialize_unit_struct(self, name: &'static str) -> Result<S::Ok, S::Error> {
+        self.nothing(self.limits.gaps.some_of_unit_struct)?;
+        self.inner.serialize_unit_struct(name)
     }
 
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
@@ -104,7 +135,8 @@ impl<'a, S: Serializer> Serializer for Bounded<S, Writing<'a>> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        let limits = self.descend()?;
+        let mut limits = self.descend()?;
+        limits.in_some = true;
         self.inner.serialize_some(&limits.value(value))
     }
 
@@ -113,7 +145,8 @@ impl<'a, S: Serializer> Serializer for Bounded<S, Writing<'a>> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let limits = self.descend()?;
+        let mut limits = self.descend()?;
+        limits.in_some = self.limits.in_some;
         self.inner
             .serialize_newtype_struct(name, &limits.value(value))
     }
@@ -142,6 +175,9 @@ impl<'a, S: Serializer> Serializer for Bounded<S, Writing<'a>> {
     fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
         let limits = self.descend()?;
         self.count(length);
+        if limits.gaps.odd_keys {
+            limits.doubt();
+        }
         Ok(Bounded {
             inner: self.inner.serialize_map(length)?,
             limits,
@@ -193,9 +229,9 @@ macro_rules! fields {
             }
 
             fn skip_field(&mut self, name: &'static str) -> Result<(), C::Error> {
-                match self.limits.format.skipped_fields {
-                    true => self.inner.skip_field(name),
-                    false => Err(C::Error::custom(Refusal::SkippedField(name))),
+                match self.limits.gaps.skipped_fields {
+                    false => self.inner.skip_field(name),
+                    true => Err(C::Error::custom(Refusal::SkippedField(name))),
                 }
             }
 
@@ -211,7 +247,23 @@ elements! {
     SerializeTuple: serialize_element;
     SerializeTupleStruct: serialize_field;
     SerializeTupleVariant: serialize_field;
-    SerializeMap: serialize_key, serialize_value;
+}
+
+impl<C: ser::SerializeMap> ser::SerializeMap for Bounded<C, Writing<'_>> {
+    type Ok = C::Ok;
+    type Error = C::Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
+        self.inner.serialize_key(&self.limits.value(key))
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+        self.inner.serialize_value(&self.limits.value(value))
+    }
+
+    fn end(self) -> Result<C::Ok, C::Error> {
+        self.inner.end()
+    }
 }
 
 fields!(SerializeStruct, SerializeStructVariant);

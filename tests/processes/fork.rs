@@ -7,6 +7,7 @@ use std::time::Duration;
 use diskette::{Deque, Error, Index, Store};
 use diskette_ipc::clock;
 use diskette_testkit::{Child, Forked, PATIENCE, role};
+use serde_bytes::ByteBuf;
 
 role! {
     /// Uses a store from several threads, forks amid it, and lets both sides go on.
@@ -89,15 +90,15 @@ fn a_fork_in_the_middle_of_a_transaction_leaves_the_child_with_errors_and_the_pa
     assert_eq!(there, [1, 3, 4]);
 }
 
-fn large(fill: u8) -> Vec<u8> {
-    vec![fill; 600_000]
+fn large(fill: u8) -> ByteBuf {
+    ByteBuf::from(vec![fill; 600_000])
 }
 
 role! {
     /// Forks three children, each of which inserts a large value, and inserts one itself.
     fn heir(parent) {
         let store = Store::open(parent.arg::<String>(0)).unwrap();
-        let values = Index::<u8, Vec<u8>>::new(&store, "values").unwrap();
+        let values = Index::<u8, ByteBuf>::new(&store, "values").unwrap();
         values.insert(&0, &large(0)).unwrap();
         for key in 1..4 {
             let child = Forked::child(|| values.insert(&key, &large(key)).unwrap());
@@ -116,7 +117,7 @@ fn forked_children_keep_their_large_values_apart() {
     let mut child = Child::spawn(heir, &[&dir.path().display()]);
     assert_eq!(child.hear(PATIENCE), "done");
     let store = Store::open(dir.path()).unwrap();
-    let values = Index::<u8, Vec<u8>>::new(&store, "values").unwrap();
+    let values = Index::<u8, ByteBuf>::new(&store, "values").unwrap();
     for key in 0..5 {
         assert!(values.get(&key).unwrap() == Some(large(key)), "{key}");
     }
@@ -129,7 +130,7 @@ role! {
     /// Forks while its threads are busy with large values, small ones, snapshots and claims.
     fn busy(parent) {
         let store = Store::open(parent.arg::<String>(0)).unwrap();
-        let values = Index::<u8, Vec<u8>>::new(&store, "values").unwrap();
+        let values = Index::<u8, ByteBuf>::new(&store, "values").unwrap();
         let jobs = Deque::<Vec<u8>>::new(&store, "jobs").unwrap();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -180,7 +181,7 @@ fn children_of_a_busy_parent_work() {
     assert_eq!(child.hear(PATIENCE), "0");
     assert_eq!(child.hear(PATIENCE), "done");
     let store = Store::open(dir.path()).unwrap();
-    let values = Index::<u8, Vec<u8>>::new(&store, "values").unwrap();
+    let values = Index::<u8, ByteBuf>::new(&store, "values").unwrap();
     for entry in values.iter() {
         let (key, value) = entry.unwrap();
         assert!(value == large(key), "{key}");

@@ -51,7 +51,7 @@ where
     ///
     /// Those of the database.
     pub fn max_len(&self) -> Result<Option<usize>> {
-        let bound = self.read_one(|db| self.inner.bound(db));
+        let bound = self.inside().read_one(|db| self.inner.bound(db));
         self.doing("max_len", bound).map(|bound| bound.max_len)
     }
 
@@ -61,7 +61,7 @@ where
     ///
     /// Those of the database.
     pub fn when_full(&self) -> Result<WhenFull> {
-        let bound = self.read_one(|db| self.inner.bound(db));
+        let bound = self.inside().read_one(|db| self.inner.bound(db));
         self.doing("when_full", bound).map(|bound| bound.when_full)
     }
 
@@ -74,7 +74,7 @@ where
     pub fn set_max_len(&self, max_len: Option<usize>) -> Result<()> {
         let set = || {
             let stored = check_max_len(max_len)?;
-            self.write(|db| {
+            self.inside().write(|db| {
                 let id = self.inner.structure.id().into();
                 db.execute(sql::SET_MAX_LEN, &[stored.into(), id])?;
                 self.inner.make_room(db, End::Back, 0)?;
@@ -91,7 +91,7 @@ where
     ///
     /// Those of the database.
     pub fn set_when_full(&self, when_full: WhenFull) -> Result<()> {
-        let set = self.write_one(|db| {
+        let set = self.inside().write_one(|db| {
             let id = self.inner.structure.id().into();
             db.execute(sql::SET_WHEN_FULL, &[when_full.number().into(), id])?;
             db.ring(self.inner.structure.departures());
@@ -110,7 +110,7 @@ impl Inner {
                 when_full: WhenFull::numbered(row.int(1)?)?,
             })
         })?;
-        let bound = bound.ok_or_else(|| damaged("has no row in the table of bounds"))?;
+        let bound = bound.ok_or_else(|| self.structure.missing(db))?;
         self.bounded
             .store(bound.max_len.is_some(), Ordering::Relaxed);
         Ok(bound)

@@ -95,7 +95,10 @@ where
     ///
     /// Those of the database.
     pub fn claimed(&self) -> Result<usize> {
-        self.doing("claimed", self.read_one(|db| self.inner.claimed(db)))
+        self.doing(
+            "claimed",
+            self.inside().read_one(|db| self.inner.claimed(db)),
+        )
     }
 
     /// Is there no item, neither in its place nor claimed? Then all work is done.
@@ -105,7 +108,9 @@ where
     /// Those of the database.
     pub fn is_idle(&self) -> Result<bool> {
         let sql = sql::ANY_OR_CLAIMED;
-        let any = self.read_one(|db| db.query_one(sql, &self.inner.rows(), |_| Ok(())));
+        let any = self
+            .inside()
+            .read_one(|db| db.query_one(sql, &self.inner.rows(), |_| Ok(())));
         self.doing("is_idle", any).map(|any| any.is_none())
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use diskette_store::{
-    Access, Ahead, Codec, Db, Error, ErrorKind, MessagePack, Result, Store, Structure,
+    Access, Ahead, Codec, Db, Error, ErrorKind, Inside, MessagePack, Result, Store, Structure,
+    Transaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,32 +110,80 @@ impl<T> Deque<T> {
         Self::options().open(path)
     }
 
+    /// Opens the deque of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn find(store: &Store, name: &str) -> Result<Option<Self>> {
+        Self::options().find(store, name)
+    }
+
+    /// Opens the deque of this name within a transaction, or makes it, as part of that. It can be used there only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette_deque::Deque;
+    /// # use diskette_store::Store;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let hosts = Deque::<String>::new(&store, "hosts")?;
+    /// store.transaction(|tx| {
+    ///     hosts.within(tx).push_back("example.org")?;
+    ///     Deque::<String>::new_within(tx, "pages of example.org")?.push_back("/")
+    /// })?;
+    /// let pages = Deque::<String>::find(&store, "pages of example.org")?;
+    /// assert_eq!(pages.expect("it was made above").len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new_within<'t, 's>(
+        tx: &'t Transaction<'s>,
+        name: &str,
+    ) -> Result<Deque<T, MessagePack, &'t Transaction<'s>>> {
+        Self::options().new_within(tx, name)
+    }
+
     /// How to open a deque otherwise than by default: bounded, or with another codec.
     pub fn options() -> DequeOptions<T> {
         DequeOptions::default()
     }
 }
 
-impl<T, C: Codec> Deque<T, C> {
-    pub(crate) fn with_options(
-        store: &Store,
-        name: &str,
-        options: &DequeOptions<T, C>,
-    ) -> Result<Self> {
+impl<T, C: Codec, A: Access> Deque<T, C, A> {
+    pub(crate) fn make(access: A, name: &str, options: &DequeOptions<T, C>) -> Result<Self> {
         let wanted = check_max_len(options.max_len)?;
-        let structure = Structure::open(store, &KIND, name, C::NAME, |db, structure| {
+        let structure = Structure::open(&access, &KIND, name, C::NAME, |db, structure| {
             let when_full = options.when_full.unwrap_or_default().number();
             let bound = [structure.id().into(), wanted.into(), when_full.into()];
-            db.execute(sql::CREATE_BOUND, &bound)?;
-            Ok(())
+            db.execute(sql::CREATE_BOUND, &bound).map(drop)
         })?;
+        Self::of(access, structure, options)
+    }
+
+    pub(crate) fn seek(
+        access: A,
+        name: &str,
+        options: &DequeOptions<T, C>,
+    ) -> Result<Option<Self>> {
+        let found = Structure::find(&access, &KIND, name, C::NAME)?;
+        found
+            .map(|structure| Self::of(access, structure, options))
+            .transpose()
+    }
+
+    fn of(access: A, structure: Arc<Structure>, options: &DequeOptions<T, C>) -> Result<Self> {
         let bounded = AtomicBool::new(false);
         let deque = Deque {
             inner: Arc::new(Inner { structure, bounded }),
-            access: store.clone(),
+            access,
             stored_as: PhantomData,
         };
-        let found = deque.read_one(|db| deque.inner.bound(db));
+        let found = deque.inside().read_one(|db| deque.inner.bound(db));
         let fits = found.and_then(|found| agree(found, options.max_len, options.when_full));
         deque.doing("opening", fits)?;
         Ok(deque)
@@ -195,24 +244,8 @@ impl<T, C, A: Access> Deque<T, C, A> {
         self.inner.structure.doing(verb, result)
     }
 
-    pub(crate) fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.inner.structure.must_be_in(self.store())?;
-        self.access.read(operation)
-    }
-
-    pub(crate) fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.inner.structure.must_be_in(self.store())?;
-        self.access.read_one(operation)
-    }
-
-    pub(crate) fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.inner.structure.must_be_in(self.store())?;
-        self.access.write(operation)
-    }
-
-    pub(crate) fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.inner.structure.must_be_in(self.store())?;
-        self.access.write_one(operation)
+    pub(crate) fn inside(&self) -> Inside<'_, A> {
+        self.inner.structure.inside(&self.access)
     }
 }
 
@@ -222,8 +255,7 @@ impl<T: DeserializeOwned, C: Codec, A: Access> Deque<T, C, A> {
         &self,
         take: impl FnMut(&Db<'_>, &mut Ahead<T>) -> Result<Option<R>>,
     ) -> Result<R> {
-        self.inner.structure.must_be_in(self.store())?;
-        Ahead::take::<C, R>(&self.access, take)
+        Ahead::take::<C, R>(&self.inside(), take)
     }
 }
 
@@ -243,7 +275,7 @@ where
     ///
     /// One statement, at any length.
     pub fn len(&self) -> Result<usize> {
-        self.doing("len", self.read_one(|db| self.inner.len(db)))
+        self.doing("len", self.inside().read_one(|db| self.inner.len(db)))
     }
 
     /// Are there no items?
@@ -252,7 +284,9 @@ where
     ///
     /// Those of the database.
     pub fn is_empty(&self) -> Result<bool> {
-        let any = self.read_one(|db| db.query_one(sql::ANY, &self.inner.rows(), |_| Ok(())));
+        let any = self
+            .inside()
+            .read_one(|db| db.query_one(sql::ANY, &self.inner.rows(), |_| Ok(())));
         self.doing("is_empty", any).map(|any| any.is_none())
     }
 }

@@ -156,19 +156,22 @@ where
 
     /// Writes the values in `items`, and leaves none there; or finds no room, and touches nothing.
     pub(crate) fn admit(&self, end: End, items: &mut Vec<Stored>) -> Result<Option<Bound>> {
-        self.write(|db| match self.inner.make_room(db, end, items.len())? {
-            Room::Full(bound) => Ok(Some(bound)),
-            Room::For { skip } => {
-                self.inner.put(db, end, items.drain(..).skip(skip))?;
-                Ok(None)
-            }
-        })
+        self.inside()
+            .write(|db| match self.inner.make_room(db, end, items.len())? {
+                Room::Full(bound) => Ok(Some(bound)),
+                Room::For { skip } => {
+                    self.inner.put(db, end, items.drain(..).skip(skip))?;
+                    Ok(None)
+                }
+            })
     }
 
     fn push<Q: Like<T> + ?Sized>(&self, end: End, item: &Q) -> Result<()> {
         let stored = self.encode(item)?;
         if !stored.is_file() && !self.inner.bounded.load(Ordering::Relaxed) {
-            let inserted = self.write_one(|db| self.insert_unless_bounded(db, end, &stored))?;
+            let inserted = self
+                .inside()
+                .write_one(|db| self.insert_unless_bounded(db, end, &stored))?;
             if inserted {
                 return Ok(());
             }
@@ -250,6 +253,7 @@ where
 
     fn peek(&self, end: End) -> Result<Option<T>> {
         let rows = self.inner.rows();
-        self.read_one(|db| db.query_one(sql::item_at(end), &rows, |row| self.decode(row)))
+        self.inside()
+            .read_one(|db| db.query_one(sql::item_at(end), &rows, |row| self.decode(row)))
     }
 }

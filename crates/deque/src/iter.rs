@@ -48,7 +48,7 @@ where
     ///
     /// One statement for 64 items, which are held in memory; large values one at a time.
     pub fn iter(&self) -> Iter<T, C, A> {
-        let items = self.read_one(|db| self.inner.items(db));
+        let items = self.inside().read_one(|db| self.inner.items(db));
         let (items, failed) = match self.doing("iter", items) {
             Ok(items) => (items, None),
             Err(error) => (None, Some(error)),
@@ -155,7 +155,7 @@ where
     fn read_page(&mut self, end: End) -> Result<()> {
         let (deque, sql) = (&self.deque, sql::page(end));
         let bounds = [self.after.into(), self.before.into(), PAGE.into()];
-        let page = deque.read_one(|db| {
+        let page = deque.inside().read_one(|db| {
             db.query(sql, &bounds, |row| {
                 let pos = row.int(0)?;
                 let item = match row.opt_int(1)? {
@@ -187,8 +187,9 @@ where
     /// The large item at a position, if it still is there.
     fn read_file(&self, pos: i64) -> Result<Option<T>> {
         let deque = &self.deque;
-        let found =
-            deque.read_one(|db| db.query_one(sql::AT, &[pos.into()], |row| deque.decode(row)));
+        let found = deque
+            .inside()
+            .read_one(|db| db.query_one(sql::AT, &[pos.into()], |row| deque.decode(row)));
         deque.doing("iter", found)
     }
 

@@ -47,7 +47,7 @@ where
     pub fn set<Q: Like<T> + ?Sized>(&self, index: usize, item: &Q) -> Result<()> {
         let set = || {
             let stored = self.encode(item)?;
-            self.write(|db| {
+            self.inside().write(|db| {
                 let found = self.inner.locate(db, index, |row| row.opt_int(1))?;
                 let Some((pos, old)) = found else {
                     return Err(self.beyond_the_end(db, index)?);
@@ -75,7 +75,7 @@ where
     pub fn insert<Q: Like<T> + ?Sized>(&self, index: usize, item: &Q) -> Result<()> {
         let insert = || {
             let stored = self.encode(item)?;
-            self.write(|db| {
+            self.inside().write(|db| {
                 let inner = &*self.inner;
                 let (bound, excess) = inner.excess(db, 1)?;
                 if excess > 0 {
@@ -106,7 +106,7 @@ where
     /// A few statements: the hole is left, until there are 64 of them; then all are closed, each from
     /// its shorter side.
     pub fn remove(&self, index: usize) -> Result<Option<T>> {
-        let removed = self.write(|db| {
+        let removed = self.inside().write(|db| {
             let found = self
                 .inner
                 .locate(db, index, |row| Ok((row.opt_int(1)?, self.decode(row)?)))?;
@@ -121,12 +121,13 @@ where
 
     fn nth(&self, end: End, index: usize) -> Result<Option<T>> {
         let inner = &*self.inner;
-        let mut found =
-            self.read_one(|db| inner.locate_directly(db, end, index, |row| self.decode(row)))?;
+        let mut found = self
+            .inside()
+            .read_one(|db| inner.locate_directly(db, end, index, |row| self.decode(row)))?;
         if found.is_none() {
             let around =
                 |db: &Db<'_>| inner.locate_around_gaps(db, end, index, |row| self.decode(row));
-            found = self.read(around)?;
+            found = self.inside().read(around)?;
         }
         Ok(found.map(|(_, item)| item))
     }

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use diskette_store::{Codec, MessagePack, Result, Store};
+use diskette_store::{Codec, MessagePack, Result, Store, Transaction};
 
 use crate::bound::WhenFull;
 use crate::deque::Deque;
@@ -82,7 +82,29 @@ impl<T, C: Codec> DequeOptions<T, C> {
         reason = "it makes what these are the options of"
     )]
     pub fn new(self, store: &Store, name: &str) -> Result<Deque<T, C>> {
-        Deque::with_options(store, name, &self)
+        Deque::make(store.clone(), name, &self)
+    }
+
+    /// Opens the deque of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn find(self, store: &Store, name: &str) -> Result<Option<Deque<T, C>>> {
+        Deque::seek(store.clone(), name, &self)
+    }
+
+    /// Opens the deque of this name within a transaction, or makes it, as part of that. It can be used there only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn new_within<'t, 's>(
+        self,
+        tx: &'t Transaction<'s>,
+        name: &str,
+    ) -> Result<Deque<T, C, &'t Transaction<'s>>> {
+        Deque::make(tx, name, &self)
     }
 
     /// Opens a deque in a store of its own, as [`Deque::open`] does.

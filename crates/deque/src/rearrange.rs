@@ -33,7 +33,7 @@ where
             if inner.structure.id() == other.structure.id() {
                 return Ok(());
             }
-            self.write(|db| {
+            self.inside().write(|db| {
                 let len = other.len(db)?;
                 if len == 0 {
                     return Ok(());
@@ -72,7 +72,7 @@ where
     ///
     /// Renumbers the shorter of the two parts, in place: half of all rows at the worst.
     pub fn rotate_left(&self, count: usize) -> Result<()> {
-        let rotated = self.write(|db| match self.inner.len(db)? {
+        let rotated = self.inside().write(|db| match self.inner.len(db)? {
             0 => Ok(()),
             len => self.rotate_to(db, count % len),
         });
@@ -86,7 +86,7 @@ where
     ///
     /// Those of the database.
     pub fn rotate_right(&self, count: usize) -> Result<()> {
-        let rotated = self.write(|db| match self.inner.len(db)? {
+        let rotated = self.inside().write(|db| match self.inner.len(db)? {
             0 => Ok(()),
             len => self.rotate_to(db, (len - count % len) % len),
         });
@@ -103,7 +103,7 @@ where
     ///
     /// Renumbers all rows, in place.
     pub fn reverse(&self) -> Result<()> {
-        let reversed = self.write(|db| {
+        let reversed = self.inside().write(|db| {
             let Some(all) = self.inner.all(db)? else {
                 return Ok(());
             };

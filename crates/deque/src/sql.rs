@@ -13,7 +13,7 @@
 //!
 //! `file` comes before `value`, so that reading it never walks through a long value.
 
-use diskette_store::{Claims, Kind};
+use diskette_store::{Claims, Kind, Table};
 
 use crate::positions::End;
 
@@ -26,6 +26,11 @@ pub(crate) static KIND: Kind = Kind {
         "CREATE TABLE deque_gaps (pos INTEGER PRIMARY KEY, \
             owner BIGINT, token BIGINT, since BIGINT, file BIGINT, value BLOB)",
         "CREATE INDEX deque_holes ON deque_gaps (pos) WHERE owner IS NULL",
+    ],
+    tables: &[
+        Table::of_items("deque_items", "pos"),
+        Table::of_items("deque_gaps", "pos"),
+        Table::of_structures("deques", "id"),
     ],
     // Format 1 had two tables for each deque, and positions around 0.
     bring_over: &[

@@ -116,7 +116,7 @@ where
         let waited = self.wait_for(line, timeout, |deque| {
             // Refused within a transaction of this thread, where nobody else could do anything.
             if !std::mem::replace(&mut begun, true) {
-                deque.write_one(|_| Ok(()))?;
+                deque.inside().write_one(|_| Ok(()))?;
             }
             Ok(deque.is_idle()?.then_some(()))
         });

@@ -23,7 +23,7 @@ where
     ///
     /// [`is_codec`](diskette_store::Error::is_codec) when an item can't be decoded.
     pub fn to_vec(&self) -> Result<Vec<T>> {
-        let all = self.read(|db| {
+        let all = self.inside().read(|db| {
             let mut items = Vec::new();
             self.walk(db, |_, _, item| {
                 items.push(item);
@@ -48,7 +48,7 @@ where
         Q: Like<T> + ?Sized,
         T: PartialEq<Q>,
     {
-        let found = self.read(|db| self.find(db, item));
+        let found = self.inside().read(|db| self.look_for(db, item));
         self.doing("contains", found).map(|found| found.is_some())
     }
 
@@ -62,7 +62,7 @@ where
         Q: Like<T> + ?Sized,
         T: PartialEq<Q>,
     {
-        let found = self.read(|db| self.find(db, item));
+        let found = self.inside().read(|db| self.look_for(db, item));
         let index = found.map(|found| found.map(|found| found.index));
         self.doing("position", index)
     }
@@ -77,7 +77,7 @@ where
         Q: Like<T> + ?Sized,
         T: PartialEq<Q>,
     {
-        let count = self.read(|db| {
+        let count = self.inside().read(|db| {
             let mut count = 0;
             self.walk(db, |_, _, found| {
                 count += usize::from(found == *item);
@@ -98,7 +98,7 @@ where
         Q: Like<T> + ?Sized,
         T: PartialEq<Q>,
     {
-        let removed = self.write(|db| match self.find(db, item)? {
+        let removed = self.inside().write(|db| match self.look_for(db, item)? {
             Some(found) => self.inner.take_at(db, found.pos, found.file).map(|()| true),
             None => Ok(false),
         });
@@ -115,7 +115,7 @@ where
     ///
     /// One write transaction, in which `keep` runs, and others wait; decodes all items, one at a time.
     pub fn retain(&self, mut keep: impl FnMut(&T) -> bool) -> Result<()> {
-        let retained = self.write(|db| {
+        let retained = self.inside().write(|db| {
             let mut after = Some(self.inner.share().rows().start - 1);
             while let Some(start) = after {
                 let mut gone = Vec::new();
@@ -143,7 +143,7 @@ where
     ///
     /// Those of the database.
     pub fn truncate(&self, len: usize) -> Result<()> {
-        let truncated = self.write(|db| {
+        let truncated = self.inside().write(|db| {
             let first = self.inner.locate(db, len, |_| Ok(()))?;
             match (first, self.inner.items(db)?) {
                 (Some((first, ())), Some(Run { last, .. })) => {
@@ -161,11 +161,11 @@ where
     ///
     /// Those of the database.
     pub fn clear(&self) -> Result<()> {
-        let cleared = self.write(|db| self.inner.take_all(db));
+        let cleared = self.inside().write(|db| self.inner.take_all(db));
         self.doing("clear", cleared)
     }
 
-    fn find<Q>(&self, db: &Db<'_>, wanted: &Q) -> Result<Option<Found>>
+    fn look_for<Q>(&self, db: &Db<'_>, wanted: &Q) -> Result<Option<Found>>
     where
         Q: ?Sized,
         T: PartialEq<Q>,

@@ -44,7 +44,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
     {
         self.doing("extend", || {
-            self.access.write(|db| {
+            self.inside().write(|db| {
                 for (key, value) in entries {
                     let key = self.key(key.borrow())?;
                     self.put(db, &key, self.store().store_value::<C, V>(value.borrow())?)?;
@@ -83,8 +83,8 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 .into_iter()
                 .map(|key| self.key(key))
                 .collect::<Result<Vec<_>>>()?;
-            self.access.read(|db| {
-                let find = |key: &Vec<u8>| Ok(self.find(db, key)?.map(|(_, value)| value));
+            self.inside().read(|db| {
+                let find = |key: &Vec<u8>| Ok(self.look_up(db, key)?.map(|(_, value)| value));
                 keys.iter().map(find).collect()
             })
         })
@@ -104,7 +104,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 .into_iter()
                 .map(|key| self.key(key))
                 .collect::<Result<Vec<_>>>()?;
-            self.access.write(|db| {
+            self.inside().write(|db| {
                 let count = self.count(db)?;
                 let mut removed = 0;
                 for key in &keys {
@@ -135,7 +135,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
     {
         self.doing("retain", || {
-            self.access.write(|db| {
+            self.inside().write(|db| {
                 let mut left = self.ids(db)?;
                 let mut count = self.count(db)?;
                 while let Some(range) = left {

@@ -123,7 +123,7 @@ where
     {
         self.doing("get_or_insert_with", || {
             let key = self.key(key)?;
-            if let Some((_, value)) = self.access.read_one(|db| self.find(db, &key))? {
+            if let Some((_, value)) = self.inside().read_one(|db| self.look_up(db, &key))? {
                 return Ok(value);
             }
             let made = make();
@@ -190,7 +190,7 @@ where
         then: impl FnOnce(&Db<'_>, Option<Place>, Option<V>) -> Result<R>,
     ) -> Result<R> {
         let mut then = Some(then);
-        Ahead::take::<C, _>(&self.access, |db, ahead| {
+        Ahead::take::<C, _>(&self.inside(), |db, ahead| {
             let (place, value) = match self.find_ahead(db, key, ahead)? {
                 Some((_, None)) => return Ok(None),
                 found => found.unzip(),

@@ -2,7 +2,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diskette_store::{Access, Result, Store, Structure};
+use diskette_store::{Access, Inside, Result, Store, Structure};
 
 use crate::index::Index;
 use crate::sql::{self, KIND};
@@ -45,31 +45,42 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         self.access.store()
     }
 
+    pub(crate) fn inside(&self) -> Inside<'_, A> {
+        self.structure.inside(&self.access)
+    }
+
     /// Says in an error what was done, and to which index.
     pub(crate) fn doing<R>(
         &self,
         verb: &'static str,
         operation: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
-        let at_home = self.structure.must_be_in(self.store());
-        self.structure
-            .doing(verb, at_home.and_then(|()| operation()))
+        self.structure.doing(verb, operation())
     }
 }
 
-impl<K, V, C> Index<K, V, C> {
-    /// Opens it with what the catalog is to say of its values.
-    pub(crate) fn open_as(store: &Store, name: &str, codec: &'static str) -> Result<Self> {
-        let structure = Structure::open(store, &KIND, name, codec, |db, structure| {
+impl<K, V, C, A: Access> Index<K, V, C, A> {
+    /// Opens it with what the catalog is to say of its values, or makes it.
+    pub(crate) fn make(access: A, name: &str, codec: &'static str) -> Result<Self> {
+        let structure = Structure::open(&access, &KIND, name, codec, |db, structure| {
             let share = structure.share();
             let row = [share.structure().into(), share.middle().into()];
             db.execute(sql::CREATE, &row).map(drop)
         })?;
-        Ok(Index {
-            access: store.clone(),
+        Ok(Self::of(access, structure))
+    }
+
+    pub(crate) fn seek(access: A, name: &str, codec: &'static str) -> Result<Option<Self>> {
+        let found = Structure::find(&access, &KIND, name, codec)?;
+        Ok(found.map(|structure| Self::of(access, structure)))
+    }
+
+    fn of(access: A, structure: Arc<Structure>) -> Self {
+        Index {
+            access,
             structure,
             types: PhantomData,
-        })
+        }
     }
 }
 

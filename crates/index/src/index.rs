@@ -2,7 +2,9 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskette_store::{Access, Ahead, Codec, Like, MessagePack, Result, Store, Structure};
+use diskette_store::{
+    Access, Ahead, Codec, Like, MessagePack, Result, Store, Structure, Transaction,
+};
 use serde::de::DeserializeOwned;
 
 use crate::content::Content;
@@ -115,6 +117,27 @@ impl<K, V: Content<MessagePack>> Index<K, V> {
         Self::options().open(path)
     }
 
+    /// Opens the index of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn find(store: &Store, name: &str) -> Result<Option<Self>> {
+        Self::options().find(store, name)
+    }
+
+    /// Opens the index of this name within a transaction, or makes it, as part of that. It can be used there only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn new_within<'t, 's>(
+        tx: &'t Transaction<'s>,
+        name: &str,
+    ) -> Result<Index<K, V, MessagePack, &'t Transaction<'s>>> {
+        Self::options().new_within(tx, name)
+    }
+
     /// How to open an index otherwise than by default: with another codec.
     pub fn options() -> IndexOptions<K, V> {
         IndexOptions::default()
@@ -151,12 +174,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             // By itself, without a transaction around it, as long as no file comes or goes.
             if !stored.is_file()
                 && self
-                    .access
+                    .inside()
                     .write_one(|db| self.put_inline(db, &key, &stored))?
             {
                 return Ok(());
             }
-            self.access.write(|db| self.put(db, &key, stored))
+            self.inside().write(|db| self.put(db, &key, stored))
         })
     }
 
@@ -190,9 +213,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             let key = self.key(key)?;
             let stored = self.store().store_value::<C, V>(value)?;
             if stored.is_file() {
-                self.access.write(|db| self.add(db, &key, stored))
+                self.inside().write(|db| self.add(db, &key, stored))
             } else {
-                self.access.write_one(|db| self.add(db, &key, stored))
+                self.inside().write_one(|db| self.add(db, &key, stored))
             }
         })
     }
@@ -215,7 +238,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("get", || {
             let key = self.key(key)?;
-            self.access.read_one(|db| {
+            self.inside().read_one(|db| {
                 db.query_one(sql::FIND, &[key.as_slice().into()], |row| {
                     read_value::<V, C>(self.store(), row)
                 })
@@ -233,7 +256,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             let key = self.key(key)?;
             let sql = sql::CONTAINS;
             let there = self
-                .access
+                .inside()
                 .read_one(|db| db.query_one(sql, &[key.as_slice().into()], |_| Ok(())));
             Ok(there?.is_some())
         })
@@ -253,7 +276,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("remove", || {
             let key = self.key(key)?;
-            Ahead::take::<C, _>(&self.access, |db, ahead| {
+            Ahead::take::<C, _>(&self.inside(), |db, ahead| {
                 let Some((place, value)) = self.find_ahead(db, &key, ahead)? else {
                     return Ok(Some(None));
                 };
@@ -273,7 +296,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     pub fn delete<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
         self.doing("delete", || {
             let key = self.key(key)?;
-            self.access.write(|db| {
+            self.inside().write(|db| {
                 let Some(place) = self.place(db, &key)? else {
                     return Ok(false);
                 };
@@ -290,7 +313,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// Those of the database.
     pub fn len(&self) -> Result<usize> {
         self.doing("len", || {
-            let count = self.access.read_one(|db| self.count(db))?;
+            let count = self.inside().read_one(|db| self.count(db))?;
             Ok(usize::try_from(count).unwrap_or(0))
         })
     }
@@ -311,7 +334,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// Those of [`insert`](Self::insert).
     pub fn clear(&self) -> Result<()> {
         self.doing("clear", || {
-            self.access.write(|db| {
+            self.inside().write(|db| {
                 for file in db.query(sql::FILES, &self.all(), |row| row.opt_int(0))? {
                     self.store().forget_value(db, file)?;
                 }

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use diskette_store::{MessagePack, Result, Store};
+use diskette_store::{MessagePack, Result, Store, Transaction};
 
 use crate::content::Content;
 use crate::index::{Index, Types};
@@ -54,7 +54,29 @@ impl<K, V: Content<C>, C> IndexOptions<K, V, C> {
         reason = "it makes what these are the options of"
     )]
     pub fn new(self, store: &Store, name: &str) -> Result<Index<K, V, C>> {
-        Index::open_as(store, name, V::CODEC)
+        Index::make(store.clone(), name, V::CODEC)
+    }
+
+    /// Opens the index of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn find(self, store: &Store, name: &str) -> Result<Option<Index<K, V, C>>> {
+        Index::seek(store.clone(), name, V::CODEC)
+    }
+
+    /// Opens the index of this name within a transaction, or makes it, as part of that. It can be used there only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn new_within<'t, 's>(
+        self,
+        tx: &'t Transaction<'s>,
+        name: &str,
+    ) -> Result<Index<K, V, C, &'t Transaction<'s>>> {
+        Index::make(tx, name, V::CODEC)
     }
 
     /// Opens an index in a store of its own, as [`Index::open`] does.

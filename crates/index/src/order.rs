@@ -50,7 +50,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         Iter(Walk::new(
             self.clone(),
             reading,
-            self.access.read_one(|db| self.ids(db)),
+            self.inside().read_one(|db| self.ids(db)),
         ))
     }
 
@@ -70,7 +70,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         Keys(Walk::new(
             self.clone(),
             reading,
-            self.access.read_one(|db| self.ids(db)),
+            self.inside().read_one(|db| self.ids(db)),
         ))
     }
 
@@ -165,7 +165,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     fn relocate<Q: Like<K> + ?Sized>(&self, verb: &'static str, key: &Q, end: End) -> Result<bool> {
         self.doing(verb, || {
             let key = self.key(key)?;
-            self.access.write(|db| {
+            self.inside().write(|db| {
                 let (Some(place), Some(ids)) = (self.place(db, &key)?, self.ids(db)?) else {
                     return Ok(false);
                 };
@@ -289,7 +289,7 @@ where
             let end = match end {
                 Some(end) => Some(end),
                 None => self
-                    .access
+                    .inside()
                     .read_one(|db| db.query_one(sql::LAST_KEY, &all_keys(&all), Vec::<u8>::of))?
                     .map(Vec::after),
             };
@@ -338,7 +338,7 @@ where
 
     fn look(&self, verb: &'static str, sql: &str, all: &[Value<'_>]) -> Result<Option<(K, V)>> {
         self.doing(verb, || {
-            self.access.read_one(|db| {
+            self.inside().read_one(|db| {
                 db.query_one(sql, all, |row| read_entry::<K, V, C>(self.store(), row))
             })
         })
@@ -346,7 +346,7 @@ where
 
     fn pop(&self, verb: &'static str, sql: &str, all: &[Value<'_>]) -> Result<Option<(K, V)>> {
         self.doing(verb, || {
-            Ahead::take::<C, _>(&self.access, |db, ahead| {
+            Ahead::take::<C, _>(&self.inside(), |db, ahead| {
                 let found = db.query_one(sql, all, |row| {
                     let value = ahead.value::<C>(db, row, 2, 1)?;
                     Ok((read_place(row)?, read_key(self.store(), row)?, value))

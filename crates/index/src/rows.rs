@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use diskette_store::{
-    Access, Ahead, Codec, Db, Error, ErrorKind, Like, Result, Row, Share, Store, Stored, Value, key,
+    Access, Ahead, Codec, Db, Like, Result, Row, Share, Store, Stored, Value, key,
 };
 use serde::de::DeserializeOwned;
 
@@ -154,12 +154,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         let [first, end] = self.all();
         let of_all = [first, end, self.share().structure().into()];
         db.query_one(sql::COUNT, &of_all, |row| row.int(0))?
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Corrupt,
-                    "the index has no line in the table `indexes`; restore a backup",
-                )
-            })
+            .ok_or_else(|| self.structure.missing(db))
     }
 
     /// Makes `count` the number of rows, after some have gone or moved.
@@ -209,7 +204,7 @@ where
     A: Access,
 {
     /// The value of a key, and its place.
-    pub(crate) fn find(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Place, V)>> {
+    pub(crate) fn look_up(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Place, V)>> {
         db.query_one(sql::FIND, &[key.into()], |row| {
             Ok((read_place(row)?, read_value::<V, C>(self.store(), row)?))
         })

@@ -12,7 +12,7 @@
 //!
 //! `file` comes before `value`, so that reading it never walks through a long value.
 
-use diskette_store::Kind;
+use diskette_store::{Kind, Table};
 
 pub(crate) static KIND: Kind = Kind {
     name: "index",
@@ -20,6 +20,10 @@ pub(crate) static KIND: Kind = Kind {
     schema: &[
         "CREATE TABLE IF NOT EXISTS indexes (id INTEGER PRIMARY KEY, base BIGINT NOT NULL)",
         "CREATE TABLE index_entries (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, file BIGINT, value BLOB)",
+    ],
+    tables: &[
+        Table::of_items("index_entries", "id"),
+        Table::of_structures("indexes", "id"),
     ],
     // Format 1 had a table for each index, ids around 0, and keys without a beginning.
     bring_over: &[

@@ -50,7 +50,7 @@ impl<K, C, A: Access> Index<K, Stream, C, A> {
             let key = self.key(key)?;
             let stored = self.store().store_stream(&mut from)?;
             let bytes = stored.file_bytes();
-            self.access.write(|db| self.put(db, &key, stored))?;
+            self.inside().write(|db| self.put(db, &key, stored))?;
             Ok(bytes)
         })
     }
@@ -66,7 +66,7 @@ impl<K, C, A: Access> Index<K, Stream, C, A> {
             let key = self.key(key)?;
             // Opened while reading the row: between the two the file can be replaced, and then the store
             // lets this run again.
-            self.access
+            self.inside()
                 .read_one(|db| {
                     db.query_one(sql::PLACE, &[key.as_slice().into()], |row| {
                         let file = read_place(row)?.file;

@@ -205,7 +205,7 @@ impl<K, V, C, A: Access, P: Position, T> Walk<K, V, C, A, P, T> {
         {
             let fetched = self
                 .index
-                .access
+                .inside()
                 .read_one(|db| Page::fetch(db, page, &range, end, self.rows, self.reading.read))?;
             near.extend(fetched.slots);
             self.left = fetched.left;
@@ -217,7 +217,7 @@ impl<K, V, C, A: Access, P: Position, T> Walk<K, V, C, A, P, T> {
     fn read(&self, key: &[u8]) -> Result<Option<T>> {
         let read = |row: &Row<'_>| (self.reading.read)(self.index.store(), row);
         self.index
-            .access
+            .inside()
             .read_one(|db| db.query_one(sql::FIND_ENTRY, &[key.into()], read))
     }
 }

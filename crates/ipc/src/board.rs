@@ -82,13 +82,15 @@ pub(crate) struct Header {
     arrivals: AtomicU64,
     /// How many listen at the doorbell, and have been killed while they did.
     pub(crate) listeners: AtomicU32,
+    /// How often structures went.
+    pub(crate) removals: AtomicU64,
 }
 
 // SAFETY: it consists of atomics.
 unsafe impl Shared for Header {}
 
 /// "dskboar" and the format.
-const MAGIC: u64 = u64::from_be_bytes(*b"dskboar\x02");
+const MAGIC: u64 = u64::from_be_bytes(*b"dskboar\x03");
 
 /// A unit at the end of the first page, to which all go that go astray.
 pub(crate) const NOBODYS: usize = FIRST_SEAT - 64;
@@ -250,6 +252,35 @@ impl Board {
         Ok(Slots::new(Arc::clone(self), at))
     }
 
+    /// How often structures were removed, so that it can be told without asking the database whether one may have been.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](io::ErrorKind::NotFound) when the board was removed.
+    pub fn removals(&self) -> io::Result<u64> {
+        self.must_be_intact()?;
+        Ok(self.header().removals.load(SeqCst))
+    }
+
+    /// Says that the structure with this number goes or has gone: its slots are taken from all who hold them, and their room
+    /// is given back.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](io::ErrorKind::NotFound) when the board was removed.
+    pub fn remove(&self, id: i64) -> io::Result<()> {
+        self.must_be_intact()?;
+        self.header().removals.fetch_add(1, SeqCst);
+        if self.find(id).is_some() {
+            let _guard = self.guard()?;
+            if let Some(at) = self.find(id) {
+                self.vacate(at);
+            }
+        }
+        self.have_all_look_again();
+        Ok(())
+    }
+
     /// Whether the file is still there as it was: if not, nobody can hold anything.
     #[must_use]
     pub fn is_intact(&self) -> bool {
@@ -264,13 +295,17 @@ impl Board {
         for row in self.seats() {
             row.free_of(owner);
         }
-        for row in self.seats().filter(|row| row.want().is_some()) {
-            row.line.ring();
-        }
+        self.have_all_look_again();
     }
 }
 
 impl Board {
+    fn have_all_look_again(&self) {
+        for row in self.seats().filter(|row| row.want().is_some()) {
+            row.line.ring();
+        }
+    }
+
     /// A removed or shortened file excludes nobody, and must not be touched.
     pub(crate) fn must_be_intact(&self) -> io::Result<()> {
         // Before the look at the file, which another thread may be lengthening.

@@ -51,7 +51,12 @@ pub(crate) struct Places {
     known: HashMap<i64, u32>,
     /// All heads before this unit.
     seen: u32,
+    /// How often structures had been removed by then: since then heads may have become those of others.
+    removals: u64,
 }
+
+/// The number of no structure: of the head of a room that is free.
+const FREE: i64 = -1;
 
 /// Heads and slots have the same size, and are counted in it.
 const UNIT: usize = size_of::<Slot>();
@@ -146,6 +151,13 @@ impl Board {
         let places = kept.as_deref_mut();
         let mut afresh = Places::default();
         let places = places.unwrap_or(&mut afresh);
+        let removals = self.header().removals.load(SeqCst);
+        if places.removals != removals {
+            *places = Places {
+                removals,
+                ..Places::default()
+            };
+        }
         let end = self.header().end.load(Acquire).min(self.units());
         while places.seen < end {
             let head = self.head(places.seen);
@@ -158,16 +170,46 @@ impl Board {
         places.known.get(&id).copied()
     }
 
+    /// Takes the slots of a structure from all who hold them, and frees their room. The caller has the guard.
+    pub(crate) fn vacate(&self, at: u32) {
+        for slot in self.each(at) {
+            self.slot(slot).holder.store(0, SeqCst);
+        }
+        let runs: Vec<u32> = self.runs(at).collect();
+        for run in runs {
+            let head = self.head(run);
+            head.next.store(0, Release);
+            head.id.store(FREE, Release);
+        }
+    }
+
+    /// A free room of this size. The caller has the guard.
+    fn free_room(&self, room: u32) -> Option<u32> {
+        let (mut at, end) = (0, self.header().end.load(Acquire).min(self.units()));
+        while at < end {
+            let head = self.head(at);
+            let size = head.room.load(Relaxed);
+            if head.id.load(Acquire) == FREE && size == room {
+                return Some(at);
+            }
+            at = at.saturating_add(units(size));
+        }
+        None
+    }
+
     /// The caller has the guard. What a process that is killed here has begun, the next one overwrites.
     pub(crate) fn add(&self, id: i64, room: u32) -> io::Result<u32> {
+        // Only where something was removed is there anything free to look for.
         let header = self.header();
-        let at = header.end.load(Relaxed);
+        let any = header.removals.load(SeqCst) > 0;
+        let free = any.then(|| self.free_room(room)).flatten();
+        let at = free.unwrap_or(header.end.load(Relaxed));
         let end = at as usize + units(room) as usize;
         let needed = (PLACES + end * UNIT).next_multiple_of(STEP);
         if needed > MAPPED.get() {
             return Err(io::Error::other(format!(
-                "the board, on which it is written who holds what, is full: it has room for {} locks and permits, and \
-                 gives none back until all processes that have the store open have ended and its file was removed",
+                "the board, on which it is written who holds what, is full: it has room for {} locks and permits; \
+                 Store::remove_structure gives back that of those that are not needed any more",
                 (MAPPED.get() - PLACES) / UNIT
             )));
         }
@@ -187,7 +229,7 @@ impl Board {
         head.next.store(0, Relaxed);
         head.turn.store(0, Relaxed);
         head.id.store(id, Relaxed);
-        header.end.store(end as u32, Release);
+        header.end.fetch_max(end as u32, Release);
         Ok(at)
     }
 }

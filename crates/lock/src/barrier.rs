@@ -103,6 +103,25 @@ impl Barrier {
         Ok(barrier)
     }
 
+    /// Opens the barrier of this name, for as many parties as it has; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), but for the parties.
+    pub fn find(store: &Store, name: &str) -> Result<Option<Self>> {
+        let Some(structure) = Structure::find(store, &sql::BARRIER, name, "")? else {
+            return Ok(None);
+        };
+        let mut barrier = Self {
+            structure,
+            store: store.clone(),
+            parties: 1,
+        };
+        let recorded = barrier.structure.doing("opening", barrier.recorded())?;
+        barrier.parties = u32::try_from(recorded).unwrap_or(u32::MAX);
+        Ok(Some(barrier))
+    }
+
     /// Waits until all parties have come, however long it takes.
     ///
     /// # Errors

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diskette_ipc::{Custody, Deadline, Hold, Holder};
-use diskette_store::{Holdable, Kind, Result, Store};
+use diskette_store::{Holdable, Kind, Result, Store, Structure};
 
 use crate::guard::Guard;
 
@@ -10,6 +10,7 @@ static KIND: Kind = Kind {
     name: "lock",
     format: 1,
     schema: &[],
+    tables: &[],
     bring_over: &[],
     claims: None,
 };
@@ -90,6 +91,15 @@ impl Lock {
         Self::open(store, &KIND, name)
     }
 
+    /// Opens the lock of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn find(store: &Store, name: &str) -> Result<Option<Self>> {
+        Self::seek(store, &KIND, name)
+    }
+
     /// Takes the lock if it is free; `None` if it isn't, or is kept for somebody who has long waited.
     ///
     /// # Errors
@@ -155,7 +165,17 @@ impl Lock {
     }
 
     pub(crate) fn open(store: &Store, kind: &'static Kind, name: &str) -> Result<Self> {
-        let inner = Holdable::with_slots(store, kind, name, Custody::Thread, 1)?;
+        let structure = Structure::open(store, kind, name, "", |_, _| Ok(()))?;
+        Self::of(store, structure)
+    }
+
+    pub(crate) fn seek(store: &Store, kind: &'static Kind, name: &str) -> Result<Option<Self>> {
+        let found = Structure::find(store, kind, name, "")?;
+        found.map(|found| Self::of(store, found)).transpose()
+    }
+
+    fn of(store: &Store, structure: Arc<Structure>) -> Result<Self> {
+        let inner = Holdable::with_slots(store, structure, Custody::Thread, 1)?;
         Ok(Self {
             inner: Arc::new(inner),
         })

@@ -13,6 +13,7 @@ static KIND: Kind = Kind {
     name: "rlock",
     format: 1,
     schema: &[],
+    tables: &[],
     bring_over: &[],
     claims: None,
 };
@@ -62,6 +63,16 @@ impl RLock {
     pub fn new(store: &Store, name: &str) -> Result<Self> {
         let lock = Lock::open(store, &KIND, name)?;
         Ok(Self { lock })
+    }
+
+    /// Opens the lock of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn find(store: &Store, name: &str) -> Result<Option<Self>> {
+        let found = Lock::seek(store, &KIND, name)?;
+        Ok(found.map(|lock| Self { lock }))
     }
 
     /// Takes the lock if it is free, or this thread's already. Otherwise like [`Lock::try_lock`].

@@ -93,9 +93,10 @@ impl Barrier {
             party.ticket.into(),
         ];
         let standing = self.store.read_one(|db| {
-            db.query_one(sql::STANDING, &params, |row| Ok((row.int(0)?, row.int(1)?)))
+            db.query_one(sql::STANDING, &params, |row| Ok((row.int(0)?, row.int(1)?)))?
+                .ok_or_else(|| self.structure.missing(db))
         })?;
-        match standing.ok_or_else(missing)? {
+        match standing {
             (now, _) if now != round => Ok(true),
             (_, 0) => Err(taken_for_dead()),
             _ => Ok(false),
@@ -125,21 +126,16 @@ impl Barrier {
     fn round(&self, db: &Db<'_>) -> Result<i64> {
         let id = self.structure.id();
         let round = db.query_one(sql::ROUND, &[id.into()], |row| row.int(0))?;
-        round.ok_or_else(missing)
+        round.ok_or_else(|| self.structure.missing(db))
     }
 
     pub(crate) fn recorded(&self) -> Result<i64> {
         let id = self.structure.id();
-        let read = |db: &Db<'_>| db.query_one(sql::PARTIES, &[id.into()], |row| row.int(0));
-        self.store.read_one(read)?.ok_or_else(missing)
+        self.store.read_one(|db| {
+            db.query_one(sql::PARTIES, &[id.into()], |row| row.int(0))?
+                .ok_or_else(|| self.structure.missing(db))
+        })
     }
-}
-
-fn missing() -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        "it is not in the table of barriers: Store::check says what is damaged",
-    )
 }
 
 fn taken_for_dead() -> Error {

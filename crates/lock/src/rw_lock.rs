@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diskette_ipc::{Custody, Deadline, Hold, Holder};
-use diskette_store::{Holdable, Kind, Result, Store};
+use diskette_store::{Holdable, Kind, Result, Store, Structure};
 
 use crate::guard::Guard;
 
@@ -10,6 +10,7 @@ static KIND: Kind = Kind {
     name: "rwlock",
     format: 1,
     schema: &[],
+    tables: &[],
     bring_over: &[],
     claims: None,
 };
@@ -67,7 +68,24 @@ impl RwLock {
     ///
     /// Those of [`Lock::new`](crate::Lock::new).
     pub fn new(store: &Store, name: &str) -> Result<Self> {
-        let inner = Holdable::with_slots(store, &KIND, name, Custody::Any, Self::READERS)?;
+        Self::of(
+            store,
+            Structure::open(store, &KIND, name, "", |_, _| Ok(()))?,
+        )
+    }
+
+    /// Opens the lock of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn find(store: &Store, name: &str) -> Result<Option<Self>> {
+        let found = Structure::find(store, &KIND, name, "")?;
+        found.map(|found| Self::of(store, found)).transpose()
+    }
+
+    fn of(store: &Store, structure: Arc<Structure>) -> Result<Self> {
+        let inner = Holdable::with_slots(store, structure, Custody::Any, Self::READERS)?;
         Ok(Self {
             inner: Arc::new(inner),
         })

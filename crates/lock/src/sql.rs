@@ -1,7 +1,7 @@
 //! Every statement of a barrier. All barriers of a store are rows of one table. In another there is a row for each party
 //! that waits, until the last one comes: then they go, and the round is another.
 
-use diskette_store::{Claims, Kind};
+use diskette_store::{Claims, Kind, Table};
 
 pub(crate) static BARRIER: Kind = Kind {
     name: "barrier",
@@ -11,6 +11,10 @@ pub(crate) static BARRIER: Kind = Kind {
             (id INTEGER PRIMARY KEY, parties BIGINT NOT NULL, round BIGINT NOT NULL)",
         "CREATE TABLE IF NOT EXISTS barrier_arrivals (barrier BIGINT NOT NULL, owner BIGINT NOT NULL, ticket BIGINT NOT NULL, \
             PRIMARY KEY (barrier, owner, ticket))",
+    ],
+    tables: &[
+        Table::of_structures("barrier_arrivals", "barrier"),
+        Table::of_structures("barriers", "id"),
     ],
     bring_over: &[],
     claims: Some(Claims {

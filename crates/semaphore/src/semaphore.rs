@@ -88,12 +88,32 @@ impl BoundedSemaphore {
             let params = [structure.id().into(), i64::from(permits).into()];
             db.execute(sql::CREATE, &params).map(drop)
         };
-        let limit = |structure: &Structure| {
+        let structure = Structure::open(store, &sql::KIND, name, "", create)?;
+        let agree = || {
             check_permits(permits)?;
-            let recorded = store.read_one(|db| recorded(db, structure))?;
+            let recorded = store.read_one(|db| recorded(db, &structure))?;
             must_be(recorded, permits)
         };
-        let inner = Holdable::open(store, &sql::KIND, name, Custody::Any, create, limit)?;
+        structure.doing("opening", agree())?;
+        Self::of(store, structure, permits)
+    }
+
+    /// Opens the semaphore of this name, with the permits that it has; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), but for the permits.
+    pub fn find(store: &Store, name: &str) -> Result<Option<Self>> {
+        let Some(found) = Structure::find(store, &sql::KIND, name, "")? else {
+            return Ok(None);
+        };
+        let recorded = store.read_one(|db| recorded(db, &found));
+        let permits = found.doing("opening", recorded)?;
+        Self::of(store, found, permits).map(Some)
+    }
+
+    fn of(store: &Store, structure: Arc<Structure>, permits: u32) -> Result<Self> {
+        let inner = Holdable::new(store, structure, Custody::Any, permits)?;
         let semaphore = Self {
             inner: Arc::new(inner),
         };
@@ -201,7 +221,7 @@ impl BoundedSemaphore {
     pub fn resize(&self, permits: u32) -> Result<()> {
         let resize = || {
             check_permits(permits)?;
-            self.store().write(|db| {
+            self.inner.structure().inside(self.store()).write(|db| {
                 let id = self.inner.structure().id();
                 let changed = db.execute(sql::RESIZE, &[i64::from(permits).into(), id.into()])?;
                 if changed == 0 {
@@ -228,7 +248,7 @@ impl BoundedSemaphore {
     /// Gives out as many permits as are recorded. In a transaction, so that of two who do it the one who reads the later number
     /// comes later.
     fn put_in_force(&self) -> Result<()> {
-        self.store().write(|db| {
+        self.inner.structure().inside(self.store()).write(|db| {
             let permits = recorded(db, self.inner.structure())?;
             self.inner.set_limit(permits)
         })
@@ -251,7 +271,7 @@ impl BoundedSemaphore {
 
 fn recorded(db: &Db<'_>, structure: &Structure) -> Result<u32> {
     let permits = db.query_one(sql::PERMITS, &[structure.id().into()], |row| row.int(0))?;
-    let permits = permits.ok_or_else(|| corrupt("is not in the table of semaphores"))?;
+    let permits = permits.ok_or_else(|| structure.missing(db))?;
     u32::try_from(permits)
         .ok()
         .filter(|permits| (1..=BoundedSemaphore::MAX_PERMITS).contains(permits))

@@ -1,7 +1,7 @@
 //! Every statement of a semaphore. All semaphores of a store are rows of one table: one for each host of a crawl costs
 //! two rows. Who holds permits is on the board, not here.
 
-use diskette_store::Kind;
+use diskette_store::{Kind, Table};
 
 pub(crate) static KIND: Kind = Kind {
     name: "semaphore",
@@ -9,6 +9,7 @@ pub(crate) static KIND: Kind = Kind {
     schema: &[
         "CREATE TABLE IF NOT EXISTS semaphores (id INTEGER PRIMARY KEY, permits BIGINT NOT NULL)",
     ],
+    tables: &[Table::of_structures("semaphores", "id")],
     bring_over: &[],
     claims: None,
 };

@@ -306,6 +306,7 @@ fn bad_input_is_refused_and_changes_nothing() -> Tested {
         name: "other",
         format: 1,
         schema: &[],
+        tables: &[],
         bring_over: &[],
         claims: None,
     };

@@ -6,6 +6,7 @@ use crate::access::Access;
 use crate::codec::Codec;
 use crate::db::{Db, Row};
 use crate::error::Result;
+use crate::inside::Inside;
 
 /// Large values that are read ahead of the turn to write in which they are taken, so that others write meanwhile.
 ///
@@ -30,7 +31,7 @@ impl<T: DeserializeOwned> Ahead<T> {
     ///
     /// Those of `take`, and of the database.
     pub fn take<C: Codec, R>(
-        access: &impl Access,
+        inside: &Inside<'_, impl Access>,
         mut take: impl FnMut(&Db<'_>, &mut Self) -> Result<Option<R>>,
     ) -> Result<R> {
         let mut ahead = Ahead {
@@ -40,11 +41,11 @@ impl<T: DeserializeOwned> Ahead<T> {
         };
         let mut turn = 0;
         loop {
-            if let Some(taken) = access.write(|db| take(db, &mut ahead))? {
+            if let Some(taken) = inside.write(|db| take(db, &mut ahead))? {
                 return Ok(taken);
             }
             for file in std::mem::take(&mut ahead.unread) {
-                match access.store().load_file::<C, T>(file) {
+                match inside.access().store().load_file::<C, T>(file) {
                     Ok(value) => drop(ahead.read.insert(file, value)),
                     // Another took it, or it is damaged: that is for the turn to find out.
                     Err(_) => ahead.inside = true,

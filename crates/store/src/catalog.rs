@@ -55,6 +55,15 @@ const GARBAGE: &str = "
 const KINDS: &str = "
     -- The kinds of structures of which there are tables, and their formats.
     CREATE TABLE kinds (name TEXT PRIMARY KEY, format INTEGER NOT NULL);
+    -- What all structures of a kind have together: a row is that of a structure by this column.
+    CREATE TABLE tables (
+        name TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        whose TEXT NOT NULL,
+        items INTEGER NOT NULL
+    );
+    -- Structures that were removed, until all their rows are.
+    CREATE TABLE removed (id INTEGER PRIMARY KEY, kind TEXT NOT NULL);
     INSERT INTO kinds (name, format) SELECT kind, max(format) FROM structures GROUP BY kind;
     CREATE TABLE new_structures (
         -- Never used again.

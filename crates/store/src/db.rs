@@ -44,6 +44,12 @@ impl From<Option<i64>> for Value<'_> {
     }
 }
 
+impl From<bool> for Value<'_> {
+    fn from(value: bool) -> Self {
+        Value::Int(value.into())
+    }
+}
+
 impl<'a> From<&'a str> for Value<'a> {
     fn from(value: &'a str) -> Self {
         Value::Text(value)
@@ -240,6 +246,11 @@ impl<'c> Db<'c> {
 
     pub(crate) fn connection(&self) -> &Connection {
         self.connection
+    }
+
+    /// Whether this is in a turn to write.
+    pub(crate) fn writes(&self) -> bool {
+        self.store.writer().is_mine()
     }
 
     /// The era of value files that begins with the commit, if this makes garbage of some.

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use diskette_ipc::{Custody, Deadline, Hold, Holder, Link, Slots, Taken};
 
 use crate::access::Access;
-use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fence;
 use crate::store::Store;
-use crate::structure::{Kind, Structure};
+use crate::structure::Structure;
 use crate::transaction::Transaction;
 
 /// A structure that threads hold and wait for: what locks and semaphores have in common. Its state is on the board
@@ -24,22 +23,18 @@ pub struct Holdable {
 }
 
 impl Holdable {
-    /// Finds or makes the structure, with the slots that `limit` says: it may look them up.
+    /// The structure, with so many slots.
     ///
     /// # Errors
     ///
-    /// Those of [`Structure::open`]; [`is_removed`](Error::is_removed) when the board was removed under others.
-    pub fn open(
+    /// [`is_removed`](Error::is_removed) when the board was removed under others.
+    pub fn new(
         store: &Store,
-        kind: &'static Kind,
-        name: &str,
+        structure: Arc<Structure>,
         custody: Custody,
-        first: impl FnOnce(&Db<'_>, &Structure) -> Result<()>,
-        limit: impl FnOnce(&Structure) -> Result<u32>,
+        limit: u32,
     ) -> Result<Self> {
-        let structure = Structure::open(store, kind, name, "", first)?;
         let open = || {
-            let limit = limit(&structure)?;
             let board = store.board();
             let slots = board
                 .sync()
@@ -59,15 +54,14 @@ impl Holdable {
     ///
     /// # Errors
     ///
-    /// Those of [`open`](Self::open).
+    /// Those of [`new`](Self::new).
     pub fn with_slots(
         store: &Store,
-        kind: &'static Kind,
-        name: &str,
+        structure: Arc<Structure>,
         custody: Custody,
         n: u32,
     ) -> Result<Self> {
-        let holdable = Self::open(store, kind, name, custody, |_, _| Ok(()), |_| Ok(n))?;
+        let holdable = Self::new(store, structure, custody, n)?;
         // The board may know another structure by this number, from before the database was restored from a backup.
         if holdable.limit()? != n {
             holdable.set_limit(n)?;
@@ -95,6 +89,7 @@ impl Holdable {
         if n == 0 {
             return Err(out_of_range(n, self.limit()?));
         }
+        self.must_be_there()?;
         let taken = self.slots.try_take(n);
         let taken = taken.map_err(|error| failed("taking it", error))?;
         if taken.is_none() && n > 1 {
@@ -128,7 +123,11 @@ impl Holdable {
         self.store.watch_deaths()?;
         let taken = self.slots.take(n, deadline, self.custody);
         match taken.map_err(|error| failed("waiting for it", error))? {
-            Taken::Held(hold) => Ok(Some(hold)),
+            Taken::Held(hold) => {
+                // It may have been removed while others held it.
+                self.must_be_there()?;
+                Ok(Some(hold))
+            }
             Taken::TimedOut => Ok(None),
             Taken::TooMany => Err(out_of_range(n, self.limit()?)),
             Taken::Deadlock(circle) => Err(self.deadlock(&circle)),
@@ -222,6 +221,13 @@ impl Holdable {
             tokens.try_for_each(|(slot, token)| fence::show(tx, &self.structure, slot, token))
         };
         self.structure.doing("writing under", show())
+    }
+
+    fn must_be_there(&self) -> Result<()> {
+        if self.structure.is_known_to_be_there(&self.store) {
+            return Ok(());
+        }
+        self.store.read_one(|db| self.structure.must_be_there(db))
     }
 
     /// Who waits for whom.

@@ -43,9 +43,11 @@ pub(crate) enum Job {
     Sweep = 2,
     /// Settle the estates of the dead.
     Settle = 4,
+    /// Remove the rows of structures that were removed.
+    Clear = 8,
 }
 
-const JOBS: [Job; 3] = [Job::Settle, Job::Checkpoint, Job::Sweep];
+const JOBS: [Job; 4] = [Job::Settle, Job::Checkpoint, Job::Clear, Job::Sweep];
 
 /// The thread, started when first needed, and what it has to do.
 pub(crate) struct Housekeeper {
@@ -175,6 +177,7 @@ impl Store {
             Job::Checkpoint => self.checkpoint(),
             Job::Sweep => self.sweep(),
             Job::Settle => self.settle_the_mourned(),
+            Job::Clear => self.clear_removed(),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::gate::Gate;
 use crate::housekeeping::{Housekeeper, Job};
 use crate::options::{AtomicDurability, Durability, Options};
 use crate::readers::Readers;
+use crate::removal;
 use crate::values::Values;
 use crate::writer::{Turn, Writer};
 
@@ -170,6 +171,9 @@ impl Store {
         store.mourn_the_dead()?;
         if store.read_one(garbage::is_there)? {
             store.wake(Job::Sweep);
+        }
+        if store.read_one(removal::is_unfinished)? {
+            store.wake(Job::Clear);
         }
         Ok(store)
     }

@@ -1,10 +1,11 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::access::Access;
 use crate::codec;
 use crate::db::Db;
 use crate::directory::Identity;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, removed};
 use crate::share::Share;
 use crate::store::Store;
 
@@ -17,10 +18,45 @@ pub struct Kind {
     pub format: i64,
     /// Makes the tables that its structures have together, if they aren't there.
     pub schema: &'static [&'static str],
+    /// These tables.
+    pub tables: &'static [Table],
     /// Brings the structure with the number `{id}`, of the format before, into these tables.
     pub bring_over: &'static [&'static str],
     /// How claims of dead processes are given back, if the kind has claims.
     pub claims: Option<Claims>,
+}
+
+/// A table that all structures of a kind have together. The store writes down in the catalog what it has to know of it, so that
+/// any process can count what a structure has, and remove it.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Whose a row is, says this column.
+    pub column: &'static str,
+    /// Whether the rows are items, numbered within the structure's [`Share`], with the columns `file` and `value`, of which one
+    /// isn't NULL where there is a value. Else the column has the structure's own number.
+    pub items: bool,
+}
+
+impl Table {
+    /// One of items.
+    pub const fn of_items(name: &'static str, column: &'static str) -> Self {
+        Table {
+            name,
+            column,
+            items: true,
+        }
+    }
+
+    /// One that says something of each structure.
+    pub const fn of_structures(name: &'static str, column: &'static str) -> Self {
+        Table {
+            name,
+            column,
+            items: false,
+        }
+    }
 }
 
 /// How claims of dead processes are given back.
@@ -46,6 +82,8 @@ pub struct Structure {
     kind: &'static Kind,
     store: String,
     identity: Identity,
+    /// How often structures had been removed when this one was last known to be there: to readers, and in a turn to write.
+    removals: [AtomicU64; 2],
 }
 
 const FIND: &str = "SELECT structures.id, kind, format, codec FROM structures JOIN kinds ON kinds.name = kind \
@@ -54,6 +92,9 @@ const CREATE: &str = "INSERT INTO structures (name, kind, codec) VALUES ($1, $2,
 const FORMAT: &str = "SELECT format FROM kinds WHERE name = $1";
 const SET_FORMAT: &str = "INSERT INTO kinds (name, format) VALUES ($1, $2) \
     ON CONFLICT (name) DO UPDATE SET format = excluded.format";
+const IS_THERE: &str = "SELECT 1 FROM structures WHERE id = $1";
+const ADD_TABLE: &str = "INSERT INTO tables (name, kind, whose, items) VALUES ($1, $2, $3, $4) \
+    ON CONFLICT (name) DO NOTHING";
 const OF_KIND: &str = "SELECT id FROM structures WHERE kind = $1";
 
 impl Structure {
@@ -65,24 +106,18 @@ impl Structure {
     /// or has control characters; [`is_wrong_kind`](Error::is_wrong_kind) when the name belongs to
     /// another kind of structure or another codec; [`is_newer_format`](Error::is_newer_format).
     pub fn open(
-        store: &Store,
+        access: &impl Access,
         kind: &'static Kind,
         name: &str,
         codec: &'static str,
         first: impl FnOnce(&Db<'_>, &Structure) -> Result<()>,
     ) -> Result<Arc<Self>> {
-        let place = || {
-            format!(
-                "opening the {} {name:?} in {}",
-                kind.name,
-                store.path().display()
-            )
-        };
+        let store = access.store();
         let open = || {
             check_name(name)?;
-            let structure = match store.read_one(|db| find(db, kind, name, codec))? {
+            let structure = match access.read_one(|db| find(db, kind, name, codec))? {
                 Some(structure) => structure,
-                None => store.write(|db| {
+                None => access.write(|db| {
                     prepare(db, kind)?;
                     match find(db, kind, name, codec)? {
                         Some(structure) => Ok(structure),
@@ -90,12 +125,51 @@ impl Structure {
                     }
                 })?,
             };
-            if kind.claims.is_some() {
-                store.undertake(&structure)?;
-            }
-            Ok(Arc::new(structure))
+            Self::opened(store, structure)
         };
-        open().map_err(|error: Error| error.at(place))
+        open().map_err(|error| opening(error, store, kind, name))
+    }
+
+    /// Finds the structure; `None` if there is none of this name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn find(
+        access: &impl Access,
+        kind: &'static Kind,
+        name: &str,
+        codec: &'static str,
+    ) -> Result<Option<Arc<Self>>> {
+        let store = access.store();
+        let seek = || {
+            check_name(name)?;
+            let found = match access.read_one(|db| find(db, kind, name, codec))? {
+                None if access.read_one(|db| is_behind(db, kind))? => access.write(|db| {
+                    prepare(db, kind)?;
+                    find(db, kind, name, codec)
+                })?,
+                found => found,
+            };
+            let opened = found.map(|structure| Self::opened(store, structure));
+            opened.transpose()
+        };
+        seek().map_err(|error| opening(error, store, kind, name))
+    }
+
+    fn opened(store: &Store, structure: Structure) -> Result<Arc<Self>> {
+        let structure = Arc::new(structure);
+        if structure.kind.claims.is_some() {
+            match store.writer().is_mine() {
+                false => store.undertake(&structure)?,
+                // What is left to do is done again whenever somebody waits.
+                true => {
+                    let later = Arc::clone(&structure);
+                    store.when_free(move |store| drop(store.undertake(&later)));
+                }
+            }
+        }
+        Ok(structure)
     }
 
     /// Its number in the store; never changes.
@@ -141,6 +215,52 @@ impl Structure {
         ))
     }
 
+    /// Whether nothing was removed since it was last seen. Without a board there are other errors.
+    pub(crate) fn is_known_to_be_there(&self, store: &Store) -> bool {
+        removals(store).map_or(true, |removals| {
+            self.removals[0].load(Ordering::Relaxed) == removals
+        })
+    }
+
+    /// Refuses if it was removed. Costs a look into shared memory, unless some structure was.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed).
+    pub fn must_be_there(&self, db: &Db<'_>) -> Result<()> {
+        // A reader may look just before the removal is committed: so what he saw doesn't count for who writes.
+        let known = &self.removals[usize::from(db.writes())];
+        let removals = removals(db.store())?;
+        if known.load(Ordering::Relaxed) == removals {
+            return Ok(());
+        }
+        let there = db.query_one(IS_THERE, &[self.id().into()], |_| Ok(()))?;
+        if there.is_none() {
+            return Err(Error::new(
+                ErrorKind::Removed,
+                format!(
+                    "the {} was removed from the store; make it anew",
+                    self.kind.name
+                ),
+            ));
+        }
+        known.store(removals, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Why a line isn't there that it has in a table of its kind.
+    pub fn missing(&self, db: &Db<'_>) -> Error {
+        self.must_be_there(db).err().unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "it is not in the table of {}s: Store::check says what is damaged",
+                    self.kind.name
+                ),
+            )
+        })
+    }
+
     /// Says in an error what was done, and where.
     ///
     /// # Errors
@@ -167,7 +287,14 @@ pub(crate) fn arrivals(structure: i64) -> usize {
     usize::try_from(structure).unwrap_or(0) * 2
 }
 
-fn check_name(name: &str) -> Result<()> {
+fn removals(store: &Store) -> Result<u64> {
+    store
+        .board()
+        .removals()
+        .map_err(|error| removed().caused_by(error))
+}
+
+pub(crate) fn check_name(name: &str) -> Result<()> {
     let wrong = if name.is_empty() {
         "is empty"
     } else if name.len() > 255 {
@@ -181,6 +308,11 @@ fn check_name(name: &str) -> Result<()> {
         ErrorKind::InvalidInput,
         format!("the name {wrong}; a structure's name has 1 to 255 bytes of printable text"),
     ))
+}
+
+fn opening(error: Error, store: &Store, kind: &Kind, name: &str) -> Error {
+    let path = store.path();
+    error.at(|| format!("opening the {} {name:?} in {}", kind.name, path.display()))
 }
 
 /// `None` also where the tables of the kind are those of the format before.
@@ -211,6 +343,12 @@ fn find(db: &Db<'_>, kind: &'static Kind, name: &str, codec: &str) -> Result<Opt
     found.map(Option::flatten)
 }
 
+/// Are its tables those of the format before?
+fn is_behind(db: &Db<'_>, kind: &Kind) -> Result<bool> {
+    let found = db.query_one(FORMAT, &[kind.name.into()], |row| row.int(0))?;
+    Ok(found.is_some_and(|format| format < kind.format))
+}
+
 /// Makes the tables of the kind, if they are missing, or of the format before.
 fn prepare(db: &Db<'_>, kind: &'static Kind) -> Result<()> {
     let found = db.query_one(FORMAT, &[kind.name.into()], |row| row.int(0))?;
@@ -220,6 +358,11 @@ fn prepare(db: &Db<'_>, kind: &'static Kind) -> Result<()> {
     }
     for statement in kind.schema {
         db.execute(statement, &[])?;
+    }
+    for table in kind.tables {
+        let (name, column) = (table.name.into(), table.column.into());
+        let row = [name, kind.name.into(), column, table.items.into()];
+        db.execute(ADD_TABLE, &row)?;
     }
     if before.is_some() {
         for id in db.query(OF_KIND, &[kind.name.into()], |row| row.int(0))? {
@@ -276,5 +419,6 @@ fn named(db: &Db<'_>, kind: &'static Kind, name: &str, id: i64) -> Result<Struct
         kind,
         store: db.store().path().display().to_string(),
         identity: db.store().identity(),
+        removals: [removals(db.store())?, u64::MAX].map(AtomicU64::new),
     })
 }

@@ -16,6 +16,7 @@ static NUMBERS: Kind = Kind {
     name: "numbers",
     format: 1,
     schema: &["CREATE TABLE numbers (number BIGINT)"],
+    tables: &[],
     bring_over: &[],
     claims: None,
 };
@@ -253,6 +254,7 @@ fn names_kinds_codecs_and_formats_are_checked() {
         name: "letters",
         format: 1,
         schema: &[],
+        tables: &[],
         bring_over: &[],
         claims: None,
     };
@@ -260,6 +262,7 @@ fn names_kinds_codecs_and_formats_are_checked() {
         name: "numbers",
         format: 2,
         schema: &[],
+        tables: &[],
         bring_over: &[],
         claims: None,
     };

@@ -1,7 +1,7 @@
 //! Every statement of a throttle. All throttles of a store are rows of one table and share their
 //! statements, so that one for each host of a crawl costs two rows and nothing else.
 
-use diskette_store::Kind;
+use diskette_store::{Kind, Table};
 
 pub(crate) static KIND: Kind = Kind {
     name: "throttle",
@@ -9,6 +9,7 @@ pub(crate) static KIND: Kind = Kind {
     schema: &[
         "CREATE TABLE IF NOT EXISTS throttles (id INTEGER PRIMARY KEY, rates BLOB NOT NULL, meter BLOB NOT NULL)",
     ],
+    tables: &[Table::of_structures("throttles", "id")],
     bring_over: &[],
     claims: None,
 };

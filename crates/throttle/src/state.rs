@@ -52,7 +52,7 @@ impl State {
         db.query_one(sql::LOAD, &[structure.id().into()], |row| {
             Self::from_bytes(row.blob(0)?, row.blob(1)?).ok_or_else(corrupt)
         })?
-        .ok_or_else(corrupt)
+        .ok_or_else(|| structure.missing(db))
     }
 
     pub(crate) fn save(&self, db: &Db<'_>, structure: &Structure) -> Result<()> {

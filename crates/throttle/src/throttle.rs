@@ -1,9 +1,8 @@
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
 use diskette_ipc::Clock;
-use diskette_store::{Access, Error, ErrorKind, Result, Store, Structure};
+use diskette_store::{Access, Result, Store, Structure};
 
 use crate::chain::Chain;
 use crate::links::Link;
@@ -117,15 +116,8 @@ impl Throttle {
     }
 
     pub(crate) fn seek(store: &Store, name: &str, clock: Arc<dyn Clock>) -> Result<Option<Self>> {
-        let missing = Cell::new(false);
-        let found = Structure::open(store, &KIND, name, CODEC, |_, _| {
-            missing.set(true);
-            Err(Error::new(ErrorKind::InvalidInput, "there is none"))
-        });
-        match found {
-            Err(_) if missing.get() => Ok(None),
-            found => Ok(Some(Self::of(store, found?, clock))),
-        }
+        let found = Structure::find(store, &KIND, name, CODEC)?;
+        Ok(found.map(|found| Self::of(store, found, clock)))
     }
 
     fn of(store: &Store, structure: Arc<Structure>, clock: Arc<dyn Clock>) -> Self {

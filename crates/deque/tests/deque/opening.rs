@@ -11,6 +11,7 @@ fn another_codec_and_another_kind_are_refused() {
         name: "stack",
         format: 1,
         schema: &[],
+        tables: &[],
         bring_over: &[],
         claims: None,
     };

@@ -1,0 +1,69 @@
+use crate::access::Access;
+use crate::db::Db;
+use crate::error::Result;
+use crate::structure::Structure;
+
+/// A structure as it is reached: through the store, a transaction or a snapshot of its own store, and as long as it isn't
+/// removed. For each method of [`Access`] there is one here, and what [`Structure::must_be_in`] and
+/// [`Structure::must_be_there`] refuse is refused.
+#[derive(Debug)]
+pub struct Inside<'a, A> {
+    structure: &'a Structure,
+    access: &'a A,
+}
+
+impl Structure {
+    /// This structure, through `access`.
+    pub fn inside<'a, A: Access>(&'a self, access: &'a A) -> Inside<'a, A> {
+        Inside {
+            structure: self,
+            access,
+        }
+    }
+}
+
+impl<A: Access> Inside<'_, A> {
+    /// See [`Access::read`].
+    pub fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.must_be_at_home()?;
+        self.access.read(|db| {
+            self.structure.must_be_there(db)?;
+            operation(db)
+        })
+    }
+
+    /// See [`Access::read_one`].
+    pub fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.must_be_at_home()?;
+        self.access.read_one(|db| {
+            self.structure.must_be_there(db)?;
+            operation(db)
+        })
+    }
+
+    /// See [`Access::write`].
+    pub fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.must_be_at_home()?;
+        self.access.write(|db| {
+            self.structure.must_be_there(db)?;
+            operation(db)
+        })
+    }
+
+    /// See [`Access::write_one`].
+    pub fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.must_be_at_home()?;
+        self.access.write_one(|db| {
+            self.structure.must_be_there(db)?;
+            operation(db)
+        })
+    }
+
+    pub(crate) fn access(&self) -> &A {
+        self.access
+    }
+
+    fn must_be_at_home(&self) -> Result<()> {
+        self.structure.must_be_in(self.access.store())
+    }
+}

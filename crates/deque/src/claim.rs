@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use diskette_ipc::{OwnerId, clock, fork};
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Store, Transaction};
+use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Store, Stored, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,6 +13,7 @@ use crate::deque::Deque;
 use crate::order::Inner;
 use crate::positions::End;
 use crate::sql;
+use crate::unreadable::name_the_item;
 
 /// An item of a deque in the hands of this process; made by [`Deque::claim_front`].
 ///
@@ -48,6 +49,8 @@ use crate::sql;
 #[must_use = "a claim that is dropped gives its item back at once"]
 pub struct Claim<T> {
     item: T,
+    deliveries: u32,
+    encode: fn(&Store, &T) -> Result<Stored>,
     held: Option<Held>,
 }
 
@@ -120,9 +123,10 @@ where
         let token = NEXT.fetch_add(1, Ordering::Relaxed);
         let found = self.take_ahead(|db, ahead| {
             let found = db.query_one(sql::item_at(end), &self.inner.rows(), |row| {
-                Ok((row.int(0)?, ahead.value::<C>(db, row, 2, 1)?))
+                let before = u32::try_from(row.opt_int(4)?.unwrap_or(0)).unwrap_or(u32::MAX);
+                Ok((row.int(0)?, before, ahead.value::<C>(db, row, 2, 1)?))
             })?;
-            let Some((pos, item)) = found else {
+            let Some((pos, before, item)) = found else {
                 return Ok(Some(None));
             };
             let Some(item) = item else {
@@ -137,10 +141,13 @@ where
             ];
             db.execute(sql::CLAIM, &params)?;
             db.execute(sql::DELETE, &[pos.into()])?;
-            Ok(Some(Some((pos, item))))
-        })?;
-        Ok(found.map(|(pos, item)| Claim {
+            Ok(Some(Some((pos, before, item))))
+        });
+        let found = found.map_err(|error| name_the_item(error, end))?;
+        Ok(found.map(|(pos, before, item)| Claim {
             item,
+            deliveries: before.saturating_add(1),
+            encode: Store::store_value::<C, T, T>,
             held: Some(Held {
                 inner: Arc::clone(&self.inner),
                 store: self.store().clone(),
@@ -154,6 +161,82 @@ where
 }
 
 impl<T> Claim<T> {
+    /// How often the item was claimed, this time included: also by those who died of it, or gave it back.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use diskette_deque::Deque;
+    /// # use diskette_store::{Error, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let todo = Deque::<String>::new(&store, "todo")?;
+    /// let dead = Deque::<String>::new(&store, "dead letters")?;
+    /// todo.push_back("kills its worker")?;
+    /// # for _ in 0..3 { drop(todo.try_claim_front()?); }
+    ///
+    /// while let Some(claim) = todo.claim_front(Duration::ZERO)? {
+    ///     if claim.deliveries() > 3 {
+    ///         store.transaction(|tx| {
+    ///             dead.within(tx).push_back(&*claim)?;
+    ///             claim.complete(tx)
+    ///         })?;
+    ///         continue;
+    ///     }
+    ///     // … work
+    /// #   unreachable!();
+    /// }
+    /// assert_eq!(dead.len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn deliveries(&self) -> u32 {
+        self.deliveries
+    }
+
+    /// Gives the item to the back of the deque, so that those behind it are next.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`complete`](Self::complete).
+    pub fn release_back(mut self) -> Result<()> {
+        let Some(held) = self.held.as_ref() else {
+            return Ok(());
+        };
+        let released = held
+            .release(&held.store, Some(End::Back))
+            .and_then(|found| found.then_some(()).ok_or_else(gone));
+        held.inner.structure.doing("releasing a claim", released)?;
+        self.held = None;
+        Ok(())
+    }
+
+    /// Puts `item` to the back of the deque in place of the claimed one, as part of a transaction: the same work, as far as it
+    /// has come, say. Its deliveries go on from those of the claimed one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`complete`](Self::complete), and of [`Deque::push_back`], but that it is never full.
+    pub fn requeue(self, tx: &Transaction<'_>, item: &T) -> Result<()> {
+        let Some(held) = self.held.as_ref() else {
+            return Ok(());
+        };
+        let (inner, deliveries) = (Arc::clone(&held.inner), self.deliveries);
+        let stored = (self.encode)(&held.store, item);
+        let stored = inner.structure.doing("requeueing a claim", stored)?;
+        self.complete(tx)?;
+        let put = inner.structure.inside(tx).write(|db| {
+            inner.put(db, End::Back, std::iter::once(stored))?;
+            let pos = inner.edge(db, End::Back)?;
+            db.execute(
+                sql::COUNT_DELIVERIES,
+                &[i64::from(deliveries).into(), pos.into()],
+            )?;
+            Ok(())
+        });
+        inner.structure.doing("requeueing a claim", put)
+    }
+
     /// Removes the item from the deque, as part of a transaction: the item is gone once that commits,
     /// and back in its place if it is rolled back.
     ///
@@ -197,7 +280,7 @@ impl<T> Claim<T> {
         let Some(held) = self.held.as_ref() else {
             return Ok(());
         };
-        let released = held.release(&held.store);
+        let released = held.release(&held.store, None).map(drop);
         held.inner.structure.doing("releasing a claim", released)?;
         self.held = None;
         Ok(())
@@ -233,12 +316,9 @@ impl Held {
                 "belongs to the process that this one was forked from",
             ));
         }
-        self.inner.structure.must_be_in(tx.store())?;
-        tx.write(|db| {
+        self.inner.structure.inside(tx).write(|db| {
             let Some((pos, file)) = self.find(db)? else {
-                return Err(not_held(
-                    "was made in a transaction that was rolled back, or is completed already",
-                ));
+                return Err(gone());
             };
             db.execute(sql::CLOSE_GAP, &[pos.into()])?;
             db.store().forget_value(db, file)?;
@@ -249,18 +329,19 @@ impl Held {
         })
     }
 
-    fn release(&self, store: &Store) -> Result<()> {
+    /// Gives the item back to its place, or to an end; was it still held?
+    fn release(&self, store: &Store, to: Option<End>) -> Result<bool> {
         if !self.is_ours() {
-            return Ok(());
+            return Ok(false);
         }
-        store.write(|db| {
+        let inner = &*self.inner;
+        inner.structure.inside(store).write(|db| {
             // Without a row the item is back in its place already.
-            if let Some((pos, _)) = self.find(db)? {
-                db.execute(sql::GIVE_BACK, &[pos.into()])?;
-                db.execute(sql::CLOSE_GAP, &[pos.into()])?;
-                db.ring(self.inner.structure.arrivals());
-            }
-            Ok(())
+            let Some((pos, _)) = self.find(db)? else {
+                return Ok(false);
+            };
+            inner.give_back(db, pos, to)?;
+            Ok(true)
         })
     }
 
@@ -270,7 +351,7 @@ impl Held {
         if self.is_ours() {
             let store = self.store.clone();
             store.when_free(move |store| {
-                let _ = self.release(store);
+                let _ = self.release(store, None);
             });
         }
     }
@@ -287,10 +368,7 @@ impl Held {
         if found.is_some() {
             return Ok(found);
         }
-        let [first, end] = self.inner.rows();
-        db.query_one(sql::HELD, &[first, end, owner, token], |row| {
-            Ok((row.int(0)?, row.opt_int(1)?))
-        })
+        self.inner.find_claim(db, self.owner, self.token)
     }
 
     fn is_ours(&self) -> bool {
@@ -298,9 +376,45 @@ impl Held {
     }
 }
 
+impl Inner {
+    /// The position of a claim, and its file.
+    pub(crate) fn find_claim(
+        &self,
+        db: &Db<'_>,
+        owner: OwnerId,
+        token: i64,
+    ) -> Result<Option<(i64, Option<i64>)>> {
+        let [first, end] = self.rows();
+        let params = [first, end, owner.as_i64().into(), token.into()];
+        db.query_one(sql::HELD, &params, |row| Ok((row.int(0)?, row.opt_int(1)?)))
+    }
+
+    /// Gives a claimed item back to its place, or to an end.
+    pub(crate) fn give_back(&self, db: &Db<'_>, pos: i64, to: Option<End>) -> Result<()> {
+        let to = match to {
+            Some(end) => end.after(self.edge(db, end)?),
+            None => pos,
+        };
+        db.execute(sql::GIVE_BACK, &[to.into(), pos.into()])?;
+        db.execute(sql::CLOSE_GAP, &[pos.into()])?;
+        if to != pos {
+            self.vacate(db, pos)?;
+            self.stay_in_the_middle(db, to)?;
+        }
+        db.ring(self.structure.arrivals());
+        Ok(())
+    }
+}
+
 fn unix_millis() -> i64 {
     let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn gone() -> Error {
+    not_held(
+        "was made in a transaction that was rolled back, is completed already, or was taken away",
+    )
 }
 
 fn not_held(why: &str) -> Error {

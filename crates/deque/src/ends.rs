@@ -12,6 +12,7 @@ use crate::deque::Deque;
 use crate::order::as_offset;
 use crate::positions::{End, Run};
 use crate::sql;
+use crate::unreadable::name_the_item;
 
 impl<T, C, A> Deque<T, C, A>
 where
@@ -139,14 +140,15 @@ where
     }
 
     pub(crate) fn pop(&self, end: End) -> Result<Option<T>> {
-        self.take_ahead(|db, ahead| {
+        let popped = self.take_ahead(|db, ahead| {
             self.inner
                 .take(db, end, |row| ahead.value::<C>(db, row, 2, 1))
-        })
+        });
+        popped.map_err(|error| name_the_item(error, end))
     }
 
     pub(crate) fn encode<Q: Like<T> + ?Sized>(&self, item: &Q) -> Result<Stored> {
-        self.store().store_value::<C, T>(item)
+        self.store().store_value::<C, T, _>(item)
     }
 
     /// The item of a row of pos, file, value.

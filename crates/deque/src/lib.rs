@@ -32,6 +32,7 @@
 
 mod bound;
 mod claim;
+mod claims;
 mod deque;
 mod ends;
 mod gaps;
@@ -42,11 +43,14 @@ mod order;
 mod positions;
 mod rearrange;
 mod sql;
+mod unreadable;
 mod waiting;
 mod whole;
 
 pub use bound::WhenFull;
 pub use claim::Claim;
+pub use claims::Claimed;
 pub use deque::Deque;
 pub use iter::Iter;
 pub use options::DequeOptions;
+pub use unreadable::Unreadable;

@@ -22,9 +22,9 @@ pub(crate) static KIND: Kind = Kind {
     format: 2,
     schema: &[
         "CREATE TABLE IF NOT EXISTS deques (id INTEGER PRIMARY KEY, max_len BIGINT, when_full BIGINT NOT NULL)",
-        "CREATE TABLE deque_items (pos INTEGER PRIMARY KEY, file BIGINT, value BLOB)",
+        "CREATE TABLE deque_items (pos INTEGER PRIMARY KEY, file BIGINT, deliveries BIGINT, value BLOB)",
         "CREATE TABLE deque_gaps (pos INTEGER PRIMARY KEY, \
-            owner BIGINT, token BIGINT, since BIGINT, file BIGINT, value BLOB)",
+            owner BIGINT, token BIGINT, since BIGINT, file BIGINT, deliveries BIGINT, value BLOB)",
         "CREATE INDEX deque_holes ON deque_gaps (pos) WHERE owner IS NULL",
     ],
     tables: &[
@@ -48,7 +48,8 @@ pub(crate) static KIND: Kind = Kind {
             WHERE pos >= $1 << 39 AND pos < ($1 + 1) << 39 AND owner IS NOT NULL",
         structures: "SELECT DISTINCT pos >> 39 FROM deque_gaps WHERE owner = $1",
         give_back: &[
-            "INSERT INTO deque_items (pos, file, value) SELECT pos, file, value FROM deque_gaps WHERE owner = $1",
+            "INSERT INTO deque_items (pos, file, deliveries, value) \
+                SELECT pos, file, deliveries, value FROM deque_gaps WHERE owner = $1",
             "DELETE FROM deque_gaps WHERE owner = $1",
         ],
     }),
@@ -97,19 +98,19 @@ pub(crate) const SET: &str = "UPDATE deque_items SET file = $1, value = $2 WHERE
 pub(crate) const DELETE: &str = "DELETE FROM deque_items WHERE pos = $1";
 pub(crate) const DELETE_RUN: &str = "DELETE FROM deque_items WHERE pos >= $1 AND pos <= $2";
 /// Moves a run behind `$1`.
-pub(crate) const APPEND: &str = "INSERT INTO deque_items (pos, file, value) \
-    SELECT $1 + row_number() OVER (ORDER BY pos), file, value FROM deque_items WHERE pos >= $2 AND pos <= $3";
+pub(crate) const APPEND: &str = "INSERT INTO deque_items (pos, file, deliveries, value) \
+    SELECT $1 + row_number() OVER (ORDER BY pos), file, deliveries, value FROM deque_items WHERE pos >= $2 AND pos <= $3";
 
-/// The item at an end, and the gap that is furthest to this end. Those that read items give pos, file, value, in this order.
+/// The item at an end, the gap that is furthest to this end, and how often the item was claimed. Those that read items give pos, file, value, in this order.
 const FRONT: &str = concat!(
     "SELECT pos, file, value, ",
     first!("deque_gaps"),
-    " FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos LIMIT 1",
+    ", deliveries FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos LIMIT 1",
 );
 const BACK: &str = concat!(
     "SELECT pos, file, value, ",
     last!("deque_gaps"),
-    " FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos DESC LIMIT 1",
+    ", deliveries FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos DESC LIMIT 1",
 );
 pub(crate) const AT: &str = "SELECT pos, file, value FROM deque_items WHERE pos = $1";
 /// The item with the index `$3`, unless a gap is in the way.
@@ -177,10 +178,14 @@ pub(crate) const GAPS_IN: &str =
     "SELECT pos FROM deque_gaps WHERE pos >= $1 AND pos <= $2 ORDER BY pos";
 pub(crate) const CLOSE_GAP: &str = "DELETE FROM deque_gaps WHERE pos = $1";
 
-pub(crate) const CLAIM: &str = "INSERT INTO deque_gaps (pos, owner, token, since, file, value) \
-    SELECT pos, $1, $2, $3, file, value FROM deque_items WHERE pos = $4";
-pub(crate) const GIVE_BACK: &str = "INSERT INTO deque_items (pos, file, value) \
-    SELECT pos, file, value FROM deque_gaps WHERE pos = $1";
+pub(crate) const CLAIM: &str = "INSERT INTO deque_gaps (pos, owner, token, since, file, deliveries, value) \
+    SELECT pos, $1, $2, $3, file, 1 + coalesce(deliveries, 0), value FROM deque_items WHERE pos = $4";
+pub(crate) const CLAIMS: &str = "SELECT owner, token, since, deliveries FROM deque_gaps \
+    WHERE pos >= $1 AND pos < $2 AND owner IS NOT NULL ORDER BY pos";
+/// Puts the claimed item at `$2` to `$1`.
+pub(crate) const GIVE_BACK: &str = "INSERT INTO deque_items (pos, file, deliveries, value) \
+    SELECT $1, file, deliveries, value FROM deque_gaps WHERE pos = $2";
+pub(crate) const COUNT_DELIVERIES: &str = "UPDATE deque_items SET deliveries = $1 WHERE pos = $2";
 pub(crate) const HELD_AT: &str =
     "SELECT pos, file FROM deque_gaps WHERE pos = $1 AND owner = $2 AND token = $3";
 pub(crate) const HELD: &str = "SELECT pos, file FROM deque_gaps \

@@ -47,7 +47,11 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             self.inside().write(|db| {
                 for (key, value) in entries {
                     let key = self.key(key.borrow())?;
-                    self.put(db, &key, self.store().store_value::<C, V>(value.borrow())?)?;
+                    self.put(
+                        db,
+                        &key,
+                        self.store().store_value::<C, V, _>(value.borrow())?,
+                    )?;
                 }
                 Ok(())
             })

@@ -26,7 +26,7 @@ where
     {
         self.doing("replace", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C, V>(value)?;
+            let stored = self.store().store_value::<C, V, _>(value)?;
             self.with_found(&key, |db, place, old| {
                 self.swap(db, &key, place, Some(stored))?;
                 Ok(old)
@@ -75,7 +75,7 @@ where
                 let new = change(old);
                 let stored = new
                     .as_ref()
-                    .map(|new| self.store().store_value::<C, V>(new))
+                    .map(|new| self.store().store_value::<C, V, _>(new))
                     .transpose()?;
                 self.swap(db, &key, place, stored)?;
                 Ok(new)
@@ -127,7 +127,7 @@ where
                 return Ok(value);
             }
             let made = make();
-            let stored = self.store().store_value::<C, V>(&made)?;
+            let stored = self.store().store_value::<C, V, _>(&made)?;
             let found = self.with_found(&key, |db, place, found| {
                 if place.is_none() {
                     self.add(db, &key, stored)?;
@@ -171,7 +171,7 @@ where
         self.doing("compare_and_swap", || {
             let key = self.key(key)?;
             let stored = new
-                .map(|new| self.store().store_value::<C, V>(new))
+                .map(|new| self.store().store_value::<C, V, _>(new))
                 .transpose()?;
             self.with_found(&key, |db, place, found| {
                 let expected = found.as_ref() == expected;

@@ -72,7 +72,7 @@ where
                     None => make(),
                 };
                 if changed {
-                    let stored = index.store().store_value::<C, V>(&value)?;
+                    let stored = index.store().store_value::<C, V, _>(&value)?;
                     index.swap(db, &key, place, Some(stored))?;
                 }
                 Ok(value)

@@ -170,7 +170,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("insert", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C, V>(value)?;
+            let stored = self.store().store_value::<C, V, _>(value)?;
             // By itself, without a transaction around it, as long as no file comes or goes.
             if !stored.is_file()
                 && self
@@ -211,7 +211,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("insert_if_absent", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C, V>(value)?;
+            let stored = self.store().store_value::<C, V, _>(value)?;
             if stored.is_file() {
                 self.inside().write(|db| self.add(db, &key, stored))
             } else {

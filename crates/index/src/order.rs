@@ -74,6 +74,34 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         ))
     }
 
+    /// The keys whose values can't be read: an older program's, or a newer one's, or damaged. [`delete`](Self::delete)
+    /// removes them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database, and keys that can't be read themselves.
+    ///
+    /// # Cost
+    ///
+    /// Reads all values.
+    pub fn unreadable_keys(&self) -> Result<Vec<K>>
+    where
+        K: Serialize + DeserializeOwned,
+        V: DeserializeOwned,
+        C: Codec,
+        A: Clone,
+    {
+        let mut unreadable = Vec::new();
+        for key in self.keys() {
+            let key = key?;
+            match self.get(&key) {
+                Err(error) if error.is_codec() || error.is_corrupt() => unreadable.push(key),
+                read => drop(read?),
+            }
+        }
+        Ok(unreadable)
+    }
+
     /// The values, in insertion order; a double-ended iterator of `Result<V>`.
     pub fn values(&self) -> Values<K, V, C, A>
     where

@@ -15,7 +15,7 @@ use nix::sys::stat::fstat;
 use crate::mapping::{Mapping, Shared, lengthen};
 use crate::mutex::Mutex;
 use crate::places::{Places, STEP};
-use crate::seat::{self, Row, SEATS};
+use crate::seat::{self, Party, Row, SEATS};
 use crate::slots::Slots;
 use crate::{FileLock, Mode, OwnerId, Owners, boot, fork, plain_file};
 
@@ -285,6 +285,16 @@ impl Board {
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.must_be_intact().is_ok()
+    }
+
+    /// Who an owner is: one of his threads that sit here, if there is one.
+    #[must_use]
+    pub fn party_of(&self, owner: OwnerId) -> Option<Party> {
+        self.must_be_intact().ok()?;
+        let mut seats = self.seats();
+        seats
+            .find(|row| row.key.load(SeqCst) != 0 && row.owner() == owner)
+            .map(Row::party)
     }
 
     /// Frees what the dead `owner` holds, and lets all who wait look again.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use diskette_ipc::{ArcMutexGuard, Mutex};
-use diskette_ipc::{DeathWatch, OwnerId, Stopper, background, clock, fork};
+use diskette_ipc::{DeathWatch, OwnerId, Party, Stopper, background, clock, fork};
 
 use crate::access::Access;
 use crate::db::Db;
@@ -53,6 +53,11 @@ impl Store {
         self.owners()
             .me()
             .map_err(|error| Error::io("can't create the owner file of this process", error))
+    }
+
+    /// Who an owner is, as far as the board knows: one of his threads.
+    pub fn party_of(&self, owner: OwnerId) -> Option<Party> {
+        self.board().party_of(owner)
     }
 
     /// Gives back, at once, the claims of the dead in a structure. Deaths are heard of anyway: this is

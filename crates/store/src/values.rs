@@ -99,10 +99,12 @@ impl Store {
     ///
     /// [`is_codec`](Error::is_codec); [`is_disk_full`](Error::is_disk_full).
     #[doc(hidden)]
-    pub fn store_value<C: Codec, V: DeserializeOwned>(
-        &self,
-        value: &(impl Like<V> + ?Sized),
-    ) -> Result<Stored> {
+    pub fn store_value<C, V, W>(&self, value: &W) -> Result<Stored>
+    where
+        C: Codec,
+        V: DeserializeOwned,
+        W: Like<V> + ?Sized,
+    {
         let mut bytes = Vec::with_capacity(64);
         C::encode_as::<V, _>(value, &mut bytes)?;
         if bytes.len() <= INLINE {
@@ -175,6 +177,19 @@ impl Store {
             return C::decode(bytes);
         }
         self.load_file::<C, T>(row.int(file)?)
+    }
+
+    /// The bytes of the value of a row, as they are encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`is_corrupt`](Error::is_corrupt) when the file is gone, cut short or changed.
+    #[doc(hidden)]
+    pub fn raw_value(&self, row: &Row<'_>, value: usize, file: usize) -> Result<Vec<u8>> {
+        match row.opt_blob(value)? {
+            Some(bytes) => Ok(bytes.to_owned()),
+            None => self.open_stream(row.int(file)?)?.read_whole(),
+        }
     }
 
     /// Decodes the value in a file.

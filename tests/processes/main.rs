@@ -13,6 +13,7 @@ mod damage;
 mod earlier;
 mod files;
 mod fork;
+mod full;
 mod growth;
 mod locks;
 #[cfg(all(

@@ -249,7 +249,10 @@ impl<T> Claim<T> {
             return Ok(());
         };
         let place = &held.inner.structure;
-        place.doing("completing a claim", held.complete(tx))?;
+        let completed = held
+            .must_be_ours()
+            .and_then(|()| place.inside(tx).write(|db| held.complete(db)));
+        place.doing("completing a claim", completed)?;
         if let Some(held) = self.held.take() {
             tx.on_rollback(move |_| held.give_back());
         }
@@ -262,11 +265,19 @@ impl<T> Claim<T> {
     ///
     /// Those of [`complete`](Self::complete) and [`Store::transaction`]: then the item goes back to its
     /// place.
-    pub fn complete_now(self) -> Result<()> {
-        match self.held.as_ref().map(|held| held.store.clone()) {
-            Some(store) => store.transaction(|tx| self.complete(tx)),
-            None => Ok(()),
-        }
+    pub fn complete_now(mut self) -> Result<()> {
+        let Some(held) = self.held.as_ref() else {
+            return Ok(());
+        };
+        let inside = held.inner.structure.inside(&held.store);
+        let completed = held
+            .must_be_ours()
+            .and_then(|()| inside.free(|db| held.complete(db)));
+        held.inner
+            .structure
+            .doing("completing a claim", completed)?;
+        self.held = None;
+        Ok(())
     }
 
     /// Gives the item back to its place, and says whether that went well; dropping the claim does
@@ -310,23 +321,23 @@ impl<T: fmt::Debug> fmt::Debug for Claim<T> {
 }
 
 impl Held {
-    fn complete(&self, tx: &Transaction<'_>) -> Result<()> {
-        if !self.is_ours() {
-            return Err(not_held(
+    fn must_be_ours(&self) -> Result<()> {
+        match self.is_ours() {
+            true => Ok(()),
+            false => Err(not_held(
                 "belongs to the process that this one was forked from",
-            ));
+            )),
         }
-        self.inner.structure.inside(tx).write(|db| {
-            let Some((pos, file)) = self.find(db)? else {
-                return Err(gone());
-            };
-            db.execute(sql::CLOSE_GAP, &[pos.into()])?;
-            db.store().forget_value(db, file)?;
-            self.inner.vacate(db, pos)?;
-            self.inner.stay_in_the_middle(db, pos)?;
-            db.ring(self.inner.structure.departures());
-            Ok(())
-        })
+    }
+
+    fn complete(&self, db: &Db<'_>) -> Result<()> {
+        let (pos, file) = self.find(db)?.ok_or_else(gone)?;
+        db.execute(sql::CLOSE_GAP, &[pos.into()])?;
+        db.store().forget_value(db, file)?;
+        self.inner.vacate(db, pos)?;
+        self.inner.stay_in_the_middle(db, pos)?;
+        db.ring(self.inner.structure.departures());
+        Ok(())
     }
 
     /// Gives the item back to its place, or to an end; was it still held?

@@ -106,7 +106,7 @@ where
     /// A few statements: the hole is left, until there are 64 of them; then all are closed, each from
     /// its shorter side.
     pub fn remove(&self, index: usize) -> Result<Option<T>> {
-        let removed = self.inside().write(|db| {
+        let removed = self.inside().free(|db| {
             let found = self
                 .inner
                 .locate(db, index, |row| Ok((row.opt_int(1)?, self.decode(row)?)))?;

@@ -98,7 +98,7 @@ where
         Q: Like<T> + ?Sized,
         T: PartialEq<Q>,
     {
-        let removed = self.inside().write(|db| match self.look_for(db, item)? {
+        let removed = self.inside().free(|db| match self.look_for(db, item)? {
             Some(found) => self.inner.take_at(db, found.pos, found.file).map(|()| true),
             None => Ok(false),
         });
@@ -115,7 +115,7 @@ where
     ///
     /// One write transaction, in which `keep` runs, and others wait; decodes all items, one at a time.
     pub fn retain(&self, mut keep: impl FnMut(&T) -> bool) -> Result<()> {
-        let retained = self.inside().write(|db| {
+        let retained = self.inside().free(|db| {
             let mut after = Some(self.inner.share().rows().start - 1);
             while let Some(start) = after {
                 let mut gone = Vec::new();
@@ -143,7 +143,7 @@ where
     ///
     /// Those of the database.
     pub fn truncate(&self, len: usize) -> Result<()> {
-        let truncated = self.inside().write(|db| {
+        let truncated = self.inside().free(|db| {
             let first = self.inner.locate(db, len, |_| Ok(()))?;
             match (first, self.inner.items(db)?) {
                 (Some((first, ())), Some(Run { last, .. })) => {
@@ -161,7 +161,7 @@ where
     ///
     /// Those of the database.
     pub fn clear(&self) -> Result<()> {
-        let cleared = self.inside().write(|db| self.inner.take_all(db));
+        let cleared = self.inside().free(|db| self.inner.take_all(db));
         self.doing("clear", cleared)
     }
 

@@ -108,7 +108,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 .into_iter()
                 .map(|key| self.key(key))
                 .collect::<Result<Vec<_>>>()?;
-            self.inside().write(|db| {
+            self.inside().free(|db| {
                 let count = self.count(db)?;
                 let mut removed = 0;
                 for key in &keys {
@@ -139,7 +139,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
     {
         self.doing("retain", || {
-            self.inside().write(|db| {
+            self.inside().free(|db| {
                 let mut left = self.ids(db)?;
                 let mut count = self.count(db)?;
                 while let Some(range) = left {

@@ -296,7 +296,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     pub fn delete<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
         self.doing("delete", || {
             let key = self.key(key)?;
-            self.inside().write(|db| {
+            self.inside().free(|db| {
                 let Some(place) = self.place(db, &key)? else {
                     return Ok(false);
                 };
@@ -334,7 +334,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// Those of [`insert`](Self::insert).
     pub fn clear(&self) -> Result<()> {
         self.doing("clear", || {
-            self.inside().write(|db| {
+            self.inside().free(|db| {
                 for file in db.query(sql::FILES, &self.all(), |row| row.opt_int(0))? {
                     self.store().forget_value(db, file)?;
                 }

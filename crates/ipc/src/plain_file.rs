@@ -12,6 +12,8 @@ use std::path::Path;
 use nix::libc;
 use nix::unistd::Uid;
 
+use crate::mapping::lengthen;
+
 /// Opens a file for reading.
 ///
 /// # Errors
@@ -75,6 +77,17 @@ pub fn create(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .open(path)?;
     give_to_owner(&file, || owner_of_parent(path))?;
+    Ok(file)
+}
+
+/// Makes a new file that takes so many bytes of the disk.
+///
+/// # Errors
+///
+/// Those of [`create`]; a full disk: then there is no file.
+pub fn create_with_room(path: &Path, bytes: usize) -> io::Result<File> {
+    let file = create(path)?;
+    lengthen(&file, bytes).inspect_err(|_| drop(fs::remove_file(path)))?;
     Ok(file)
 }
 

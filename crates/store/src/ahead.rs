@@ -41,7 +41,7 @@ impl<T: DeserializeOwned> Ahead<T> {
         };
         let mut turn = 0;
         loop {
-            if let Some(taken) = inside.write(|db| take(db, &mut ahead))? {
+            if let Some(taken) = inside.free(|db| take(db, &mut ahead))? {
                 return Ok(taken);
             }
             for file in std::mem::take(&mut ahead.unread) {

@@ -128,6 +128,10 @@ impl Directory {
         self.0.join("board")
     }
 
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.0.join("reserve")
+    }
+
     pub(crate) fn lock(&self, name: &str) -> PathBuf {
         self.0.join("locks").join(name)
     }
@@ -162,7 +166,7 @@ fn refuse_strangers(path: &Path, found: &Metadata, options: &Options) -> Result<
 
 /// A directory that holds anything but a store is somebody else's.
 fn refuse_others(path: &Path) -> Result<()> {
-    const OURS: [&str; 10] = [
+    const OURS: [&str; 11] = [
         "store.db",
         "store.db-wal",
         "store.db-shm",
@@ -173,6 +177,7 @@ fn refuse_others(path: &Path) -> Result<()> {
         "bell",
         "board",
         "board.new",
+        "reserve",
     ];
     let failed = |source| Error::io(format!("can't open the store {}", path.display()), source);
     if path.join("store.db").exists() {

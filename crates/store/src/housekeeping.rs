@@ -150,6 +150,11 @@ impl Store {
         }
     }
 
+    /// Copies the log into the database while nobody writes, so that who writes next begins it anew.
+    pub(crate) fn copy_log(&self) -> Result<()> {
+        checkpoint(self.writer().enter(self)?.connection()?).map(drop)
+    }
+
     /// Copies what is in the log into the database, unless another process is at it.
     fn checkpoint(&self) -> Result<()> {
         let lock = &self.housekeeper().checkpointing;
@@ -169,6 +174,7 @@ impl Store {
         };
         let copied = copy();
         let _ = lock.unlock();
+        self.keep_reserve();
         copied
     }
 

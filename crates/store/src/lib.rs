@@ -33,6 +33,7 @@ mod like;
 mod options;
 mod readers;
 mod removal;
+mod reserve;
 mod share;
 mod stats;
 mod store;

@@ -61,7 +61,7 @@ impl Store {
     /// A turn to write for every 500 rows, between which others can write.
     pub fn remove_structure(&self, name: &str) -> Result<bool> {
         let remove = || {
-            let found = self.write(|db| {
+            let found = self.free(|db| {
                 let Some(id) = db.query_one(FIND, &[name.into()], |row| row.int(0))? else {
                     return Ok(false);
                 };
@@ -114,9 +114,9 @@ impl Store {
             self.tell(id)?;
             let parts = self.read_one(|db| parts(db, TABLES, &[id.into()]))?;
             for part in parts {
-                while self.write(|db| part.clear_some(db, id))? {}
+                while self.free(|db| part.clear_some(db, id))? {}
             }
-            self.write(|db| {
+            self.free(|db| {
                 self.tell(id)?;
                 db.execute(UNFENCE, &[id.into()])?;
                 db.execute(FINISH, &[id.into()])?;
@@ -124,6 +124,14 @@ impl Store {
             })?;
         }
         Ok(())
+    }
+
+    /// See [`Inside::free`](crate::Inside::free).
+    fn free<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
+        match self.write(&operation) {
+            Err(error) if error.is_disk_full() && self.make_room() => self.write(operation),
+            result => result,
+        }
     }
 
     fn tell(&self, id: i64) -> Result<()> {

@@ -168,6 +168,7 @@ impl Store {
             shared,
             timeout: options.timeout,
         };
+        store.keep_reserve();
         store.mourn_the_dead()?;
         if store.read_one(garbage::is_there)? {
             store.wake(Job::Sweep);

@@ -113,7 +113,13 @@ impl Store {
                 store: self.clone(),
             });
         }
-        self.store_stream(&mut bytes.as_slice())
+        match self.store_stream(&mut bytes.as_slice()) {
+            // Files that nobody needs any more may be there still.
+            Err(error) if error.is_disk_full() && self.sweep().is_ok() => {
+                self.store_stream(&mut bytes.as_slice())
+            }
+            stored => stored,
+        }
     }
 
     /// Writes what `from` has to a value file, not yet linked; 64 KiB of it in memory at a time.

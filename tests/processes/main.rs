@@ -21,6 +21,7 @@ mod locks;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod power_cuts;
+mod sharing;
 mod structures;
 mod throttle;
 mod torture;

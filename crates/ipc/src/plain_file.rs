@@ -3,10 +3,10 @@
 //! Whoever can write to the directory could otherwise lead a store to a file elsewhere, or to a pipe that nobody feeds. What
 //! root makes is given to the owner of the directory, who would be locked out of it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use nix::libc;
@@ -77,6 +77,9 @@ pub fn create(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .open(path)?;
     give_to_owner(&file, || owner_of_parent(path))?;
+    if is_shared(&parent(path)?) {
+        file.set_permissions(Permissions::from_mode(0o660))?;
+    }
     Ok(file)
 }
 
@@ -109,8 +112,29 @@ pub fn create_directory(path: &Path) -> io::Result<bool> {
         Err(error) => return Err(error),
     }
     give_to_owner(&File::open(path)?, || owner_of_parent(path))?;
+    if is_shared(&parent(path)?) {
+        share(path)?;
+    }
     Ok(true)
 }
+
+/// Shares a directory, and all that is made in it from then on, with its group.
+///
+/// # Errors
+///
+/// What changing permissions can fail with.
+pub fn share(directory: &Path) -> io::Result<()> {
+    fs::set_permissions(directory, Permissions::from_mode(SHARED))
+}
+
+/// Whether that was done to a directory.
+#[must_use]
+pub fn is_shared(directory: &Metadata) -> bool {
+    directory.mode() & SHARED == SHARED
+}
+
+/// The group may write, and what is made there is the group's.
+const SHARED: u32 = 0o2770;
 
 /// Makes sure that no power cut takes back which files the directory has.
 ///
@@ -137,8 +161,12 @@ pub(crate) fn give_to_owner(
 }
 
 fn owner_of_parent(path: &Path) -> io::Result<(u32, u32)> {
-    let parent = fs::metadata(path.parent().unwrap_or(path))?;
+    let parent = parent(path)?;
     Ok((parent.uid(), parent.gid()))
+}
+
+fn parent(path: &Path) -> io::Result<Metadata> {
+    fs::metadata(path.parent().unwrap_or(path))
 }
 
 /// Neither waits for a pipe's other end nor follows a link.

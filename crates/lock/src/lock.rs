@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ static KIND: Kind = Kind {
 /// assert!(lock.holder()?.is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Lock {
     pub(crate) inner: Arc<Holdable>,
 }
@@ -184,5 +185,11 @@ impl Lock {
     fn guard(&self, verb: &str, taken: Result<Option<Hold>>) -> Result<Option<Guard>> {
         let hold = self.inner.structure().doing(verb, taken)?;
         Ok(hold.map(|hold| Guard::new(&self.inner, hold)))
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.describe(f, "Lock")
     }
 }

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Weak;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ static KIND: Kind = Kind {
 /// assert!(guard.is_held());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RLock {
     lock: Lock,
 }
@@ -143,6 +144,12 @@ impl RLock {
     /// The store that it is in.
     pub fn store(&self) -> &Store {
         self.lock.store()
+    }
+}
+
+impl fmt::Debug for RLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lock.inner.describe(f, "RLock")
     }
 }
 

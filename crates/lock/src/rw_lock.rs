@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ static KIND: Kind = Kind {
 /// assert!(lock.try_read()?.is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RwLock {
     inner: Arc<Holdable>,
 }
@@ -175,5 +176,11 @@ impl RwLock {
     fn guard(&self, verb: &str, taken: Result<Option<Hold>>) -> Result<Option<Guard>> {
         let hold = self.inner.structure().doing(verb, taken)?;
         Ok(hold.map(|hold| Guard::new(&self.inner, hold)))
+    }
+}
+
+impl fmt::Debug for RwLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.describe(f, "RwLock")
     }
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ use crate::sql;
 /// assert_eq!(gpus.available()?, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BoundedSemaphore {
     inner: Arc<Holdable>,
 }
@@ -266,6 +267,12 @@ impl BoundedSemaphore {
 
     fn doing<R>(&self, verb: &str, result: Result<R>) -> Result<R> {
         self.inner.structure().doing(verb, result)
+    }
+}
+
+impl fmt::Debug for BoundedSemaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.describe(f, "BoundedSemaphore")
     }
 }
 

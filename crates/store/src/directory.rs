@@ -34,9 +34,21 @@ impl Directory {
             Ok(found) => {
                 refuse_strangers(path, &found, options)?;
                 refuse_others(path)?;
+                if !options.create && !path.join("store.db").exists() {
+                    return Err(missing(path));
+                }
+                if options.group && !plain_file::is_shared(&found) {
+                    share(path)?;
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !options.create {
+                    return Err(missing(path));
+                }
                 make_private(path).map_err(failed)?;
+                if options.group {
+                    share(path)?;
+                }
             }
             Err(error) => return Err(failed(error)),
         }
@@ -147,6 +159,34 @@ fn make_private(path: &Path) -> io::Result<()> {
         .create(&path)?;
     let mut parents = missing.iter().filter_map(|made| made.parent());
     parents.try_for_each(plain_file::sync_directory)
+}
+
+/// Shares an empty directory with its group.
+fn share(path: &Path) -> Result<()> {
+    if path.join("store.db").exists() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the store in {0} was made for one user only: `chmod -R g+rwX {0}` and `find {0} -type d -exec chmod g+s {{}} +`, \
+                 while nobody has it open, share it with its group",
+                path.display()
+            ),
+        ));
+    }
+    plain_file::share(path).map_err(|error| {
+        let doing = format!("can't share {} with its group", path.display());
+        Error::io(doing, error)
+    })
+}
+
+fn missing(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::NotAStore,
+        format!(
+            "there is no store in {}: look at the path, or allow Options::create",
+            path.display()
+        ),
+    )
 }
 
 /// Whoever can write to a directory can put files in the way of a store.

@@ -1,4 +1,4 @@
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::io;
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use crate::transaction::Transaction;
 /// A structure that threads hold and wait for: what locks and semaphores have in common. Its state is on the board
 /// of the store, in shared memory, and not in the database.
 #[doc(hidden)]
-#[derive(Debug)]
 pub struct Holdable {
     structure: Arc<Structure>,
     store: Store,
@@ -258,6 +257,22 @@ impl Holdable {
         name.ok()
             .flatten()
             .unwrap_or_else(|| format!("structure {id}"))
+    }
+}
+
+impl fmt::Debug for Holdable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f, "Holdable")
+    }
+}
+
+impl Holdable {
+    /// For the `Debug` of the type that it is the inside of.
+    pub fn describe(&self, f: &mut fmt::Formatter<'_>, of: &str) -> fmt::Result {
+        f.debug_struct(of)
+            .field("name", &self.structure.name())
+            .field("store", &self.store.path())
+            .finish()
     }
 }
 

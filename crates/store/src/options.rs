@@ -63,6 +63,8 @@ pub struct Options {
     pub(crate) timeout: Duration,
     pub(crate) network: bool,
     pub(crate) strangers: bool,
+    pub(crate) create: bool,
+    pub(crate) group: bool,
 }
 
 impl Default for Options {
@@ -72,6 +74,8 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             network: false,
             strangers: false,
+            create: true,
+            group: false,
         }
     }
 }
@@ -105,6 +109,24 @@ impl Options {
     #[must_use]
     pub fn allow_strangers_to_write(mut self, allow: bool) -> Self {
         self.strangers = allow;
+        self
+    }
+
+    /// Whether a store is created where there is none; `true` unless said. Otherwise that is an error
+    /// ([`is_not_a_store`](crate::Error::is_not_a_store)): for whoever looks at a store, and may have mistyped its path.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Makes a store that all users of the directory's group may use, a service and its operators, say; `false` unless said.
+    ///
+    /// The directory is made group-writable, and set-group-id: what is made in it later, by whomever, is the group's too. Make
+    /// it beforehand, and `chgrp` it, if the group isn't the user's own. Any store in such a directory is shared.
+    #[must_use]
+    pub fn share_with_group(mut self, share: bool) -> Self {
+        self.group = share;
         self
     }
 

@@ -10,7 +10,9 @@
 //! - `frontier.rs`: what the processes share, and the page transaction. Read this first.
 //! - `hosts.rs`: how often each host is asked, by all processes together.
 //! - `worker.rs`: a worker process, the loop around the frontier. `visitor.rs`: what it does with
-//!   a URL (`fetch.rs`, `robots.rs`, `links.rs`, `normal.rs`, `scope.rs`). `page.rs`: the record.
+//!   a URL (`fetch.rs`, `content.rs`, `robots.rs`, `links.rs`, `normal.rs`, `scope.rs`). `page.rs`: the record.
+//! - `tree.rs`, `outline.rs`: the two ways to read HTML, for pages that people write and for all others.
+//!   `findings.rs`, `wishes.rs`: what is looked for.
 //! - `supervisor.rs`: keeps the workers alive and knows when to end. `progress.rs`, `summary.rs`:
 //!   what people see.
 //! - `plan.rs`: what a crawl set out to do, `site.rs`: the site that every machine has.
@@ -20,12 +22,15 @@
     reason = "diskette's clock is diskette's, this is its user"
 )]
 
+mod content;
 mod fetch;
+mod findings;
 mod frontier;
 mod hosts;
 mod links;
 mod normal;
 mod options;
+mod outline;
 mod page;
 mod plan;
 mod progress;
@@ -34,7 +39,9 @@ mod scope;
 mod site;
 mod summary;
 mod supervisor;
+mod tree;
 mod visitor;
+mod wishes;
 mod worker;
 
 use std::fs::File;

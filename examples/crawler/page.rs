@@ -29,6 +29,10 @@ pub struct Page {
     pub truncated: bool,
     /// Links on the page to other pages, in scope or not.
     pub links: u32,
+    /// It asks not to be in an index: whoever makes one of this crawl should heed it.
+    pub noindex: bool,
+    /// It asks that its links are not followed, and none were.
+    pub nofollow: bool,
     pub redirect: Option<String>,
     pub depth: u32,
     pub attempts: u8,

@@ -53,8 +53,7 @@ pub(crate) const CONTAINS: &str = "SELECT 1 FROM index_entries WHERE key = $1";
 pub(crate) const PLACE: &str = "SELECT id, file FROM index_entries WHERE key = $1";
 /// Those that read entries all give id, file, value, key, in this order, as far as they go.
 pub(crate) const FIND: &str = "SELECT id, file, value FROM index_entries WHERE key = $1";
-pub(crate) const FIND_ENTRY: &str =
-    "SELECT id, file, value, key FROM index_entries WHERE key = $1";
+pub(crate) const FIND_ENTRY: &str = "SELECT id, file, value, key FROM index_entries WHERE key = $1";
 pub(crate) const FILES: &str =
     "SELECT file FROM index_entries WHERE id >= $1 AND id < $2 AND file IS NOT NULL";
 

@@ -13,7 +13,7 @@
 //!   a URL (`fetch.rs`, `content.rs`, `robots.rs`, `links.rs`, `normal.rs`, `scope.rs`). `page.rs`: the record.
 //! - `tree.rs`, `outline.rs`: the two ways to read HTML, for pages that people write and for all others.
 //!   `findings.rs`, `wishes.rs`: what is looked for.
-//! - `supervisor.rs`: keeps the workers alive and knows when to end. `progress.rs`, `summary.rs`:
+//! - `supervisor.rs`: keeps the workers alive and knows when to end. `progress.rs`, `activity.rs`, `summary.rs`:
 //!   what people see.
 //! - `plan.rs`: what a crawl set out to do, `site.rs`: the site that every machine has.
 #![allow(unreachable_pub, reason = "a program has no public API")]
@@ -22,6 +22,7 @@
     reason = "diskette's clock is diskette's, this is its user"
 )]
 
+mod activity;
 mod content;
 mod fetch;
 mod findings;

@@ -110,6 +110,7 @@ impl Run {
     fn keep(&self, number: usize, progress: &Progress) -> Result<()> {
         while let Some(output) = self.start(number)? {
             self.listen(number, output, progress);
+            progress.died(number);
             let Some(status) = self.wait(number)? else {
                 break;
             };

@@ -132,7 +132,7 @@ async fn answer(State(host): State<Arc<Host>>, uri: Uri) -> Response {
 
 /// The example as a program, beside the test, in the same profile: of an example with tests, `cargo test`
 /// builds the tests only.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     let built = Command::new(env!("CARGO"))
@@ -197,7 +197,7 @@ fn kill_worker(crawl: &Child, which: usize) -> bool {
     })
 }
 
-fn last_line(crawl: &mut Child) -> serde_json::Value {
+pub(crate) fn last_line(crawl: &mut Child) -> serde_json::Value {
     let lines = BufReader::new(crawl.stdout.take().unwrap()).lines();
     let last = lines.map_while(Result::ok).last().expect("a last line");
     assert!(crawl.wait().unwrap().success());

@@ -14,6 +14,7 @@ mod earlier;
 mod files;
 mod fork;
 mod growth;
+mod hostile;
 mod locks;
 #[cfg(all(
     target_os = "linux",

@@ -86,6 +86,9 @@ pub struct Options {
     /// Write the pages to a file: a line of JSON each, sorted by URL
     #[arg(long, value_name = "FILE")]
     pub export: Option<PathBuf>,
+    /// Write a page of HTML about the crawl: what it found, how fast, and where broken links stand
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Print a line of JSON at the end
     #[arg(long)]
     pub json: bool,

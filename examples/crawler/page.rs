@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::fetch::Failure;
+use crate::frontier::now;
+use crate::outgoing::Outgoing;
 
 /// A URL to visit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,10 +39,31 @@ pub struct Page {
     pub depth: u32,
     pub attempts: u8,
     pub milliseconds: u64,
+    /// When it was visited, in microseconds since 1970.
+    pub at: u64,
     /// Why it could not be had, after several attempts.
     pub error: Option<String>,
     /// Why it was not asked for.
     pub skipped: Option<String>,
+}
+
+/// A page visited, and where it leads.
+pub struct Visited {
+    pub page: Page,
+    /// All links on it.
+    pub outgoing: Outgoing,
+    /// Those of them to be visited, with where it has moved.
+    pub next: Vec<Visit>,
+}
+
+impl From<Page> for Visited {
+    fn from(page: Page) -> Self {
+        Self {
+            page,
+            outgoing: Outgoing::default(),
+            next: Vec::new(),
+        }
+    }
 }
 
 impl Visit {
@@ -84,6 +107,7 @@ impl Page {
         Self {
             depth: visit.depth,
             attempts: visit.attempt,
+            at: now(),
             ..Self::default()
         }
     }

@@ -11,7 +11,8 @@ use crate::fetch::{Failure, Fetched, Fetcher, Setback};
 use crate::hosts::{Host, Turn};
 use crate::links::{self, Document};
 use crate::normal::normal;
-use crate::page::{Page, Visit};
+use crate::outgoing::Outgoing;
+use crate::page::{Page, Visit, Visited};
 use crate::plan::Plan;
 use crate::robots::{Answers, Rules};
 use crate::scope;
@@ -45,7 +46,7 @@ impl Visitor {
     }
 
     /// Fetches a page and reads it.
-    pub fn visit(&self, visit: &Visit, turn: Turn) -> Result<(Page, Vec<Visit>), Failure> {
+    pub fn visit(&self, visit: &Visit, turn: Turn) -> Result<Visited, Failure> {
         let started = Instant::now();
         let fetched = self.fetcher.get(&visit.url)?;
         drop(turn);
@@ -71,6 +72,7 @@ impl Visitor {
             error: error.map(|encoding| format!("encoded as {encoding}, which was not asked for")),
             ..Page::of(visit)
         };
+        let outgoing = Outgoing::of(&document.links);
         let mut next = self.links(visit, document.links);
         if let Some(target) = target(&fetched, &visit.url) {
             page.redirect = Some(target.to_string());
@@ -81,7 +83,11 @@ impl Visitor {
             }
         }
         page.content_type = fetched.content.kind;
-        Ok((page, next))
+        Ok(Visited {
+            page,
+            outgoing,
+            next,
+        })
     }
 
     fn links(&self, visit: &Visit, mut links: Vec<Url>) -> Vec<Visit> {

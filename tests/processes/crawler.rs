@@ -163,6 +163,8 @@ fn crawler(sites: &[&Site], dir: &Path, options: &[&str]) -> Child {
         .arg(dir.join("crawl"))
         .arg("--export")
         .arg(dir.join("pages.jsonl"))
+        .arg("--report")
+        .arg(dir.join("report.html"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -265,6 +267,8 @@ fn a_crawl_whose_workers_are_killed_records_what_an_undisturbed_one_does() {
         all,
         "after {killed} kills"
     );
+    let report = fs::read_to_string(dir.path().join("report.html")).unwrap();
+    assert!(report.contains("a worker was restarted"));
     // In flight when a worker died: its share of the 8 connections, and as many being recorded.
     let again: usize = site.fetched().values().map(|times| times - 1).sum();
     assert!(

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use scraper::{Html, Selector};
 use serde_json::Value;
 
 use crate::crawler::{last_line, program};
@@ -35,14 +36,17 @@ fn crawler(start: &str, dir: &Path, options: &[&str]) -> Child {
 
 /// The record of each page, by its path.
 fn crawl(start: &str, options: &[&str]) -> BTreeMap<String, Value> {
+    crawl_into(tempfile::tempdir().unwrap().path(), start, options)
+}
+
+fn crawl_into(dir: &Path, start: &str, options: &[&str]) -> BTreeMap<String, Value> {
     let start = format!("{}/{start}", site::serve());
-    let dir = tempfile::tempdir().unwrap();
-    let summary = last_line(&mut crawler(&start, dir.path(), options));
+    let summary = last_line(&mut crawler(&start, dir, options));
     assert_eq!(
         (&summary["queued"], &summary["restarts"]),
         (&0.into(), &0.into())
     );
-    let lines = fs::read_to_string(dir.path().join("pages.jsonl")).unwrap();
+    let lines = fs::read_to_string(dir.join("pages.jsonl")).unwrap();
     let pages = lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap());
@@ -164,4 +168,37 @@ fn pages_that_would_take_a_parser_hours_have_their_links_followed() {
         );
         assert_eq!(pages[&format!("found/{name}")]["status"], 404, "{name}");
     }
+}
+
+#[test]
+fn the_report_says_where_broken_links_stand_and_takes_nothing_for_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("report.html");
+    let pages = crawl_into(dir.path(), "scripts", &["--report", file.to_str().unwrap()]);
+    let titled = &pages["titled"];
+    assert_eq!(titled["title"], site::SCRIPT);
+
+    let report = Html::parse_document(&fs::read_to_string(file).unwrap());
+    let select = |what: &str| {
+        let what = Selector::parse(what).unwrap();
+        let found = report.select(&what);
+        found
+            .map(|found| found.text().collect::<String>())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(select("script"), [""; 0]);
+    assert!(select("td").iter().any(|cell| cell.contains(site::SCRIPT)));
+    assert_eq!(select("svg").len(), 4);
+    let broken = select("#broken + table tbody tr");
+    assert_eq!(broken.len(), 2, "{broken:?}");
+    assert!(broken[0].contains("was not asked for") && broken[0].contains("/encoded"));
+    let (link, places) = broken[1].split_once("%22&").unwrap();
+    assert!(
+        link.starts_with("404") && link.contains("/missing?%3Cscript%3E"),
+        "{link}"
+    );
+    assert!(
+        places.contains("/scripts") && places.contains("/titled"),
+        "{places}"
+    );
 }

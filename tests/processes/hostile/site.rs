@@ -28,6 +28,7 @@ fn paths(start: &str) -> Option<&'static [&'static str]> {
             "noindex",
             "none",
         ],
+        "scripts" => &["typed", "encoded", "titled", "missing?<script>\"&"],
         _ => return None,
     })
 }
@@ -91,6 +92,9 @@ fn broken(path: &str) -> Option<&'static [u8]> {
     })
 }
 
+/// What is no harm as a text, and would be as a part of a page.
+pub(super) const SCRIPT: &str = "<script>'&\"</script>";
+
 /// Answers that are, whatever they say.
 fn sound(connection: &mut TcpStream, path: &str) -> io::Result<()> {
     const HTML: &str = "Content-Type: text/html";
@@ -143,6 +147,12 @@ fn sound(connection: &mut TcpStream, path: &str) -> io::Result<()> {
         ("", "nofollow" | "noindex" | "none") => {
             let header = format!("{HTML}\r\nX-Robots-Tag: other: none\r\nX-Robots-Tag: {path}");
             page(connection, &header, link.as_bytes())
+        }
+        ("", "typed") => page(connection, &format!("Content-Type: {SCRIPT}"), b"x"),
+        ("", "encoded") => page(connection, &format!("Content-Encoding: {SCRIPT}"), b"x"),
+        ("", "titled") => {
+            let html = format!("<title>{SCRIPT}</title><a href='/missing?<script>\"&'>on</a>");
+            page(connection, HTML, html.as_bytes())
         }
         ("", start) => match paths(start) {
             Some(paths) => index(connection, paths.iter().copied().map(str::to_owned)),

@@ -1,5 +1,6 @@
 //! The tree of a page, where it has one that people would write.
 
+use std::panic;
 use std::time::{Duration, Instant};
 
 use html5ever::tendril::TendrilSink;
@@ -19,6 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the tree of `html` says; `None` if it is too deep or too large to make it, or not made by `deadline`.
 pub fn read(html: &str, deadline: Instant) -> Option<Findings> {
+    // A parser that gives up with a panic makes no tree, either.
+    panic::catch_unwind(|| look(html, deadline)).ok()?
+}
+
+fn look(html: &str, deadline: Instant) -> Option<Findings> {
     let tree = parse(html, deadline.min(Instant::now() + PATIENCE))?;
     let mut findings = Findings::default();
     for element in tree.root_element().descendent_elements() {

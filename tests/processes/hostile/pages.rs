@@ -20,7 +20,8 @@ pub(super) const ALL: &[Page] = &[
         numbered(100_000, |n| format!("<b id={n}><i><a name={n}>"))
     }),
     ("clones", || {
-        numbered(500, |n| format!("<b id={n}>")) + &"<p>x</p>".repeat(100_000)
+        let letters = numbered(500, |n| format!("<b id={n}>"));
+        format!("<p>{letters}</p>{}", "<p>x</p>".repeat(100_000))
     }),
 ];
 

@@ -31,7 +31,7 @@ pub fn bars(rows: &[(String, u64)]) -> Result<String> {
             let (top, bottom) = (ROW * row + 4, ROW * (row + 1) - 4);
             let (middle, end) = (
                 (top + bottom) / 2,
-                BEGIN + (LONGEST * *count as f64 / most) as i32,
+                BEGIN + (LONGEST * *count as f64 / most).ceil() as i32,
             );
             area.draw(&Text::new(short(name), (BEGIN - 8, middle), before.clone()))?;
             area.draw(&Rectangle::new(
@@ -66,6 +66,8 @@ pub fn over_time(timeline: &Timeline) -> Result<String> {
             .x_desc("seconds")
             .x_labels(6)
             .y_labels(5)
+            .x_label_formatter(&number)
+            .y_label_formatter(&number)
             .label_style(FONT)
             .draw()?;
         let step = end / rates.len() as f64;
@@ -95,6 +97,14 @@ fn draw(height: u32, what: impl FnOnce(&Area<'_>) -> Result<(), Box<dyn Error>>)
         .map_err(|error| anyhow!("cannot draw: {error}"))?;
     drop(area);
     Ok(svg)
+}
+
+fn number(number: &f64) -> String {
+    if *number == number.trunc() {
+        HumanCount(*number as u64).to_string()
+    } else {
+        format!("{number:.1}")
+    }
 }
 
 fn short(name: &str) -> String {

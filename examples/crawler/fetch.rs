@@ -1,18 +1,21 @@
 //! One HTTP request, with a bound on everything.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use encoding_rs::{Encoding, UTF_8};
 use reqwest::blocking::{Client, Response};
-use reqwest::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, redirect};
 use url::Url;
 
+use crate::content::Content;
+use crate::robots;
+use crate::wishes::Wishes;
+
 pub struct Fetcher {
     client: Client,
+    product: String,
     timeout: Duration,
     max_body: u64,
 }
@@ -20,14 +23,16 @@ pub struct Fetcher {
 /// An answer of the server, a 404 as well as a page.
 pub struct Fetched {
     pub status: u16,
-    /// Without its parameters, in lower case; empty if the server gave none.
-    pub content_type: String,
-    charset: Option<&'static Encoding>,
+    pub content: Content,
+    /// What its header asks of crawlers.
+    pub wishes: Wishes,
     /// Where a redirect leads: never followed here, the target is a page of its own.
     pub location: Option<String>,
     pub body: Vec<u8>,
     /// The body was longer than the limit.
     pub truncated: bool,
+    /// The body is encoded in a way that was not asked for.
+    pub encoding: Option<String>,
 }
 
 /// No answer, or one that says to come back later.
@@ -85,6 +90,7 @@ impl Fetcher {
             .or_else(|_| builder().tls_certs_only([]).build())?;
         Ok(Self {
             client,
+            product: robots::product(user_agent).to_owned(),
             timeout,
             max_body,
         })
@@ -110,20 +116,33 @@ impl Fetcher {
                     .and_then(|when| retry_after(when, SystemTime::now())),
             });
         }
-        let (content_type, charset) =
-            content_type(header(&response, CONTENT_TYPE).unwrap_or_default());
         let location = header(&response, LOCATION)
             .filter(|_| status.is_redirection())
             .map(str::to_owned);
+        // That of gzip is gone with the gzip.
+        let encoding = header(&response, CONTENT_ENCODING)
+            .filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+            .map(|encoding| encoding.escape_debug().take(50).collect());
+        let content = Content::of(header(&response, CONTENT_TYPE).unwrap_or_default());
+        let wishes = self.wishes(&response);
         let (body, truncated) = self.body(response)?;
         Ok(Fetched {
             status: status.as_u16(),
-            content_type,
-            charset,
+            content,
+            wishes,
             location,
             body,
             truncated,
+            encoding,
         })
+    }
+
+    fn wishes(&self, response: &Response) -> Wishes {
+        let mut wishes = Wishes::default();
+        for header in response.headers().get_all("x-robots-tag") {
+            wishes |= Wishes::in_header(header.to_str().unwrap_or_default(), &self.product);
+        }
+        wishes
     }
 
     fn body(&self, response: Response) -> Result<(Vec<u8>, bool), Failure> {
@@ -144,24 +163,13 @@ impl Fetcher {
 }
 
 impl Fetched {
-    pub fn is_success(&self) -> bool {
+    fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
+    /// A page whose links can be read.
     pub fn is_html(&self) -> bool {
-        matches!(
-            self.content_type.as_str(),
-            "text/html" | "application/xhtml+xml"
-        )
-    }
-
-    /// The body in the encoding that its mark, its header or its first lines name.
-    pub fn text(&self) -> Cow<'_, str> {
-        self.charset
-            .or_else(|| named_in(&self.body))
-            .unwrap_or(UTF_8)
-            .decode(&self.body)
-            .0
+        self.is_success() && self.encoding.is_none() && self.content.is_html(&self.body)
     }
 }
 
@@ -201,32 +209,6 @@ fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     (!wait.is_zero()).then_some(wait)
 }
 
-fn content_type(header: &str) -> (String, Option<&'static Encoding>) {
-    let (kind, parameters) = header.split_once(';').unwrap_or((header, ""));
-    let charset = parameters
-        .split(';')
-        .filter_map(|parameter| parameter.split_once('='));
-    let charset = charset
-        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map(|(_, value)| value);
-    let charset = charset
-        .map(|value| value.trim().trim_matches('"'))
-        .find_map(|label| Encoding::for_label(label.as_bytes()));
-    (kind.trim().to_ascii_lowercase(), charset)
-}
-
-/// `<meta charset=...>` or its elder sister, within the kilobyte in which HTML wants it.
-fn named_in(html: &[u8]) -> Option<&'static Encoding> {
-    let head = html[..html.len().min(1024)].to_ascii_lowercase();
-    let head = String::from_utf8_lossy(&head);
-    let (_, label) = head.split_once("charset=")?;
-    let label = label
-        .trim_start_matches(['"', '\''])
-        .split(['"', '\'', ' ', ';', '/', '>'])
-        .next()?;
-    Encoding::for_label(label.as_bytes())
-}
-
 /// What an error says, and what its first cause says, which is what people look for.
 fn reason(error: &dyn Error) -> String {
     let mut cause = error;
@@ -246,16 +228,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_type_has_a_kind_and_a_charset() {
-        assert_eq!(
-            content_type("Text/HTML; Charset=\"iso-8859-2\""),
-            ("text/html".into(), Some(encoding_rs::ISO_8859_2))
-        );
-        assert_eq!(content_type("image/png"), ("image/png".into(), None));
-        assert_eq!(content_type(""), (String::new(), None));
-    }
-
-    #[test]
     fn a_server_says_in_seconds_or_by_a_date_when_to_come_back() {
         let now = httpdate::parse_http_date("Wed, 21 Oct 2026 07:28:00 GMT").unwrap();
         let wait = |header| retry_after(header, now).map(|wait| wait.as_secs());
@@ -265,18 +237,5 @@ mod tests {
         assert_eq!(wait("0"), None);
         assert_eq!(wait("soon"), None);
         assert_eq!(wait("-1"), None);
-    }
-
-    #[test]
-    fn a_page_names_its_own_encoding() {
-        assert_eq!(
-            named_in(b"<html><META Charset='koi8-r'>"),
-            Some(encoding_rs::KOI8_R)
-        );
-        assert_eq!(
-            named_in(b"<meta http-equiv=x content='text/html; charset=big5'>"),
-            Some(encoding_rs::BIG5)
-        );
-        assert_eq!(named_in(b"<p>no charset"), None);
     }
 }

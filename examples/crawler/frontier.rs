@@ -10,11 +10,12 @@ use anyhow::{Result, ensure};
 use diskette::deque::Claim;
 use diskette::{Access, Deque, Index, Store, Transaction};
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::hosts;
-use crate::page::{Page, Visit};
+use crate::outgoing::Outgoing;
+use crate::page::{Page, Visit, Visited};
 use crate::plan::Plan;
 use crate::robots::Answers;
 
@@ -27,6 +28,10 @@ pub struct Frontier {
     turns: Index<String, u64>,
     /// Each URL ever queued, without a page until it is visited.
     pages: Index<String, Option<Page>>,
+    /// The links of each page that has some.
+    outgoing: Index<String, Outgoing>,
+    /// By time.
+    events: Index<u64, Event>,
     /// What the crawl set out to do: one entry.
     plan: Index<String, Plan>,
     /// What each origin asks of crawlers.
@@ -41,6 +46,15 @@ pub struct Counts {
     pub queued: u64,
 }
 
+/// What happened to the crawl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A run, the first or one that goes on.
+    Began,
+    /// A worker.
+    Restarted,
+}
+
 const PLAN: &str = "plan";
 const QUEUED: Option<Page> = None;
 
@@ -52,6 +66,8 @@ impl Frontier {
             later: Index::new(&store, "later")?,
             turns: Index::new(&store, "turns")?,
             pages: Index::new(&store, "pages")?,
+            outgoing: Index::new(&store, "outgoing")?,
+            events: Index::new(&store, "events")?,
             plan: Index::new(&store, "plan")?,
             robots: Index::new(&store, "robots")?,
             known: Mutex::default(),
@@ -59,12 +75,22 @@ impl Frontier {
         })
     }
 
-    /// A page is one transaction: its record, the links that are new to all, the end of its claim.
-    pub fn record(&self, visit: Claim<Visit>, page: Page, links: Vec<Visit>) -> Result<()> {
-        let links = self.unknown(links);
+    /// A page is one transaction: its record, its links, those that are new to all, the end of its claim.
+    pub fn record(&self, visit: Claim<Visit>, visited: Visited) -> Result<()> {
+        let Visited {
+            page,
+            outgoing,
+            next,
+        } = visited;
+        let links = self.unknown(next);
         self.store.transaction(|tx| {
             let (todo, pages) = (self.todo.within(tx), self.pages.within(tx));
             pages.insert(visit.url.as_str(), &Some(page))?;
+            if !outgoing.is_empty() {
+                self.outgoing
+                    .within(tx)
+                    .insert(visit.url.as_str(), &outgoing)?;
+            }
             for link in &links {
                 if pages.insert_if_absent(link.url.as_str(), &QUEUED)? {
                     todo.push_back(link)?;
@@ -202,6 +228,8 @@ impl Frontier {
             self.turns.within(tx).clear()?;
             self.robots.within(tx).clear()?;
             self.pages.within(tx).clear()?;
+            self.outgoing.within(tx).clear()?;
+            self.events.within(tx).clear()?;
             self.plan.within(tx).clear()?;
             Ok(())
         })
@@ -252,6 +280,23 @@ impl Frontier {
         })
     }
 
+    /// The links of the pages that have some.
+    pub fn outgoing(&self) -> impl Iterator<Item = Result<(String, Outgoing)>> {
+        self.outgoing.range::<str, _>(..).map(|entry| Ok(entry?))
+    }
+
+    pub fn note(&self, event: Event) -> Result<()> {
+        Ok(self.events.insert(&now(), &event)?)
+    }
+
+    /// In their order.
+    pub fn events(&self) -> Result<Vec<(u64, Event)>> {
+        Ok(self
+            .events
+            .range::<u64, _>(..)
+            .collect::<diskette::Result<_>>()?)
+    }
+
     /// Writes the pages visited, a line of JSON each, sorted by URL.
     pub fn export(&self, file: impl Write) -> Result<()> {
         #[derive(Serialize)]
@@ -286,7 +331,8 @@ impl Frontier {
     }
 }
 
-fn now() -> u64 {
+/// In microseconds since 1970.
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     micros(since.unwrap_or_default())
 }

@@ -1,100 +1,74 @@
 //! What a page of HTML says: its title, and where its links lead.
 
 use std::collections::HashSet;
-use std::hash::Hash;
+use std::io;
+use std::time::Instant;
 
-use scraper::{ElementRef, Html};
 use url::Url;
 
 use crate::normal::normal;
+use crate::wishes::Wishes;
+use crate::{outline, tree};
 
 #[derive(Debug, Default, PartialEq)]
 pub struct Document {
     pub title: Option<String>,
-    /// Normal URLs, each once, in the order of the page.
+    /// Normal URLs, each once, in the order of the page; none of a page that wants none followed.
     pub links: Vec<Url>,
+    pub wishes: Wishes,
 }
 
-/// Reads the document found at `url`. Links marked `nofollow` are left out.
-pub fn read(html: &str, url: &Url) -> Document {
-    let html = Html::parse_document(html);
-    let (mut title, mut base, mut hrefs, mut nofollow) = (None, None, Vec::new(), false);
-    for element in html.root_element().descendent_elements() {
-        let tag = element.value();
-        match tag.name() {
-            "a" | "area" if !has_word(tag.attr("rel"), "nofollow") => {
-                hrefs.extend(tag.attr("href"))
-            }
-            "base" if base.is_none() => {
-                base = tag.attr("href").and_then(|href| url.join(href).ok())
-            }
-            "meta" if has_word(tag.attr("name"), "robots") => {
-                nofollow |= has_word(tag.attr("content"), "nofollow");
-            }
-            "title" if title.is_none() && is_in_head(element) => title = text(element),
-            _ => {}
-        }
-    }
-    if nofollow {
-        hrefs.clear();
-    }
-    Document {
-        title,
-        links: resolve(hrefs, base.as_ref().unwrap_or(url)),
-    }
-}
-
-fn resolve(hrefs: Vec<&str>, base: &Url) -> Vec<Url> {
-    let mut hrefs: Vec<_> = hrefs.into_iter().map(without_fragment).collect();
-    // Twice, as the same link stands many times on a page, and joining it costs more than this.
-    keep_first(&mut hrefs);
-    let urls = hrefs
-        .into_iter()
-        .filter_map(|href| normal(base.join(href).ok()?));
-    let mut urls: Vec<_> = urls.collect();
-    keep_first(&mut urls);
-    urls
-}
-
-fn keep_first<T: Clone + Eq + Hash>(items: &mut Vec<T>) {
-    let mut met = HashSet::new();
-    items.retain(|item| met.insert(item.clone()));
-}
-
-fn without_fragment(href: &str) -> &str {
-    href.split_once('#').map_or(href, |(address, _)| address)
-}
-
-fn has_word(attribute: Option<&str>, word: &str) -> bool {
-    let is_break = |c: char| c == ',' || c.is_ascii_whitespace();
-    attribute.is_some_and(|text| {
-        text.split(is_break)
-            .any(|found| found.eq_ignore_ascii_case(word))
+/// Reads the document found at `url`, which has asked for `wishes` already.
+///
+/// # Errors
+///
+/// The deadline has passed.
+pub fn read(html: &str, url: &Url, mut wishes: Wishes, deadline: Instant) -> io::Result<Document> {
+    let findings = match tree::read(html, deadline) {
+        Some(findings) => findings,
+        None => outline::read(html, deadline)?,
+    };
+    wishes |= findings.wishes;
+    let base = findings.base.and_then(|href| normal(url.join(&href).ok()?));
+    Ok(Document {
+        title: findings.title,
+        links: match wishes.nofollow {
+            true => Vec::new(),
+            false => resolve(&findings.hrefs, base.as_ref().unwrap_or(url)),
+        },
+        wishes,
     })
 }
 
-/// A drawing in the page has a `<title>`, too.
-fn is_in_head(title: ElementRef) -> bool {
-    let parent = title.parent().and_then(ElementRef::wrap);
-    parent.is_some_and(|parent| parent.value().name() == "head")
-}
-
-fn text(element: ElementRef) -> Option<String> {
-    let text: String = element.text().collect();
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!text.is_empty()).then_some(text)
+fn resolve(hrefs: &[String], base: &Url) -> Vec<Url> {
+    let mut met = HashSet::new();
+    let urls = hrefs
+        .iter()
+        .filter_map(|href| normal(base.join(href).ok()?));
+    urls.filter(|url| met.insert(url.clone())).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::collection::vec;
+    use proptest::sample::select;
+    use proptest::{prop_assert_eq, proptest};
+
     use super::*;
 
     fn url(text: &str) -> Url {
         Url::parse(text).unwrap()
     }
 
+    fn read_at(html: &str, address: &str) -> Document {
+        let soon = Instant::now() + Duration::from_secs(60);
+        read(html, &url(address), Wishes::default(), soon).unwrap()
+    }
+
     fn links(html: &str) -> Vec<String> {
-        let document = read(html, &url("http://example.org/book/ch01.html"));
+        let document = read_at(html, "http://example.org/book/ch01.html");
         document.links.iter().map(Url::to_string).collect()
     }
 
@@ -147,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_title_is_the_head_s_and_on_one_line() {
-        let title = |html| read(html, &url("http://example.org/")).title;
+        let title = |html| read_at(html, "http://example.org/").title;
         assert_eq!(
             title("<title> A \n  book </title><p>text").as_deref(),
             Some("A book")
@@ -164,5 +138,108 @@ mod tests {
                 .unwrap(),
             "http://example.org/book/y"
         );
+    }
+
+    /// Pages that would keep a parser busy for hours, or fill the memory: each costs a second at most, and its
+    /// links are found.
+    #[test]
+    fn what_nobody_wrote_by_hand_has_its_links_all_the_same() {
+        let many = |times: usize, piece: &str| piece.repeat(times);
+        let each = |times: usize, piece: &dyn Fn(usize) -> String| {
+            (0..times).map(piece).collect::<String>()
+        };
+        let pages = [
+            ("levels", many(200_000, "<div>")),
+            ("levels of drawings", many(100_000, "<svg><g>")),
+            (
+                "attributes",
+                format!("<div {}>", each(1_000_000, &|n| format!("a{n} "))),
+            ),
+            ("attributes in a drawing's title", {
+                format!(
+                    "<svg><title><p {}></title></svg>",
+                    each(300_000, &|n| format!("a{n} "))
+                )
+            }),
+            ("a comment", format!("<!--{}-->", many(16 << 20, "x"))),
+            ("an address", format!("<a href='/{}'>", many(8 << 20, "x"))),
+            ("a base", format!("<base href='/{}/'>", many(8 << 20, "x"))),
+            (
+                "nothing closed",
+                many(50_000, "<table><tr><td><ul><li><p><select><form><button>"),
+            ),
+            ("tables", many(100_000, "<table>")),
+            ("tables in cells", many(50_000, "<table><tr><td>")),
+            ("paragraphs out of tables", many(50_000, "<table><p>x")),
+            (
+                "letters",
+                each(100_000, &|n| format!("<b id={n}><i><a name={n}>")),
+            ),
+            ("letters again and again", {
+                let letters = each(500, &|n| format!("<b id={n}>"));
+                format!("<p>{letters}</p>{}", many(100_000, "<p>x</p>"))
+            }),
+            (
+                "letters closed in the wrong order",
+                many(50_000, "<a><b></a><i></b></i><p>"),
+            ),
+            ("templates", many(100_000, "<template>")),
+            ("frames", many(100_000, "<frameset>")),
+            ("entities", many(1 << 18, "&amp")),
+            ("beginnings", many(1 << 20, "<")),
+            ("zeros", many(1 << 18, "\0<\0")),
+        ];
+        for (name, html) in pages {
+            let html = format!("<title>{name}</title>{html}<a href=/end>");
+            let document = read_at(&html, "http://example.org/");
+            assert_eq!(document.title.as_deref(), Some(name));
+            let last = document.links.last().map(Url::path);
+            assert_eq!(last, Some("/end"), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_page_ends_in_the_midst_of_it() {
+        let read = |html: &str, deadline| {
+            let url = url("http://example.org/");
+            read(html, &url, Wishes::default(), deadline)
+        };
+        let passed = Instant::now() - Duration::from_millis(1);
+        assert!(read("<a href=x>", passed).is_err());
+    }
+
+    #[test]
+    fn with_a_tree_or_without_the_same_is_found() {
+        let soon = Instant::now() + Duration::from_secs(60);
+        for page in [
+            include_str!("site/index.html"),
+            include_str!("site/deques.html"),
+            "<title>A &amp; B</title><svg><title>Drawing</title></svg><a href='?a&amp;b' href=never>x</a>
+             <script>'<a href=script>'</script><!-- <a href=comment> --><textarea><a href=text></textarea>
+             <noscript><a href=noscript></noscript><A HREF=1 REL=next>x</a><area href=2><a href>self</a>
+             <base href=/b/><meta name=robots content=none><a rel=nofollow href=3><p><a href=4#x",
+        ] {
+            let (tree, outline) = (tree::read(page, soon), outline::read(page, soon).unwrap());
+            assert_eq!(tree, Some(outline));
+        }
+    }
+
+    proptest! {
+        /// Tags in any order, but for drawings and forms, where only a tree knows which of them count.
+        #[test]
+        fn without_a_tree_no_link_is_missed(
+            soup in vec(select(&[
+                "<a href=1>", "<a href='2'>", "<area href=\"3\">", "</a>", "<b>", "</b>", "<p>", "</p>", "<div>", "</div>",
+                "<table>", "<tr>", "<td>", "</table>", "<ul>", "<li>", "</ul>", "<title>", "</title>", "<script>",
+                "</script>", "<style>", "</style>", "<!--", "-->", "<base href=/b/>", "&amp;", "'", "\"", "<", ">", "\0", " ",
+                "text", "<br/>", "<body>", "</body>", "</html>", "<noscript>", "</noscript>", "<h1>", "</h1>",
+            ][..]), 0..50),
+        ) {
+            let soon = Instant::now() + Duration::from_secs(60);
+            let soup = soup.concat();
+            let (tree, outline) = (tree::read(&soup, soon).unwrap(), outline::read(&soup, soon).unwrap());
+            let missed = tree.hrefs.iter().find(|href| !outline.hrefs.contains(href));
+            prop_assert_eq!(missed, None);
+        }
     }
 }

@@ -10,9 +10,11 @@
 //! - `frontier.rs`: what the processes share, and the page transaction. Read this first.
 //! - `hosts.rs`: how often each host is asked, by all processes together.
 //! - `worker.rs`: a worker process, the loop around the frontier. `visitor.rs`: what it does with
-//!   a URL (`fetch.rs`, `robots.rs`, `links.rs`, `normal.rs`, `scope.rs`). `page.rs`: the record.
-//! - `supervisor.rs`: keeps the workers alive and knows when to end. `progress.rs`, `summary.rs`:
-//!   what people see.
+//!   a URL (`fetch.rs`, `content.rs`, `robots.rs`, `links.rs`, `normal.rs`, `scope.rs`). `page.rs`: the record.
+//! - `tree.rs`, `outline.rs`: the two ways to read HTML, for pages that people write and for all others.
+//!   `findings.rs`, `wishes.rs`: what is looked for.
+//! - `supervisor.rs`: keeps the workers alive and knows when to end. `progress.rs`, `activity.rs`, `summary.rs`:
+//!   what people see. `report.rs`: a page of HTML about the crawl.
 //! - `plan.rs`: what a crawl set out to do, `site.rs`: the site that every machine has.
 #![allow(unreachable_pub, reason = "a program has no public API")]
 #![allow(
@@ -20,25 +22,34 @@
     reason = "diskette's clock is diskette's, this is its user"
 )]
 
+mod activity;
+mod content;
 mod fetch;
+mod findings;
 mod frontier;
 mod hosts;
 mod links;
 mod normal;
 mod options;
+mod outgoing;
+mod outline;
 mod page;
 mod plan;
 mod progress;
+mod report;
 mod robots;
 mod scope;
 mod site;
 mod summary;
 mod supervisor;
+mod tree;
 mod visitor;
+mod wishes;
 mod worker;
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -70,11 +81,8 @@ fn main() -> ExitCode {
 
 fn crawl(options: &Options) -> Result<ExitCode> {
     // Before the crawl, so that a slip of the pen doesn't cost one.
-    let export = options
-        .export
-        .as_ref()
-        .map(|path| File::create(path).with_context(|| format!("cannot write {}", path.display())));
-    let export = export.transpose()?;
+    let export = created(options.export.as_deref())?;
+    let report = created(options.report.as_deref())?;
     let frontier = Frontier::open(&options.data)?;
     Hosts::new(frontier.store(), options).begin(frontier.origins()?)?;
     if options.fresh {
@@ -88,6 +96,9 @@ fn crawl(options: &Options) -> Result<ExitCode> {
 
     if let Some(file) = export {
         frontier.export(file).context("cannot export the pages")?;
+    }
+    if let Some(file) = report {
+        report::write(&frontier, &plan, file).context("cannot write the report")?;
     }
     let summary = Summary::of(&frontier)?;
     let figures = Figures {
@@ -111,6 +122,12 @@ fn crawl(options: &Options) -> Result<ExitCode> {
         _ if summary.is_failure() => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     })
+}
+
+fn created(path: Option<&Path>) -> Result<Option<File>> {
+    let file = path
+        .map(|path| File::create(path).with_context(|| format!("cannot write {}", path.display())));
+    file.transpose()
 }
 
 fn begin_or_go_on(frontier: &Frontier, options: &Options, run: &Arc<Run>) -> Result<(Plan, End)> {

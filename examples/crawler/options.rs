@@ -71,7 +71,7 @@ pub struct Options {
     /// Forget the crawl kept there, and begin anew
     #[arg(long)]
     pub fresh: bool,
-    /// Seconds for one page, from the connection to its last byte
+    /// Seconds for one page, from the connection to the last of its links
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     #[arg(value_parser = value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
@@ -86,6 +86,9 @@ pub struct Options {
     /// Write the pages to a file: a line of JSON each, sorted by URL
     #[arg(long, value_name = "FILE")]
     pub export: Option<PathBuf>,
+    /// Write a page of HTML about the crawl: what it found, how fast, and where broken links stand
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Print a line of JSON at the end
     #[arg(long)]
     pub json: bool,

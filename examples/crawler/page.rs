@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::fetch::Failure;
+use crate::frontier::now;
+use crate::outgoing::Outgoing;
 
 /// A URL to visit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,14 +31,39 @@ pub struct Page {
     pub truncated: bool,
     /// Links on the page to other pages, in scope or not.
     pub links: u32,
+    /// It asks not to be in an index: whoever makes one of this crawl should heed it.
+    pub noindex: bool,
+    /// It asks that its links are not followed, and none were.
+    pub nofollow: bool,
     pub redirect: Option<String>,
     pub depth: u32,
     pub attempts: u8,
     pub milliseconds: u64,
+    /// When it was visited, in microseconds since 1970.
+    pub at: u64,
     /// Why it could not be had, after several attempts.
     pub error: Option<String>,
     /// Why it was not asked for.
     pub skipped: Option<String>,
+}
+
+/// A page visited, and where it leads.
+pub struct Visited {
+    pub page: Page,
+    /// All links on it.
+    pub outgoing: Outgoing,
+    /// Those of them to be visited, with where it has moved.
+    pub next: Vec<Visit>,
+}
+
+impl From<Page> for Visited {
+    fn from(page: Page) -> Self {
+        Self {
+            page,
+            outgoing: Outgoing::default(),
+            next: Vec::new(),
+        }
+    }
 }
 
 impl Visit {
@@ -80,6 +107,7 @@ impl Page {
         Self {
             depth: visit.depth,
             attempts: visit.attempt,
+            at: now(),
             ..Self::default()
         }
     }

@@ -5,16 +5,20 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
+use crate::activity::Activity;
 use crate::frontier::Counts;
 use crate::worker::Report;
 
 /// Between the lines that stand in for the live ones where standard error is no terminal.
 const PLAIN_LINES: Duration = Duration::from_secs(5);
+/// A page in hand for longer is worth a word.
+const SLOW: Duration = Duration::from_secs(2);
 
 pub struct Progress {
     lines: MultiProgress,
     workers: Vec<ProgressBar>,
     total: ProgressBar,
+    activity: Mutex<Activity>,
     last_plain_line: Mutex<Instant>,
 }
 
@@ -39,11 +43,13 @@ impl Progress {
             lines,
             workers,
             total,
+            activity: Mutex::new(Activity::new(Instant::now())),
             last_plain_line: Mutex::new(Instant::now()),
         }
     }
 
     pub fn worker(&self, number: usize, report: &Report) {
+        self.activity.lock().hear(number, report, Instant::now());
         let line = &self.workers[number];
         match report {
             Report::Fetching { url } => line.set_message(format!("get {url}")),
@@ -56,16 +62,12 @@ impl Progress {
         }
     }
 
+    pub fn died(&self, number: usize) {
+        self.activity.lock().died(number);
+    }
+
     pub fn total(&self, counts: Counts, restarts: u64) {
-        let rate = self.workers.iter().map(ProgressBar::position).sum::<u64>() as f64
-            / self.total.elapsed().as_secs_f64();
-        let mut text = format!(
-            "pages, {} queued, {rate:.0} a second",
-            HumanCount(counts.queued)
-        );
-        if restarts > 0 {
-            text += &format!(", {restarts} restarts");
-        }
+        let text = self.text(counts, restarts);
         self.total.set_position(counts.pages);
         if self.lines.is_hidden() {
             let mut last = self.last_plain_line.lock();
@@ -75,6 +77,20 @@ impl Progress {
             }
         }
         self.total.set_message(text);
+    }
+
+    fn text(&self, counts: Counts, restarts: u64) -> String {
+        let (mut activity, now) = (self.activity.lock(), Instant::now());
+        let (queued, rate) = (HumanCount(counts.queued), activity.rate(now));
+        let mut text = format!("pages, {queued} queued, {rate:.0} a second");
+        if restarts > 0 {
+            text += &format!(", {restarts} restarts");
+        }
+        if let Some(slowest) = activity.slowest(now).filter(|slowest| slowest.time >= SLOW) {
+            let (worker, seconds) = (slowest.worker + 1, slowest.time.as_secs());
+            text += &format!(", worker {worker} at {} for {seconds} s", slowest.url);
+        }
+        text
     }
 
     /// A line that stays, above those that move.

@@ -33,7 +33,6 @@ pub struct Answer {
 
 /// The rules of all hosts met.
 pub struct Rules {
-    /// The word by which `robots.txt` calls us.
     product: String,
     answers: Answers,
     origins: Mutex<HashMap<String, Arc<Origin>>>,
@@ -45,11 +44,15 @@ struct Origin {
     asking: Mutex<()>,
 }
 
+/// The word by which sites call a crawler.
+pub fn product(user_agent: &str) -> &str {
+    user_agent.split(['/', ' ']).next().unwrap_or(user_agent)
+}
+
 impl Rules {
     pub fn for_agent(user_agent: &str, answers: Answers) -> Self {
-        let product = user_agent.split(['/', ' ']).next().unwrap_or(user_agent);
         Self {
-            product: product.to_owned(),
+            product: product(user_agent).to_owned(),
             answers,
             origins: Mutex::default(),
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use parking_lot::Mutex;
 
 use crate::Options;
-use crate::frontier::Frontier;
+use crate::frontier::{Event, Frontier};
 use crate::progress::Progress;
 use crate::worker::Report;
 
@@ -53,6 +53,7 @@ struct Crew {
 /// Crawls with `options.workers` processes until there is an end to it.
 pub fn run(frontier: &Frontier, options: &Options, run: &Arc<Run>) -> Result<End> {
     let progress = Arc::new(Progress::new(options.workers));
+    frontier.note(Event::Began)?;
     run.crew
         .lock()
         .workers
@@ -86,10 +87,15 @@ pub fn run(frontier: &Frontier, options: &Options, run: &Arc<Run>) -> Result<End
 impl Run {
     /// Until the crawl ends.
     fn watch(&self, frontier: &Frontier, options: &Options, progress: &Progress) -> Result<End> {
+        let mut noted = 0;
         loop {
             let idle = frontier.wait_idle(TICK)?;
-            let counts = frontier.counts()?;
-            progress.total(counts, self.restarts.load(Relaxed));
+            let (counts, restarts) = (frontier.counts()?, self.restarts.load(Relaxed));
+            for _ in noted..restarts {
+                frontier.note(Event::Restarted)?;
+            }
+            noted = restarts;
+            progress.total(counts, restarts);
             let crew = self.crew.lock();
             if let Some(reason) = &crew.broken {
                 bail!("{reason}");
@@ -110,6 +116,7 @@ impl Run {
     fn keep(&self, number: usize, progress: &Progress) -> Result<()> {
         while let Some(output) = self.start(number)? {
             self.listen(number, output, progress);
+            progress.died(number);
             let Some(status) = self.wait(number)? else {
                 break;
             };

@@ -11,7 +11,8 @@ use crate::fetch::{Failure, Fetched, Fetcher, Setback};
 use crate::hosts::{Host, Turn};
 use crate::links::{self, Document};
 use crate::normal::normal;
-use crate::page::{Page, Visit};
+use crate::outgoing::Outgoing;
+use crate::page::{Page, Visit, Visited};
 use crate::plan::Plan;
 use crate::robots::{Answers, Rules};
 use crate::scope;
@@ -22,6 +23,8 @@ pub struct Visitor {
     plan: Plan,
     fetcher: Fetcher,
     rules: Rules,
+    /// For one page, from the connection to its last link.
+    timeout: Duration,
 }
 
 impl Visitor {
@@ -33,6 +36,7 @@ impl Visitor {
             plan,
             fetcher: fetcher.context("cannot make an HTTP client")?,
             rules: Rules::for_agent(&options.user_agent, answers),
+            timeout,
         })
     }
 
@@ -42,25 +46,33 @@ impl Visitor {
     }
 
     /// Fetches a page and reads it.
-    pub fn visit(&self, visit: &Visit, turn: Turn) -> Result<(Page, Vec<Visit>), Failure> {
+    pub fn visit(&self, visit: &Visit, turn: Turn) -> Result<Visited, Failure> {
         let started = Instant::now();
         let fetched = self.fetcher.get(&visit.url)?;
         drop(turn);
         let milliseconds = started.elapsed().as_millis() as u64;
-        let document = if fetched.is_success() && fetched.is_html() {
-            read(&fetched, &visit.url)?
+        let document = if fetched.is_html() {
+            read(&fetched, &visit.url, started + self.timeout)?
         } else {
-            Document::default()
+            Document {
+                wishes: fetched.wishes,
+                ..Document::default()
+            }
         };
+        let error = fetched.encoding.as_ref();
         let mut page = Page {
             status: Some(fetched.status),
             bytes: fetched.body.len() as u64,
             truncated: fetched.truncated,
             links: document.links.len() as u32,
+            noindex: document.wishes.noindex,
+            nofollow: document.wishes.nofollow,
             title: document.title,
             milliseconds,
+            error: error.map(|encoding| format!("encoded as {encoding}, which was not asked for")),
             ..Page::of(visit)
         };
+        let outgoing = Outgoing::of(&document.links);
         let mut next = self.links(visit, document.links);
         if let Some(target) = target(&fetched, &visit.url) {
             page.redirect = Some(target.to_string());
@@ -70,8 +82,12 @@ impl Visitor {
                 next.push(visit.redirect(target));
             }
         }
-        page.content_type = fetched.content_type;
-        Ok((page, next))
+        page.content_type = fetched.content.kind;
+        Ok(Visited {
+            page,
+            outgoing,
+            next,
+        })
     }
 
     fn links(&self, visit: &Visit, mut links: Vec<Url>) -> Vec<Visit> {
@@ -84,11 +100,19 @@ impl Visitor {
 }
 
 /// A page on which the parser gives up with a panic is a page that failed, not a worker.
-fn read(fetched: &Fetched, url: &Url) -> Result<Document, Failure> {
-    let document = panic::catch_unwind(AssertUnwindSafe(|| links::read(&fetched.text(), url)));
-    document.map_err(|_| Failure {
+fn read(fetched: &Fetched, url: &Url, deadline: Instant) -> Result<Document, Failure> {
+    let document = panic::catch_unwind(AssertUnwindSafe(|| {
+        let text = fetched.content.text(&fetched.body);
+        links::read(&text, url, fetched.wishes, deadline)
+    }));
+    let reason = match document {
+        Ok(Ok(document)) => return Ok(document),
+        Ok(Err(_)) => "there was no time left to read its HTML",
+        Err(_) => "its HTML cannot be parsed",
+    };
+    Err(Failure {
         status: Some(fetched.status),
-        reason: "its HTML cannot be parsed".to_owned(),
+        reason: reason.to_owned(),
         retry_after: None,
     })
 }

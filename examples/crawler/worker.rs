@@ -16,7 +16,7 @@ use crate::Options;
 use crate::fetch::{Failure, Setback};
 use crate::frontier::Frontier;
 use crate::hosts::{Host, Hosts, LONGEST_DELAY};
-use crate::page::{Page, Visit};
+use crate::page::{Page, Visit, Visited};
 use crate::visitor::Visitor;
 
 const ATTEMPTS: u8 = 3;
@@ -126,7 +126,7 @@ impl Worker {
     fn process(&self, visit: Claim<Visit>) -> Result<()> {
         let host = self.hosts.of(&visit.url)?;
         let url = visit.url.to_string();
-        let (page, links) = match self.visit(&visit, &host) {
+        let visited = match self.visit(&visit, &host) {
             Ok(visited) => visited,
             Err(Setback::NotYet(wait)) => {
                 return self.frontier.set_aside(visit, wait, host.interval());
@@ -142,19 +142,19 @@ impl Worker {
                     report(&Report::PutOff { url, reason });
                     return Ok(());
                 }
-                (Page::failed(&visit, failure), Vec::new())
+                Page::failed(&visit, failure).into()
             }
             Err(Setback::Broken(error)) => return Err(error.into()),
         };
-        let outcome = page.outcome();
-        self.frontier.record(visit, page, links)?;
+        let outcome = visited.page.outcome();
+        self.frontier.record(visit, visited)?;
         report(&Report::Recorded { url, outcome });
         Ok(())
     }
 
-    fn visit(&self, visit: &Visit, host: &Host) -> Result<(Page, Vec<Visit>), Setback> {
+    fn visit(&self, visit: &Visit, host: &Host) -> Result<Visited, Setback> {
         if !self.visitor.may_visit(&visit.url, host)? {
-            return Ok((Page::skipped(visit, "robots.txt forbids it"), Vec::new()));
+            return Ok(Page::skipped(visit, "robots.txt forbids it").into());
         }
         let turn = host.turn()?;
         report(&Report::Fetching {

@@ -132,7 +132,7 @@ async fn answer(State(host): State<Arc<Host>>, uri: Uri) -> Response {
 
 /// The example as a program, beside the test, in the same profile: of an example with tests, `cargo test`
 /// builds the tests only.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     let built = Command::new(env!("CARGO"))
@@ -163,6 +163,8 @@ fn crawler(sites: &[&Site], dir: &Path, options: &[&str]) -> Child {
         .arg(dir.join("crawl"))
         .arg("--export")
         .arg(dir.join("pages.jsonl"))
+        .arg("--report")
+        .arg(dir.join("report.html"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -197,7 +199,7 @@ fn kill_worker(crawl: &Child, which: usize) -> bool {
     })
 }
 
-fn last_line(crawl: &mut Child) -> serde_json::Value {
+pub(crate) fn last_line(crawl: &mut Child) -> serde_json::Value {
     let lines = BufReader::new(crawl.stdout.take().unwrap()).lines();
     let last = lines.map_while(Result::ok).last().expect("a last line");
     assert!(crawl.wait().unwrap().success());
@@ -265,6 +267,8 @@ fn a_crawl_whose_workers_are_killed_records_what_an_undisturbed_one_does() {
         all,
         "after {killed} kills"
     );
+    let report = fs::read_to_string(dir.path().join("report.html")).unwrap();
+    assert!(report.contains("a worker was restarted"));
     // In flight when a worker died: its share of the 8 connections, and as many being recorded.
     let again: usize = site.fetched().values().map(|times| times - 1).sum();
     assert!(

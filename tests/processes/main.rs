@@ -15,6 +15,7 @@ mod files;
 mod fork;
 mod full;
 mod growth;
+mod hostile;
 mod locks;
 #[cfg(all(
     target_os = "linux",

@@ -17,6 +17,7 @@ mod full;
 mod growth;
 mod hostile;
 mod locks;
+mod paper;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diskette::{Deque, Error, ErrorKind, Index, Store};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, eventually, role};
 
 role! {
     fn claimer(parent) {
@@ -86,6 +86,8 @@ fn an_item_that_kills_its_workers_is_counted_and_let_others_pass() {
     for time in 1..=3 {
         let mut child = Child::spawn(victim, &[&path.display()]);
         assert_eq!(child.hear(PATIENCE), format!("7 {time}"));
+        // The news of its death may take a moment.
+        eventually(PATIENCE, || todo.claimed().unwrap() == 0);
     }
     let claim = todo.claim_front(PATIENCE).unwrap().unwrap();
     assert_eq!((*claim, claim.deliveries()), (7, 4));

@@ -35,6 +35,9 @@ pub struct Values<K, V, C = MessagePack, A = Store>(pub(crate) Iter<K, V, C, A>)
 /// what was the greatest key when it was made.
 pub struct Range<K, V, C = MessagePack, A = Store>(pub(crate) Walk<K, V, C, A, Vec<u8>, (K, V)>);
 
+/// The keys of an [`Index`] in key order; made by [`Index::range_keys`]. It is as [`Range`], and doesn't read the values.
+pub struct RangeKeys<K, V, C = MessagePack, A = Store>(pub(crate) Walk<K, V, C, A, Vec<u8>, K>);
+
 macro_rules! double_ended {
     ($name:ident, $item:ty, $next:expr) => {
         impl<K, V, C, A: Access> Iterator for $name<K, V, C, A> {
@@ -64,6 +67,7 @@ macro_rules! double_ended {
 double_ended!(Iter, (K, V), Walk::next);
 double_ended!(Keys, K, Walk::next);
 double_ended!(Range, (K, V), Walk::next);
+double_ended!(RangeKeys, K, Walk::next);
 double_ended!(Values, V, |entries: &mut Iter<K, V, C, A>, end| {
     let entry = entries.0.next(end)?;
     Some(entry.map(|(_, value)| value))

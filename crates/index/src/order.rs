@@ -1,6 +1,6 @@
 //! What goes by one of the two orders.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 use diskette_store::{Access, Ahead, Codec, Like, Result, Value, key};
 use serde::Serialize;
@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::index::Index;
 use crate::iter::{Iter, Keys, Range, Values};
+use crate::range::{Bounds, all_keys};
 use crate::rows::{read_entry, read_key, read_place};
 use crate::sql;
-use crate::walk::{End, Position, Reading, Walk};
+use crate::walk::{End, Reading, Walk};
 
 /// In insertion order.
 impl<K, V, C, A: Access> Index<K, V, C, A> {
@@ -286,43 +287,19 @@ where
         R: RangeBounds<Q>,
         A: Clone,
     {
-        self.between("range", || {
-            let start = match range.start_bound() {
-                Bound::Included(key) => Some(self.key(key)?),
-                Bound::Excluded(key) => Some(self.key(key)?.after()),
-                Bound::Unbounded => None,
-            };
-            let end = match range.end_bound() {
-                Bound::Included(key) => Some(self.key(key)?.after()),
-                Bound::Excluded(key) => Some(self.key(key)?),
-                Bound::Unbounded => None,
-            };
-            Ok((start, end))
-        })
+        self.between("range", || self.bounds(&range))
     }
 
     /// From one key's bytes to before another's; an open end is after the last key there is now.
     fn between(
         &self,
         verb: &'static str,
-        bounds: impl FnOnce() -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+        bounds: impl FnOnce() -> Result<Bounds>,
     ) -> Range<K, V, C, A>
     where
         A: Clone,
     {
-        let range = || {
-            let (start, end) = bounds()?;
-            let all = self.share().keys();
-            let start = start.unwrap_or_else(|| all.start.to_vec());
-            let end = match end {
-                Some(end) => Some(end),
-                None => self
-                    .inside()
-                    .read_one(|db| db.query_one(sql::LAST_KEY, &all_keys(&all), Vec::<u8>::of))?
-                    .map(Vec::after),
-            };
-            Ok(end.filter(|end| start < *end).map(|end| start..end))
-        };
+        let range = || self.until_now(bounds()?);
         let reading = Reading {
             verb,
             up: sql::RANGE_UP,
@@ -389,9 +366,4 @@ where
             })
         })
     }
-}
-
-/// As statements want them.
-fn all_keys(keys: &std::ops::Range<[u8; 3]>) -> [Value<'_>; 2] {
-    [keys.start.as_slice().into(), keys.end.as_slice().into()]
 }

@@ -619,3 +619,20 @@ fn handles_and_iterators_go_to_other_threads() {
     goes::<Index<String, Stream>>();
     moves::<Iter<String, String>>();
 }
+
+/// A plain `insert` within a transaction was refused, a plain `get` answered with what was there before the transaction.
+#[test]
+fn a_plain_handle_within_a_transaction_is_refused_for_reading_too() {
+    let (_dir, store) = store();
+    let index = Index::<u32, u32>::new(&store, "index").unwrap();
+    store
+        .transaction(|tx| {
+            index.within(tx).insert(&1, &1)?;
+            assert!(index.get(&1).unwrap_err().is_misuse());
+            assert!(index.insert(&1, &2).unwrap_err().is_misuse());
+            assert_eq!(index.within(tx).get(&1)?, Some(1));
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    assert_eq!(index.get(&1).unwrap(), Some(1));
+}

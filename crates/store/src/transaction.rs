@@ -123,6 +123,9 @@ impl Store {
         operation: impl Fn(&Db<'_>) -> Result<R>,
         consistent: bool,
     ) -> Result<R> {
+        if self.writer().is_mine() {
+            return Err(within_another());
+        }
         let read = || {
             let reader = self.readers().lend(self)?;
             let connection = reader.connection()?;
@@ -312,6 +315,15 @@ fn half_done() -> Error {
         ErrorKind::Misuse,
         "an operation of this transaction failed half way and its error was passed over, so the whole was rolled back; \
          wrap what may fail in a nested `tx.transaction`",
+    )
+}
+
+/// A plain call would not see what the transaction has written, or wait for its end in vain.
+pub(crate) fn within_another() -> Error {
+    Error::new(
+        ErrorKind::Misuse,
+        "this thread has a transaction open: use the structure within it (`structure.within(tx)`), or nest by \
+         `tx.transaction`",
     )
 }
 

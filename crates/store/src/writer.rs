@@ -11,11 +11,12 @@ use diskette_ipc::{ArcMutexGuard, Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use crate::connection::{self, Role};
-use crate::error::{Error, ErrorKind, Result, removed, timed_out};
+use crate::error::{Error, Result, removed, timed_out};
 use crate::fork;
 use crate::gate::Gate;
 use crate::options::{AtomicDurability, Durability};
 use crate::store::Store;
+use crate::transaction::within_another;
 
 /// The state of the writer: the threads of all processes queue at `gate`, and the one inside is alone with the database, by
 /// the `connection` of its process.
@@ -49,11 +50,7 @@ impl Writer {
     /// Waits for the turn of this thread.
     pub(crate) fn enter<'s>(&'s self, store: &Store) -> Result<Turn<'s>> {
         if self.is_mine() {
-            return Err(Error::new(
-                ErrorKind::Misuse,
-                "this thread has a transaction open: use the structure within it (`structure.within(tx)`), \
-                 or nest by `tx.transaction`",
-            ));
+            return Err(within_another());
         }
         fork::must_be_whole()?;
         let inside = self.pass(store)?;

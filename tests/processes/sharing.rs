@@ -19,6 +19,7 @@ role! {
         let large = Index::<u32, String>::new(&store, "large").unwrap();
         let lock = Lock::new(&store, "lock").unwrap();
         let me = std::process::id();
+        parent.say("open");
         while parent.hear() == "go on" {
             let _guard = lock.lock().unwrap();
             todo.push_back("item").unwrap();
@@ -68,7 +69,10 @@ fn users_of_a_group_share_a_store() {
         .map(|user| {
             let starter = as_user(user);
             let starter: Vec<&str> = starter.iter().map(String::as_str).collect();
-            Child::spawn_under(&starter, member, &[&path.display()])
+            let mut child = Child::spawn_under(&starter, member, &[&path.display()]);
+            // Only its owner can share a directory.
+            assert_eq!(child.hear(PATIENCE), "open");
+            child
         })
         .collect();
     for _ in 0..3 {

@@ -51,7 +51,7 @@
 #![forbid(unsafe_code)]
 
 pub use diskette_deque as deque;
-pub use diskette_deque::Deque;
+pub use diskette_deque::{Claim, Claimed, Deque, Unreadable, WhenFull};
 pub use diskette_index as index;
 pub use diskette_index::Index;
 pub use diskette_lock as lock;
@@ -66,6 +66,31 @@ pub use diskette_store::{
 pub use diskette_throttle as throttle;
 pub use diskette_throttle::{Chain, Rate, Reservation, RetryAfter, Throttle};
 
+/// `Ok`, with diskette's error: for the end of a closure that says nothing else of its error.
+///
+/// # Example
+///
+/// ```
+/// use diskette::{Deque, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = Store::open(dir.path())?;
+/// let todo = Deque::<String>::new(&store, "todo")?;
+/// store.transaction(|tx| {
+///     todo.within(tx).push_back("write")?;
+///     diskette::Ok(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[allow(non_snake_case, reason = "it is the variant, but for its type")]
+pub const fn Ok<T>(value: T) -> Result<T> {
+    Result::Ok(value)
+}
+
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cookbook.md")]
+struct Cookbook;

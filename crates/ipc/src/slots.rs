@@ -1,5 +1,6 @@
 //! Taking slots and giving them back.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
@@ -95,6 +96,18 @@ pub struct Holder {
     pub token: u64,
     /// `false`: its process has died, and whoever comes next may take them.
     pub is_alive: bool,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { party, permits, .. } = self;
+        let held = clock::wall().duration_since(self.since).unwrap_or_default();
+        write!(f, "{party}, {permits} since {} s ago", held.as_secs())?;
+        match self.is_alive {
+            true => Ok(()),
+            false => write!(f, ", dead"),
+        }
+    }
 }
 
 /// The slots are no longer held by who gives them back.

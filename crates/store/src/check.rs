@@ -4,13 +4,15 @@ use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 
+use serde::Serialize;
+
 use crate::access::Access;
 use crate::catalog;
 use crate::error::{Error, Result, from_sqlite};
 use crate::store::Store;
 
 /// What [`Store::check`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// What is wrong; empty when the store is sound.
@@ -25,7 +27,7 @@ impl Report {
 }
 
 /// Something that is wrong with a store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub enum Problem {
     /// SQLite found the database damaged, and says where. [`Store::repair`] rebuilds its indexes; what

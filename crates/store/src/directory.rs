@@ -173,10 +173,17 @@ fn share(path: &Path) -> Result<()> {
             ),
         ));
     }
-    plain_file::share(path).map_err(|error| {
-        let doing = format!("can't share {} with its group", path.display());
-        Error::io(doing, error)
-    })
+    match plain_file::share(path) {
+        // Its owner was faster.
+        Err(_) if fs::metadata(path).is_ok_and(|found| plain_file::is_shared(&found)) => Ok(()),
+        shared => shared.map_err(|error| {
+            let doing = format!(
+                "can't share {} with its group, as its owner can",
+                path.display()
+            );
+            Error::io(doing, error)
+        }),
+    }
 }
 
 fn missing(path: &Path) -> Error {

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde::Serialize;
+
 use crate::access::Access;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -8,7 +10,7 @@ use crate::removal::{self, Part};
 use crate::store::Store;
 
 /// What a store holds; made by [`Store::stats`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// The structures, in the order in which they were made.
@@ -26,7 +28,7 @@ pub struct Stats {
 }
 
 /// One structure of a store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StructureStats {
     /// Its name.

@@ -34,7 +34,7 @@ use crate::unreadable::name_the_item;
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use diskette_deque::Deque;
+/// # use diskette::Deque;
 /// # let dir = tempfile::tempdir()?;
 /// let todo = Deque::<String>::open(dir.path().join("todo"))?;
 /// todo.push_back("write")?;
@@ -167,8 +167,7 @@ impl<T> Claim<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use diskette_deque::Deque;
-    /// # use diskette_store::{Error, Store};
+    /// # use diskette::{Deque, Error, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let todo = Deque::<String>::new(&store, "todo")?;

@@ -62,7 +62,7 @@ where
     ///
     /// ```
     /// # use std::time::{Duration, SystemTime};
-    /// # use diskette_deque::Deque;
+    /// # use diskette::Deque;
     /// # let dir = tempfile::tempdir()?;
     /// # let todo = Deque::<String>::open(dir.path().join("todo"))?;
     /// # todo.push_back("hang")?;

@@ -50,8 +50,7 @@ use crate::sql::{self, KIND};
 /// # Example
 ///
 /// ```
-/// use diskette_deque::Deque;
-/// use diskette_store::Store;
+/// use diskette::{Deque, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("store");
@@ -102,7 +101,7 @@ impl<T> Deque<T> {
     /// ```
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("numbers");
-    /// let numbers = diskette_deque::Deque::<u32>::open(path)?;
+    /// let numbers = diskette::Deque::<u32>::open(path)?;
     /// numbers.push_back(&1)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -128,8 +127,7 @@ impl<T> Deque<T> {
     /// # Example
     ///
     /// ```
-    /// # use diskette_deque::Deque;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Deque, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let hosts = Deque::<String>::new(&store, "hosts")?;
@@ -196,8 +194,7 @@ impl<T, C, A: Access> Deque<T, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette_deque::Deque;
-    /// # use diskette_store::{Error, Store};
+    /// # use diskette::{Deque, Error, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let todo = Deque::<u32>::new(&store, "todo")?;

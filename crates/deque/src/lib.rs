@@ -8,8 +8,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use diskette_deque::Deque;
-//! use diskette_store::{Error, Store};
+//! use diskette::{Deque, Error, Store};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("crawl");

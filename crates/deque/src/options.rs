@@ -14,8 +14,7 @@ use crate::deque::Deque;
 /// # Example
 ///
 /// ```
-/// use diskette_deque::{Deque, WhenFull};
-/// use diskette_store::{Json, Store};
+/// use diskette::{Deque, Json, Store, WhenFull};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// let store = Store::open(dir.path())?;

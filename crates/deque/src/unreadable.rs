@@ -35,8 +35,7 @@ where
     /// Nothing is lost: what can't be read is set aside in the transaction in which it goes.
     ///
     /// ```
-    /// # use diskette_deque::Deque;
-    /// # use diskette_store::{Error, Store};
+    /// # use diskette::{Deque, Error, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// # Deque::<String>::new(&store, "todo")?.push_back("of an older program")?;

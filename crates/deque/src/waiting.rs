@@ -27,7 +27,7 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette_deque::Deque;
+    /// # use diskette::Deque;
     /// # use std::time::Duration;
     /// # let dir = tempfile::tempdir()?;
     /// let calls = Deque::<u32>::open(dir.path().join("calls"))?;

@@ -53,7 +53,7 @@
 pub use diskette_deque as deque;
 pub use diskette_deque::{Claim, Claimed, Deque, Unreadable, WhenFull};
 pub use diskette_index as index;
-pub use diskette_index::Index;
+pub use diskette_index::{Index, Stream};
 pub use diskette_lock as lock;
 pub use diskette_lock::{Barrier, BarrierWait, Guard, Holder, Lock, RLock, RwLock, synchronized};
 pub use diskette_semaphore as semaphore;

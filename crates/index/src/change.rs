@@ -47,8 +47,7 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let stock = Index::<String, u32>::new(&store, "stock")?;
@@ -89,8 +88,7 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let words = Index::<String, u64>::new(&store, "words")?;
@@ -148,8 +146,7 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let leader = Index::<String, u32>::new(&store, "leader")?;

@@ -16,8 +16,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::{Error, Store};
+    /// # use diskette::{Error, Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let balance = Index::<String, i64>::new(&store, "balance")?;

@@ -54,8 +54,7 @@ use crate::sql;
 /// # Example
 ///
 /// ```
-/// use diskette_index::Index;
-/// use diskette_store::Store;
+/// use diskette::{Index, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("crawl");
@@ -96,8 +95,7 @@ impl<K, V: Content<MessagePack>> Index<K, V> {
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
@@ -193,8 +191,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let seen = Index::<String, ()>::new(&store, "seen")?;

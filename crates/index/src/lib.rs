@@ -5,7 +5,7 @@
 //! - [`Stream`]: the type of values that are read and written piece by piece.
 //!
 //! ```
-//! use diskette_index::Index;
+//! use diskette::Index;
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("ages");

@@ -13,8 +13,7 @@ use crate::index::{Index, Types};
 /// # Example
 ///
 /// ```
-/// use diskette_index::Index;
-/// use diskette_store::{Json, Store};
+/// use diskette::{Index, Json, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// let store = Store::open(dir.path())?;

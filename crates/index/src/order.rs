@@ -20,8 +20,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
@@ -268,8 +267,7 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let readings = Index::<(String, u64), f64>::new(&store, "readings")?;
@@ -316,8 +314,7 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let pages = Index::<String, u32>::new(&store, "pages")?;

@@ -20,8 +20,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette_index::Index;
-    /// # use diskette_store::Store;
+    /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let squares = Index::<u64, u64>::new(&store, "squares")?;

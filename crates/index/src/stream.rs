@@ -21,7 +21,7 @@ use crate::sql;
 ///
 /// ```
 /// use std::io::Read;
-/// use diskette_index::{Index, Stream};
+/// use diskette::{Index, Stream};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// let films = Index::<String, Stream>::open(dir.path())?;

@@ -35,8 +35,7 @@ use crate::sql;
 /// # Example
 ///
 /// ```
-/// use diskette_lock::Barrier;
-/// use diskette_store::{Result, Store};
+/// use diskette::{Barrier, Result, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("store");

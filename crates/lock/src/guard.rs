@@ -20,8 +20,7 @@ use diskette_store::{Fence, Holdable, Result};
 /// # Example
 ///
 /// ```
-/// # use diskette_lock::Lock;
-/// # use diskette_store::Store;
+/// # use diskette::{Lock, Store};
 /// # let dir = tempfile::tempdir()?;
 /// # let store = Store::open(dir.path())?;
 /// let lock = Lock::new(&store, "import")?;

@@ -8,8 +8,7 @@
 //! - [`Barrier`]: a number of processes that wait for each other.
 //!
 //! ```
-//! use diskette_lock::Lock;
-//! use diskette_store::{Error, Store};
+//! use diskette::{Error, Lock, Store};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("store");

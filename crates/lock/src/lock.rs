@@ -52,8 +52,7 @@ static KIND: Kind = Kind {
 /// # Example
 ///
 /// ```
-/// use diskette_lock::Lock;
-/// use diskette_store::Store;
+/// use diskette::{Lock, Store};
 /// use std::time::Duration;
 ///
 /// # let dir = tempfile::tempdir()?;

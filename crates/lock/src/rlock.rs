@@ -32,8 +32,7 @@ static KIND: Kind = Kind {
 /// # Example
 ///
 /// ```
-/// use diskette_lock::RLock;
-/// use diskette_store::{Result, Store};
+/// use diskette::{RLock, Result, Store};
 ///
 /// fn refresh(lock: &RLock) -> Result<()> {
 ///     let _guard = lock.lock()?; // whether or not the caller has it

@@ -38,8 +38,7 @@ static KIND: Kind = Kind {
 /// # Example
 ///
 /// ```
-/// use diskette_lock::RwLock;
-/// use diskette_store::Store;
+/// use diskette::{RwLock, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("store");

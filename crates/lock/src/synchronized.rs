@@ -14,10 +14,10 @@ use crate::lock::Lock;
 /// # Example
 ///
 /// ```
-/// # use diskette_store::Store;
+/// # use diskette::Store;
 /// # let dir = tempfile::tempdir()?;
 /// let store = Store::open(dir.path())?;
-/// let sum = diskette_lock::synchronized(&store, "sums", |_guard| 1 + 1)?;
+/// let sum = diskette::synchronized(&store, "sums", |_guard| 1 + 1)?;
 /// assert_eq!(sum, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

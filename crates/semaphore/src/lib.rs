@@ -5,8 +5,7 @@
 //! - [`Holder`]: who holds permits, and since when.
 //!
 //! ```
-//! use diskette_semaphore::BoundedSemaphore;
-//! use diskette_store::Store;
+//! use diskette::{BoundedSemaphore, Store};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("store");

@@ -20,8 +20,7 @@ use diskette_store::{Fence, Holdable, Result};
 /// # Example
 ///
 /// ```
-/// # use diskette_semaphore::BoundedSemaphore;
-/// # use diskette_store::Store;
+/// # use diskette::{BoundedSemaphore, Store};
 /// # let dir = tempfile::tempdir()?;
 /// # let store = Store::open(dir.path())?;
 /// let semaphore = BoundedSemaphore::new(&store, "workers", 3)?;

@@ -46,8 +46,7 @@ use crate::sql;
 /// # Example
 ///
 /// ```
-/// use diskette_semaphore::BoundedSemaphore;
-/// use diskette_store::Store;
+/// use diskette::{BoundedSemaphore, Store};
 /// use std::time::Duration;
 ///
 /// # let dir = tempfile::tempdir()?;

@@ -30,7 +30,7 @@ impl Store {
     /// # Example
     ///
     /// ```
-    /// # use diskette_store::Store;
+    /// # use diskette::Store;
     /// # let dir = tempfile::tempdir()?;
     /// let store = Store::open(dir.path().join("live"))?;
     /// store.backup(dir.path().join("copy"))?;

@@ -52,9 +52,9 @@ pub use self::message_pack::MessagePack;
 /// # Example
 ///
 /// ```
-/// use diskette_store::{Bincode, Codec, Json, MessagePack};
+/// use diskette::{Bincode, Codec, Json, MessagePack};
 ///
-/// fn size<C: Codec>(value: &[(u32, &str)]) -> Result<usize, diskette_store::Error> {
+/// fn size<C: Codec>(value: &[(u32, &str)]) -> Result<usize, diskette::Error> {
 ///     let mut bytes = Vec::new();
 ///     C::encode(value, &mut bytes)?;
 ///     let back: Vec<(u32, String)> = C::decode(&bytes)?;
@@ -66,7 +66,7 @@ pub use self::message_pack::MessagePack;
 /// assert_eq!(size::<Bincode>(&value)?, 14);
 /// assert_eq!(size::<MessagePack>(&value)?, 16);
 /// assert_eq!(size::<Json>(&value)?, 24);
-/// # Ok::<(), diskette_store::Error>(())
+/// # Ok::<(), diskette::Error>(())
 /// ```
 pub trait Codec: Send + Sync + 'static {
     /// What a structure records, and refuses to be opened without.

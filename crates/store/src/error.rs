@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Example
 ///
 /// ```
-/// use diskette_store::Store;
+/// use diskette::Store;
 ///
 /// let file = tempfile::NamedTempFile::new()?;
 /// let error = Store::open(file.path()).unwrap_err();

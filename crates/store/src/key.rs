@@ -5,7 +5,7 @@
 //! type; [`decode`] reads it back; [`prefix`] is the range of all keys that begin alike.
 //!
 //! ```
-//! use diskette_store::key;
+//! use diskette::key;
 //!
 //! fn bytes<K: serde::Serialize>(key: K) -> Vec<u8> {
 //!     let mut bytes = Vec::new();
@@ -20,7 +20,7 @@
 //!
 //! let key: (String, u64) = key::decode(&bytes(("tea", 2)))?;
 //! assert_eq!(key, ("tea".to_string(), 2));
-//! # Ok::<(), diskette_store::Error>(())
+//! # Ok::<(), diskette::Error>(())
 //! ```
 //!
 //! # What can be a key

@@ -16,7 +16,7 @@ use serde::Serialize;
 /// # Example
 ///
 /// ```
-/// use diskette_store::{Bincode, Codec, Like, Result};
+/// use diskette::{Bincode, Codec, Like, Result};
 ///
 /// fn push<T, Q: Like<T> + ?Sized>(item: &Q) -> Result<Vec<u8>> {
 ///     let mut bytes = Vec::new();
@@ -26,13 +26,13 @@ use serde::Serialize;
 ///
 /// assert_eq!(push::<String, _>("tea")?, push::<String, _>(&"tea".to_string())?);
 /// assert_eq!(push::<(String, u64), _>(&("tea", 7))?, push::<(String, u64), _>(&("tea".to_string(), 7))?);
-/// # Ok::<(), diskette_store::Error>(())
+/// # Ok::<(), diskette::Error>(())
 /// ```
 ///
 /// An array is not like a `Vec`:
 ///
 /// ```compile_fail
-/// # fn push<T, Q: diskette_store::Like<T> + ?Sized>(item: &Q) {}
+/// # fn push<T, Q: diskette::Like<T> + ?Sized>(item: &Q) {}
 /// push::<Vec<u8>, _>(&[1, 2, 3]);
 /// ```
 #[diagnostic::on_unimplemented(

@@ -47,7 +47,7 @@ impl From<Durability> for AtomicDurability {
 ///
 /// ```
 /// use std::time::Duration;
-/// use diskette_store::{Durability, Store};
+/// use diskette::{Durability, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("jobs");

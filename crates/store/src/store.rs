@@ -60,7 +60,7 @@ use crate::writer::{Turn, Writer};
 /// # Example
 ///
 /// ```
-/// use diskette_store::Store;
+/// use diskette::Store;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("crawl");

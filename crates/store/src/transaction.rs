@@ -48,7 +48,7 @@ impl Store {
     /// # Example
     ///
     /// ```
-    /// # use diskette_store::Store;
+    /// # use diskette::Store;
     /// # type Failure = Box<dyn std::error::Error>;
     /// # let dir = tempfile::tempdir()?;
     /// let store = Store::open(dir.path())?;

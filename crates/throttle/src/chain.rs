@@ -41,8 +41,7 @@ use crate::throttle::Throttle;
 /// # Example
 ///
 /// ```
-/// # use diskette_store::Store;
-/// # use diskette_throttle::{Rate, Throttle};
+/// # use diskette::{Rate, Store, Throttle};
 /// # let dir = tempfile::tempdir()?;
 /// # let store = Store::open(dir.path())?;
 /// let global = Throttle::new(&store, "global", Rate::per_second(2).burst(2))?;

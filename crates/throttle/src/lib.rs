@@ -9,8 +9,7 @@
 //! - [`ThrottleOptions`]: another [`Clock`], such as a [`ManualClock`] for tests.
 //!
 //! ```
-//! use diskette_store::Store;
-//! use diskette_throttle::{Rate, Throttle};
+//! use diskette::{Rate, Store, Throttle};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("crawl");

@@ -12,8 +12,8 @@ use crate::throttle::Throttle;
 ///
 /// ```
 /// use std::time::Duration;
-/// use diskette_store::Store;
-/// use diskette_throttle::{ManualClock, Rate, Throttle};
+/// use diskette::Store;
+/// use diskette::throttle::{ManualClock, Rate, Throttle};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// let store = Store::open(dir.path())?;

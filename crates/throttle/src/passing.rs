@@ -115,8 +115,7 @@ impl Throttle {
     /// # Example
     ///
     /// ```
-    /// # use diskette_store::Store;
-    /// # use diskette_throttle::{Rate, Throttle};
+    /// # use diskette::{Rate, Store, Throttle};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let calls = Throttle::new(&store, "calls", Rate::per_second(1000))?;

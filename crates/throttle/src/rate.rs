@@ -20,7 +20,7 @@ use crate::fine::{Fine, fine};
 /// # Example
 ///
 /// ```
-/// use diskette_throttle::Rate;
+/// use diskette::Rate;
 /// use std::time::Duration;
 ///
 /// const POLITE: Rate = Rate::per_second(20).burst(5);

@@ -29,8 +29,8 @@ use crate::state::nanos;
 /// # Example
 ///
 /// ```
-/// # use diskette_store::Store;
-/// # use diskette_throttle::{ManualClock, Rate, Throttle};
+/// # use diskette::Store;
+/// # use diskette::throttle::{ManualClock, Rate, Throttle};
 /// # use std::time::Duration;
 /// # let dir = tempfile::tempdir()?;
 /// # let store = Store::open(dir.path())?;

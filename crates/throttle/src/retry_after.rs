@@ -9,7 +9,7 @@ use std::time::Duration;
 /// # Example
 ///
 /// ```
-/// use diskette_throttle::RetryAfter;
+/// use diskette::RetryAfter;
 /// use std::time::Duration;
 ///
 /// let refusal = RetryAfter(Duration::from_millis(1500));

@@ -44,8 +44,7 @@ use crate::state::State;
 /// # Example
 ///
 /// ```
-/// use diskette_store::Store;
-/// use diskette_throttle::{Rate, RetryAfter, Throttle};
+/// use diskette::{Rate, RetryAfter, Store, Throttle};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("store");
@@ -139,8 +138,7 @@ impl<A: Access> Throttle<A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette_store::{Error, Store};
-    /// # use diskette_throttle::{Rate, Throttle};
+    /// # use diskette::{Error, Rate, Store, Throttle};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// let mails = Throttle::new(&store, "mails", Rate::per_hour(1))?;

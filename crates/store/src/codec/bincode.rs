@@ -24,7 +24,7 @@ use super::refusal::Refusal;
 /// # Example
 ///
 /// ```
-/// use diskette_store::{Bincode, Codec};
+/// use diskette::{Bincode, Codec};
 ///
 /// let mut bytes = Vec::new();
 /// Bincode::encode(&("tea", 7u64, None::<u8>), &mut bytes)?;
@@ -33,7 +33,7 @@ use super::refusal::Refusal;
 /// let value: (String, u64, Option<u8>) = Bincode::decode(&bytes)?;
 /// assert_eq!(value, ("tea".to_string(), 7, None));
 /// assert!(Bincode::decode::<String>(&bytes).unwrap_err().is_codec());
-/// # Ok::<(), diskette_store::Error>(())
+/// # Ok::<(), diskette::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bincode;

@@ -15,7 +15,7 @@ use super::limits::Gaps;
 /// # Example
 ///
 /// ```
-/// use diskette_store::{Codec, Json};
+/// use diskette::{Codec, Json};
 /// use std::collections::BTreeMap;
 ///
 /// let stock = BTreeMap::from([("milk", 1.5), ("tea", 7.0)]);
@@ -24,7 +24,7 @@ use super::limits::Gaps;
 /// assert_eq!(bytes, br#"{"milk":1.5,"tea":7.0}"#);
 ///
 /// assert!(Json::encode(&f64::NAN, &mut bytes).unwrap_err().is_codec());
-/// # Ok::<(), diskette_store::Error>(())
+/// # Ok::<(), diskette::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;

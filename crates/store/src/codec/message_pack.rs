@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 /// # Example
 ///
 /// ```
-/// use diskette_store::{Codec, MessagePack};
+/// use diskette::{Codec, MessagePack};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize)]
@@ -40,7 +40,7 @@ use super::refusal::Refusal;
 /// let page: PageNow = MessagePack::decode(&bytes)?;
 /// assert_eq!(page.url, "https://example.org/");
 /// assert_eq!(page.title, None);
-/// # Ok::<(), diskette_store::Error>(())
+/// # Ok::<(), diskette::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MessagePack;

@@ -16,7 +16,7 @@ use super::{LEVELS, number, tag, text};
 /// # Example
 ///
 /// ```
-/// use diskette_store::key;
+/// use diskette::key;
 ///
 /// let mut bytes = Vec::new();
 /// key::encode(&("tea", 700), &mut bytes)?;
@@ -26,7 +26,7 @@ use super::{LEVELS, number, tag, text};
 /// let error = key::decode::<(String, u8)>(&bytes).unwrap_err();
 /// assert!(error.is_codec());
 /// assert!(error.to_string().contains("700 does not fit in u8"));
-/// # Ok::<(), diskette_store::Error>(())
+/// # Ok::<(), diskette::Error>(())
 /// ```
 pub fn decode<K: DeserializeOwned>(bytes: &[u8]) -> crate::Result<K> {
     let mut input = Input::new(bytes);

@@ -28,7 +28,7 @@ use crate::error::Result;
 /// # Example
 ///
 /// ```
-/// use diskette_store::key;
+/// use diskette::key;
 ///
 /// let mut key = Vec::new();
 /// key::encode(&("tea", 7), &mut key)?;
@@ -40,7 +40,7 @@ use crate::error::Result;
 /// assert!(begins(key::prefix(&("tea",))?));
 /// assert!(!begins(key::prefix(&("te",))?));
 /// assert!(begins(key::prefix(&())?));
-/// # Ok::<(), diskette_store::Error>(())
+/// # Ok::<(), diskette::Error>(())
 /// ```
 pub fn prefix<P: Serialize + ?Sized>(prefix: &P) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
     let mut start = Vec::new();

@@ -14,12 +14,12 @@ use super::{LEVELS, number, tag, text};
 /// # Example
 ///
 /// ```
-/// use diskette_store::key;
+/// use diskette::key;
 ///
 /// let mut bytes = Vec::new();
 /// key::encode("tea", &mut bytes)?;
 /// assert_eq!(bytes, b"\xf2tea\0");
-/// # Ok::<(), diskette_store::Error>(())
+/// # Ok::<(), diskette::Error>(())
 /// ```
 pub fn encode<K: Serialize + ?Sized>(key: &K, into: &mut Vec<u8>) -> crate::Result<()> {
     write(key, into, false)

@@ -113,7 +113,7 @@ where
         let sql = sql::ANY_OR_CLAIMED;
         let any = self
             .inside()
-            .read_one(|db| db.query_one(sql, &self.inner.rows(), |_| Ok(())));
+            .look(|db| db.query_one(sql, &self.inner.rows(), |_| Ok(())));
         self.doing("is_idle", any).map(|any| any.is_none())
     }
 

@@ -272,7 +272,9 @@ where
     ///
     /// One statement, at any length.
     pub fn len(&self) -> Result<usize> {
-        self.doing("len", self.inside().read_one(|db| self.inner.len(db)))
+        let some = |db: &Db<'_>| Ok(Some(self.inner.len(db)?).filter(|&len| len > 0));
+        let len = self.inside().look(some);
+        self.doing("len", len).map(Option::unwrap_or_default)
     }
 
     /// Are there no items?
@@ -283,7 +285,7 @@ where
     pub fn is_empty(&self) -> Result<bool> {
         let any = self
             .inside()
-            .read_one(|db| db.query_one(sql::ANY, &self.inner.rows(), |_| Ok(())));
+            .look(|db| db.query_one(sql::ANY, &self.inner.rows(), |_| Ok(())));
         self.doing("is_empty", any).map(|any| any.is_none())
     }
 }

@@ -256,6 +256,6 @@ where
     fn peek(&self, end: End) -> Result<Option<T>> {
         let rows = self.inner.rows();
         self.inside()
-            .read_one(|db| db.query_one(sql::item_at(end), &rows, |row| self.decode(row)))
+            .look(|db| db.query_one(sql::item_at(end), &rows, |row| self.decode(row)))
     }
 }

@@ -48,7 +48,7 @@ where
     ///
     /// One statement for 64 items, which are held in memory; large values one at a time.
     pub fn iter(&self) -> Iter<T, C, A> {
-        let items = self.inside().read_one(|db| self.inner.items(db));
+        let items = self.inside().look(|db| self.inner.items(db));
         let (items, failed) = match self.doing("iter", items) {
             Ok(items) => (items, None),
             Err(error) => (None, Some(error)),

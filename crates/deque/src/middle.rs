@@ -128,6 +128,9 @@ where
             let around =
                 |db: &Db<'_>| inner.locate_around_gaps(db, end, index, |row| self.decode(row));
             found = self.inside().read(around)?;
+            if found.is_none() {
+                self.inside().look(|_| Ok(None::<()>))?;
+            }
         }
         Ok(found.map(|(_, item)| item))
     }

@@ -121,7 +121,7 @@ where
     {
         self.doing("get_or_insert_with", || {
             let key = self.key(key)?;
-            if let Some((_, value)) = self.inside().read_one(|db| self.look_up(db, &key))? {
+            if let Some((_, value)) = self.inside().look(|db| self.look_up(db, &key))? {
                 return Ok(value);
             }
             let made = make();

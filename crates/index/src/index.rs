@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diskette_store::{
-    Access, Ahead, Codec, Like, MessagePack, Result, Store, Structure, Transaction,
+    Access, Ahead, Codec, Db, Like, MessagePack, Result, Store, Structure, Transaction,
 };
 use serde::de::DeserializeOwned;
 
@@ -235,7 +235,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("get", || {
             let key = self.key(key)?;
-            self.inside().read_one(|db| {
+            self.inside().look(|db| {
                 db.query_one(sql::FIND, &[key.as_slice().into()], |row| {
                     read_value::<V, C>(self.store(), row)
                 })
@@ -254,7 +254,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             let sql = sql::CONTAINS;
             let there = self
                 .inside()
-                .read_one(|db| db.query_one(sql, &[key.as_slice().into()], |_| Ok(())));
+                .look(|db| db.query_one(sql, &[key.as_slice().into()], |_| Ok(())));
             Ok(there?.is_some())
         })
     }
@@ -310,8 +310,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// Those of the database.
     pub fn len(&self) -> Result<usize> {
         self.doing("len", || {
-            let count = self.inside().read_one(|db| self.count(db))?;
-            Ok(usize::try_from(count).unwrap_or(0))
+            let some = |db: &Db<'_>| Ok(Some(self.count(db)?).filter(|&count| count > 0));
+            let count = self.inside().look(some)?;
+            Ok(usize::try_from(count.unwrap_or(0)).unwrap_or(0))
         })
     }
 

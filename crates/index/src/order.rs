@@ -50,7 +50,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         Iter(Walk::new(
             self.clone(),
             reading,
-            self.inside().read_one(|db| self.ids(db)),
+            self.inside().look(|db| self.ids(db)),
         ))
     }
 
@@ -70,7 +70,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         Keys(Walk::new(
             self.clone(),
             reading,
-            self.inside().read_one(|db| self.ids(db)),
+            self.inside().look(|db| self.ids(db)),
         ))
     }
 
@@ -340,9 +340,8 @@ where
 
     fn look(&self, verb: &'static str, sql: &str, all: &[Value<'_>]) -> Result<Option<(K, V)>> {
         self.doing(verb, || {
-            self.inside().read_one(|db| {
-                db.query_one(sql, all, |row| read_entry::<K, V, C>(self.store(), row))
-            })
+            self.inside()
+                .look(|db| db.query_one(sql, all, |row| read_entry::<K, V, C>(self.store(), row)))
         })
     }
 

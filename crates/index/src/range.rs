@@ -125,7 +125,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             Some(end) => Some(end),
             None => self
                 .inside()
-                .read_one(|db| db.query_one(sql::LAST_KEY, &all_keys(&all), Vec::<u8>::of))?
+                .look(|db| db.query_one(sql::LAST_KEY, &all_keys(&all), Vec::<u8>::of))?
                 .map(Vec::after),
         };
         Ok(end.filter(|end| start < *end).map(|end| start..end))

@@ -67,7 +67,7 @@ impl<K, C, A: Access> Index<K, Stream, C, A> {
             // Opened while reading the row: between the two the file can be replaced, and then the store
             // lets this run again.
             self.inside()
-                .read_one(|db| {
+                .look(|db| {
                     db.query_one(sql::PLACE, &[key.as_slice().into()], |row| {
                         let file = read_place(row)?.file;
                         file.map(|file| self.store().open_stream(file)).transpose()

@@ -259,7 +259,13 @@ impl Board {
     /// [`NotFound`](io::ErrorKind::NotFound) when the board was removed.
     pub fn removals(&self) -> io::Result<u64> {
         self.must_be_intact()?;
-        Ok(self.header().removals.load(SeqCst))
+        Ok(self.removals_after_look())
+    }
+
+    /// The same, for who has just passed a call that looks whether the board is still there: such as taking a slot.
+    #[must_use]
+    pub fn removals_after_look(&self) -> u64 {
+        self.header().removals.load(SeqCst)
     }
 
     /// Says that the structure with this number goes or has gone: its slots are taken from all who hold them, and their room

@@ -88,9 +88,9 @@ impl Holdable {
         if n == 0 {
             return Err(out_of_range(n, self.limit()?));
         }
-        self.must_be_there()?;
         let taken = self.slots.try_take(n);
         let taken = taken.map_err(|error| failed("taking it", error))?;
+        self.must_be_there()?;
         if taken.is_none() && n > 1 {
             let limit = self.limit()?;
             if n > limit {

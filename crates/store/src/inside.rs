@@ -3,9 +3,9 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::structure::Structure;
 
-/// A structure as it is reached: through the store, a transaction or a snapshot of its own store, and as long as it isn't
-/// removed. For each method of [`Access`] there is one here, and what [`Structure::must_be_in`] and
-/// [`Structure::must_be_there`] refuse is refused.
+/// A structure as it is reached: through the store, a transaction or a snapshot of its own store. For each method of
+/// [`Access`] there is one here. Refused is what [`Structure::must_be_in`] refuses; and what
+/// [`Structure::must_be_there`] does, by those that write, and by [`look`](Self::look) where nothing was found.
 #[derive(Debug)]
 pub struct Inside<'a, A> {
     structure: &'a Structure,
@@ -26,18 +26,23 @@ impl<A: Access> Inside<'_, A> {
     /// See [`Access::read`].
     pub fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         self.must_be_at_home()?;
-        self.access.read(|db| {
-            self.structure.must_be_there(db)?;
-            operation(db)
-        })
+        self.access.read(operation)
     }
 
     /// See [`Access::read_one`].
     pub fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         self.must_be_at_home()?;
-        self.access.read_one(|db| {
-            self.structure.must_be_there(db)?;
-            operation(db)
+        self.access.read_one(operation)
+    }
+
+    /// A [`read_one`](Self::read_one) that finds something. If nothing, the structure may have been removed.
+    pub fn look<R>(&self, operation: impl Fn(&Db<'_>) -> Result<Option<R>>) -> Result<Option<R>> {
+        self.read_one(|db| {
+            let found = operation(db)?;
+            if found.is_none() {
+                self.structure.must_be_there(db)?;
+            }
+            Ok(found)
         })
     }
 

@@ -215,11 +215,9 @@ impl Structure {
         ))
     }
 
-    /// Whether nothing was removed since it was last seen. Without a board there are other errors.
+    /// Whether nothing was removed since it was last seen; for who has just taken a slot on the board.
     pub(crate) fn is_known_to_be_there(&self, store: &Store) -> bool {
-        removals(store).map_or(true, |removals| {
-            self.removals[0].load(Ordering::Relaxed) == removals
-        })
+        self.removals[0].load(Ordering::Relaxed) == store.board().removals_after_look()
     }
 
     /// Refuses if it was removed. Costs a look into shared memory, unless some structure was.
@@ -229,8 +227,13 @@ impl Structure {
     /// [`is_removed`](Error::is_removed).
     pub fn must_be_there(&self, db: &Db<'_>) -> Result<()> {
         // A reader may look just before the removal is committed: so what he saw doesn't count for who writes.
-        let known = &self.removals[usize::from(db.writes())];
-        let removals = removals(db.store())?;
+        let (writes, board) = (db.writes(), db.store().board());
+        let known = &self.removals[usize::from(writes)];
+        let removals = match writes {
+            // Who writes has passed the gate, which is on the board.
+            true => board.removals_after_look(),
+            false => removals(db.store())?,
+        };
         if known.load(Ordering::Relaxed) == removals {
             return Ok(());
         }

@@ -67,10 +67,10 @@ impl Throttle {
     ///
     /// # Errors
     ///
-    /// [`is_invalid_input`](Error::is_invalid_input) for rates that let nobody through (see [`Rate`]), for
+    /// [`is_invalid_input`](diskette_store::Error::is_invalid_input) for rates that let nobody through (see [`Rate`]), for
     /// other rates than the recorded ones, and for a name that is empty, longer than 255 bytes or has
-    /// control characters; [`is_wrong_kind`](Error::is_wrong_kind) when the name belongs to another kind
-    /// of structure; [`is_newer_format`](Error::is_newer_format); [`is_corrupt`](Error::is_corrupt) for a
+    /// control characters; [`is_wrong_kind`](diskette_store::Error::is_wrong_kind) when the name belongs to another kind
+    /// of structure; [`is_newer_format`](diskette_store::Error::is_newer_format); [`is_corrupt`](diskette_store::Error::is_corrupt) for a
     /// row that no throttle has written.
     pub fn new(store: &Store, name: &str, rates: impl IntoIterator<Item = Rate>) -> Result<Self> {
         Self::options().new(store, name, rates)

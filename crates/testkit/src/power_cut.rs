@@ -9,6 +9,7 @@ mod traced;
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -145,8 +146,14 @@ impl Effect {
             libc::SYS_fsync | libc::SYS_fdatasync => {
                 let file = call.proc(&format!("fd/{}", call.args[0]));
                 let path = disk.relative(&fs::read_link(&file).ok()?)?;
-                let synced = disk.sync(&file).expect("a file that can be read");
-                Some(Self::Syncs(path.display().to_string(), synced))
+                match disk.sync(&file) {
+                    // Its other threads have ended the process.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                    synced => {
+                        let synced = synced.expect("a file that can be read");
+                        Some(Self::Syncs(path.display().to_string(), synced))
+                    }
+                }
             }
             libc::SYS_write if call.args[0] == 1 => {
                 let [_, from, length] = call.args;

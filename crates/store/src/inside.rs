@@ -67,12 +67,8 @@ impl<A: Access> Inside<'_, A> {
     /// A [`write`](Self::write) by which room is made. On a full disk it is tried once more, when the log was copied into the
     /// database: the room that it takes is there to be used again.
     pub fn free<R>(&self, mut operation: impl FnMut(&Db<'_>) -> Result<R>) -> Result<R> {
-        match self.write(&mut operation) {
-            Err(error) if error.is_disk_full() && self.access.store().make_room() => {
-                self.write(operation)
-            }
-            result => result,
-        }
+        let store = self.access.store();
+        store.freeing(|| self.write(&mut operation))
     }
 
     pub(crate) fn access(&self) -> &A {

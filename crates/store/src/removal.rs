@@ -126,12 +126,8 @@ impl Store {
         Ok(())
     }
 
-    /// See [`Inside::free`](crate::Inside::free).
     fn free<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        match self.write(&operation) {
-            Err(error) if error.is_disk_full() && self.make_room() => self.write(operation),
-            result => result,
-        }
+        self.freeing(|| self.write(&operation))
     }
 
     fn tell(&self, id: i64) -> Result<()> {

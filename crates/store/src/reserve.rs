@@ -8,15 +8,24 @@ use std::io;
 
 use diskette_ipc::plain_file;
 
+use crate::error::Result;
 use crate::store::Store;
 
 /// Enough for some hundred pages of the log.
 const BYTES: usize = 1024 * 1024;
 
 impl Store {
+    /// Does what makes room. On a full disk it is tried once more, with what room can be had.
+    pub(crate) fn freeing<R>(&self, mut attempt: impl FnMut() -> Result<R>) -> Result<R> {
+        match attempt() {
+            Err(error) if error.is_disk_full() && self.make_room() => attempt(),
+            result => result,
+        }
+    }
+
     /// On a full disk: gives up the reserve, and copies the log into the database, so that its room is used again. Nothing, within
     /// a transaction, or if there is nothing to give.
-    pub(crate) fn make_room(&self) -> bool {
+    fn make_room(&self) -> bool {
         if self.writer().is_mine() {
             return false;
         }

@@ -252,6 +252,12 @@ impl Hold {
             && self.places().all(held)
     }
 
+    /// The greatest of its [`tokens`](Self::tokens).
+    pub fn token(&self) -> u64 {
+        let tokens = self.tokens().map(|(_, token)| token);
+        tokens.max().unwrap_or(0)
+    }
+
     /// A number for each slot that was taken, with a token greater than any that was given with that slot before, ever.
     pub fn tokens(&self) -> impl Iterator<Item = (u32, u64)> {
         let number = |at| at - self.slots.at;

@@ -63,11 +63,7 @@ impl Guard {
     ///
     /// A lock that is taken again by the thread that holds it has the same token.
     pub fn token(&self) -> u64 {
-        self.hold
-            .tokens()
-            .map(|(_, token)| token)
-            .max()
-            .unwrap_or(0)
+        self.hold.token()
     }
 
     /// Whether the lock is still held: `false` only in a forked child, and once the files that say who holds what were

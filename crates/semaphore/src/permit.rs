@@ -54,8 +54,7 @@ impl Permit {
     /// The fencing token: greater than that of every permit of this semaphore that was given with the same slots before. A
     /// transaction of the store checks it by [`transaction_fenced`](diskette_store::Store::transaction_fenced).
     pub fn token(&self) -> u64 {
-        let tokens = self.hold.tokens().map(|(_, token)| token);
-        tokens.max().unwrap_or(0)
+        self.hold.token()
     }
 
     /// Whether they are still held: `false` only in a forked child, and once the files that say who holds what were

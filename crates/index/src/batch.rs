@@ -2,14 +2,13 @@
 
 use std::borrow::Borrow;
 
-use diskette_store::{Access, Codec, Like, Result};
+use diskette_store::entries::{End, PAGE, Page, Place, read_entry};
+use diskette_store::{Access, Codec, Like, Result, Row, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
-use crate::rows::read_found;
 use crate::sql;
-use crate::walk::{End, PAGE, Page};
 
 impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// [Inserts](Self::insert) each entry, all of them or none.
@@ -107,15 +106,16 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 .map(|key| self.key(key))
                 .collect::<Result<Vec<_>>>()?;
             self.inside().free(|db| {
-                let count = self.count(db)?;
+                let entries = self.entries();
+                let count = entries.count(db)?;
                 let mut removed = 0;
                 for key in &keys {
-                    if let Some(place) = self.place(db, key)? {
-                        self.drop_row(db, place)?;
+                    if let Some(place) = entries.place(db, key)? {
+                        entries.drop_row(db, place)?;
                         removed += 1;
                     }
                 }
-                self.recount(db, count - removed)?;
+                entries.recount(db, count - removed)?;
                 Ok(usize::try_from(removed).unwrap_or(0))
             })
         })
@@ -137,25 +137,27 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
     {
         self.doing("retain", || {
+            let sql = &sql::ENTRIES;
+            let read = |store: &Store, row: &Row<'_>| {
+                Ok(Some((Place::of(row)?, read_entry::<K, V, C>(store, row)?)))
+            };
             self.inside().free(|db| {
-                let mut left = self.ids(db)?;
-                let mut count = self.count(db)?;
+                let entries = self.entries();
+                let mut left = entries.ids(db)?;
+                let mut count = entries.count(db)?;
                 while let Some(range) = left {
-                    let sql = sql::ENTRIES_UP;
-                    let page =
-                        Page::fetch(db, sql, &range, End::Front, PAGE, read_found::<K, V, C>)?;
+                    let page = Page::fetch(db, sql.in_order, &range, End::Front, PAGE, read)?;
                     left = page.left;
                     for slot in page.slots {
-                        let found = slot.read(db, sql::FIND_ENTRY, read_found::<K, V, C>)?;
-                        if let Some((place, (key, value))) = found
+                        if let Some((place, (key, value))) = slot.read(db, sql.find_entry, read)?
                             && !keep(&key, &value)
                         {
-                            self.drop_row(db, place)?;
+                            entries.drop_row(db, place)?;
                             count -= 1;
                         }
                     }
                 }
-                self.recount(db, count)
+                entries.recount(db, count)
             })
         })
     }

@@ -1,12 +1,12 @@
 //! Reading and writing an entry as one step, that nobody else comes between.
 
+use diskette_store::entries::Place;
 use diskette_store::{Access, Ahead, Codec, Db, Like, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::entry::Entry;
 use crate::index::Index;
-use crate::rows::Place;
 
 impl<K, V, C, A> Index<K, V, C, A>
 where

@@ -2,7 +2,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diskette_store::{Access, Inside, Result, Store, Structure};
+use diskette_store::entries::Iter;
+use diskette_store::{Access, Codec, Inside, Result, Store, Structure};
+use serde::de::DeserializeOwned;
 
 use crate::index::Index;
 use crate::sql::{self, KIND};
@@ -99,5 +101,20 @@ impl<K, V, C, A: Access> fmt::Debug for Index<K, V, C, A> {
             .field("name", &self.structure.name())
             .field("store", &self.store().path())
             .finish()
+    }
+}
+
+impl<K, V, C, A> IntoIterator for &Index<K, V, C, A>
+where
+    K: DeserializeOwned,
+    V: DeserializeOwned,
+    C: Codec,
+    A: Access + Clone,
+{
+    type Item = Result<(K, V)>;
+    type IntoIter = Iter<K, V, A>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }

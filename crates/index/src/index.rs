@@ -2,14 +2,13 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
+use diskette_store::entries::read_value;
 use diskette_store::{
-    Access, Ahead, Codec, Db, Like, MessagePack, Result, Store, Structure, Transaction,
+    Access, Ahead, Codec, Content, Like, MessagePack, Result, Store, Structure, Transaction,
 };
 use serde::de::DeserializeOwned;
 
-use crate::content::Content;
 use crate::options::IndexOptions;
-use crate::rows::read_value;
 use crate::sql;
 
 /// A persistent map from `K` to `V`, shared by any number of processes, that keeps two orders: the one
@@ -294,7 +293,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         self.doing("delete", || {
             let key = self.key(key)?;
             self.inside().free(|db| {
-                let Some(place) = self.place(db, &key)? else {
+                let Some(place) = self.entries().place(db, &key)? else {
                     return Ok(false);
                 };
                 self.take(db, place)?;
@@ -310,8 +309,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// Those of the database.
     pub fn len(&self) -> Result<usize> {
         self.doing("len", || {
-            let some = |db: &Db<'_>| Ok(Some(self.count(db)?).filter(|&count| count > 0));
-            let count = self.inside().look(some)?;
+            let count = self.inside().look(|db| self.entries().some(db))?;
             Ok(usize::try_from(count.unwrap_or(0)).unwrap_or(0))
         })
     }
@@ -332,13 +330,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// Those of [`insert`](Self::insert).
     pub fn clear(&self) -> Result<()> {
         self.doing("clear", || {
-            self.inside().free(|db| {
-                for file in db.query(sql::FILES, &self.all(), |row| row.opt_int(0))? {
-                    self.store().forget_value(db, file)?;
-                }
-                db.execute(sql::CLEAR, &self.all())?;
-                self.recount(db, 0)
-            })
+            self.inside().free(|db| self.entries().drop_all(db))
         })
     }
 }

@@ -23,22 +23,18 @@
 
 mod batch;
 mod change;
-mod content;
 mod entry;
 mod handle;
 mod index;
-mod iter;
 mod options;
 mod order;
 mod range;
 mod rows;
 mod sql;
 mod stream;
-mod walk;
 
-pub use content::Content;
+pub use diskette_store::entries::{Iter, Keys, Range, RangeKeys, Values};
+pub use diskette_store::{Content, Stream};
 pub use entry::Entry;
 pub use index::Index;
-pub use iter::{Iter, Keys, Range, RangeKeys, Values};
 pub use options::IndexOptions;
-pub use stream::Stream;

@@ -1,9 +1,8 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use diskette_store::{MessagePack, Result, Store, Transaction};
+use diskette_store::{Content, MessagePack, Result, Store, Transaction};
 
-use crate::content::Content;
 use crate::index::{Index, Types};
 
 /// How an index is opened otherwise than by default; made by [`Index::options`].

@@ -2,16 +2,16 @@
 
 use std::ops::RangeBounds;
 
-use diskette_store::{Access, Ahead, Codec, Like, Result, Value, key};
+use diskette_store::entries::{
+    Bounds, Directions, End, Iter, Keys, Place, Range, Reading, Values, all_keys, read_entry,
+    read_key, read_value,
+};
+use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Row, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
-use crate::iter::{Iter, Keys, Range, Values};
-use crate::range::{Bounds, all_keys};
-use crate::rows::{read_entry, read_key, read_place};
 use crate::sql;
-use crate::walk::{End, Reading, Walk};
 
 /// In insertion order.
 impl<K, V, C, A: Access> Index<K, V, C, A> {
@@ -34,7 +34,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// assert_eq!(entries, [("Ada".into(), 36), ("Bob".into(), 25)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn iter(&self) -> Iter<K, V, C, A>
+    pub fn iter(&self) -> Iter<K, V, A>
     where
         K: DeserializeOwned,
         V: DeserializeOwned,
@@ -43,35 +43,25 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         let reading = Reading {
             verb: "iter",
-            up: sql::ENTRIES_UP,
-            down: sql::ENTRIES_DOWN,
-            read: read_entry::<K, V, C>,
+            pages: sql::ENTRIES.in_order,
+            read: Box::new(|store, row| read_entry::<K, V, C>(store, row).map(Some)),
         };
-        Iter(Walk::new(
-            self.clone(),
-            reading,
-            self.inside().look(|db| self.ids(db)),
-        ))
+        self.entries().walk(reading).into()
     }
 
     /// The keys, in insertion order, without a look at the values; a double-ended iterator of
     /// `Result<K>`.
-    pub fn keys(&self) -> Keys<K, V, C, A>
+    pub fn keys(&self) -> Keys<K, A>
     where
         K: DeserializeOwned,
         A: Clone,
     {
         let reading = Reading {
             verb: "keys",
-            up: sql::KEYS_UP,
-            down: sql::KEYS_DOWN,
-            read: read_key::<K>,
+            pages: sql::ENTRIES.keys_in_order,
+            read: Box::new(|_, row| read_key(row).map(Some)),
         };
-        Keys(Walk::new(
-            self.clone(),
-            reading,
-            self.inside().look(|db| self.ids(db)),
-        ))
+        self.entries().walk(reading).into()
     }
 
     /// The keys whose values can't be read: an older program's, or a newer one's, or damaged. [`delete`](Self::delete)
@@ -103,14 +93,18 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     }
 
     /// The values, in insertion order; a double-ended iterator of `Result<V>`.
-    pub fn values(&self) -> Values<K, V, C, A>
+    pub fn values(&self) -> Values<V, A>
     where
-        K: DeserializeOwned,
         V: DeserializeOwned,
         C: Codec,
         A: Clone,
     {
-        Values(self.iter())
+        let reading = Reading {
+            verb: "values",
+            pages: sql::ENTRIES.in_order,
+            read: Box::new(|store, row| read_value::<V, C>(store, row).map(Some)),
+        };
+        self.entries().walk(reading).into()
     }
 
     /// The entry at the front of the insertion order.
@@ -124,7 +118,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        self.look("oldest", sql::OLDEST, &self.all())
+        self.look("oldest", End::Front)
     }
 
     /// The entry at the end of the insertion order.
@@ -138,7 +132,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        self.look("newest", sql::NEWEST, &self.all())
+        self.look("newest", End::Back)
     }
 }
 
@@ -155,7 +149,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        self.pop("pop_oldest", sql::OLDEST, &self.all())
+        self.pop("pop_oldest", End::Front)
     }
 
     /// Removes the entry at the end of the insertion order, and returns it.
@@ -169,7 +163,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        self.pop("pop_newest", sql::NEWEST, &self.all())
+        self.pop("pop_newest", End::Back)
     }
 
     /// Moves an entry to the end of the insertion order; is it there at all?
@@ -194,7 +188,8 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         self.doing(verb, || {
             let key = self.key(key)?;
             self.inside().write(|db| {
-                let (Some(place), Some(ids)) = (self.place(db, &key)?, self.ids(db)?) else {
+                let entries = self.entries();
+                let (Some(place), Some(ids)) = (entries.place(db, &key)?, entries.ids(db)?) else {
                     return Ok(false);
                 };
                 let to = match end {
@@ -202,10 +197,10 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                     End::Back if place.id < ids.end - 1 => ids.end,
                     _ => return Ok(true),
                 };
-                let count = self.count(db)?;
+                let count = entries.count(db)?;
                 db.execute(sql::RELOCATE, &[to.into(), place.id.into()])?;
-                self.recount(db, count)?;
-                self.stay_in_the_middle(db, to)?;
+                entries.recount(db, count)?;
+                entries.stay_in_the_middle(db, to)?;
                 Ok(true)
             })
         })
@@ -226,11 +221,7 @@ where
     ///
     /// Those of [`get`](Self::get).
     pub fn first_key_value(&self) -> Result<Option<(K, V)>> {
-        self.look(
-            "first_key_value",
-            sql::FIRST,
-            &all_keys(&self.share().keys()),
-        )
+        self.look_by_key("first_key_value", End::Front)
     }
 
     /// The entry with the greatest key.
@@ -239,7 +230,7 @@ where
     ///
     /// Those of [`get`](Self::get).
     pub fn last_key_value(&self) -> Result<Option<(K, V)>> {
-        self.look("last_key_value", sql::LAST, &all_keys(&self.share().keys()))
+        self.look_by_key("last_key_value", End::Back)
     }
 
     /// Removes the entry with the least key, and returns it.
@@ -248,7 +239,7 @@ where
     ///
     /// Those of [`remove`](Self::remove). An entry that can't be read stays.
     pub fn pop_first(&self) -> Result<Option<(K, V)>> {
-        self.pop("pop_first", sql::FIRST, &all_keys(&self.share().keys()))
+        self.pop_by_key("pop_first", End::Front)
     }
 
     /// Removes the entry with the greatest key, and returns it.
@@ -257,7 +248,7 @@ where
     ///
     /// Those of [`remove`](Self::remove). An entry that can't be read stays.
     pub fn pop_last(&self) -> Result<Option<(K, V)>> {
-        self.pop("pop_last", sql::LAST, &all_keys(&self.share().keys()))
+        self.pop_by_key("pop_last", End::Back)
     }
 
     /// The entries whose keys are in `range`, in key order; a double-ended iterator of `Result<(K, V)>`.
@@ -279,32 +270,28 @@ where
     /// assert_eq!(latest.map(|(_, degrees)| degrees), Some(21.75));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn range<Q, R>(&self, range: R) -> Range<K, V, C, A>
+    pub fn range<Q, R>(&self, range: R) -> Range<K, V, A>
     where
         Q: Like<K> + ?Sized,
         R: RangeBounds<Q>,
         A: Clone,
     {
-        self.between("range", || self.bounds(&range))
+        self.between("range", self.entries().bounds::<K, Q, R>(&range))
     }
 
     /// From one key's bytes to before another's; an open end is after the last key there is now.
-    fn between(
-        &self,
-        verb: &'static str,
-        bounds: impl FnOnce() -> Result<Bounds>,
-    ) -> Range<K, V, C, A>
+    fn between(&self, verb: &'static str, bounds: Result<Bounds>) -> Range<K, V, A>
     where
         A: Clone,
     {
-        let range = || self.until_now(bounds()?);
         let reading = Reading {
             verb,
-            up: sql::RANGE_UP,
-            down: sql::RANGE_DOWN,
-            read: read_entry::<K, V, C>,
+            pages: sql::ENTRIES.by_key,
+            read: Box::new(|store, row| read_entry::<K, V, C>(store, row).map(Some)),
         };
-        Range(Walk::new(self.clone(), reading, range()))
+        let entries = self.entries();
+        let range = bounds.and_then(|bounds| entries.until_now(bounds));
+        entries.walk_through(reading, range).into()
     }
 
     /// The entries whose keys begin with `prefix`, in key order: of strings those that start with a
@@ -327,30 +314,55 @@ where
     /// assert_eq!(readings.prefix(&("roof",)).count(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn prefix<P: Serialize + ?Sized>(&self, prefix: &P) -> Range<K, V, C, A>
+    pub fn prefix<P: Serialize + ?Sized>(&self, prefix: &P) -> Range<K, V, A>
     where
         A: Clone,
     {
-        self.between("prefix", || {
-            let (start, end) = key::prefix(prefix)?;
-            let whole = |bytes: Vec<u8>| [&self.share().beginning(), bytes.as_slice()].concat();
-            Ok((Some(whole(start)), end.map(whole)))
-        })
+        self.between("prefix", self.entries().prefix(prefix))
     }
 
-    fn look(&self, verb: &'static str, sql: &str, all: &[Value<'_>]) -> Result<Option<(K, V)>> {
-        self.doing(verb, || {
-            self.inside()
-                .look(|db| db.query_one(sql, all, |row| read_entry::<K, V, C>(self.store(), row)))
-        })
+    fn look(&self, verb: &'static str, end: End) -> Result<Option<(K, V)>> {
+        self.look_in(verb, sql::ENTRIES.in_order, end, self.entries().all())
     }
 
-    fn pop(&self, verb: &'static str, sql: &str, all: &[Value<'_>]) -> Result<Option<(K, V)>> {
+    fn look_by_key(&self, verb: &'static str, end: End) -> Result<Option<(K, V)>> {
+        let keys = self.entries().share().keys();
+        self.look_in(verb, sql::ENTRIES.by_key, end, all_keys(&keys))
+    }
+
+    fn look_in(
+        &self,
+        verb: &'static str,
+        order: Directions,
+        end: End,
+        [first, last]: [Value<'_>; 2],
+    ) -> Result<Option<(K, V)>> {
+        let read = |row: &Row<'_>| read_entry::<K, V, C>(self.store(), row);
+        let look = |db: &Db<'_>| db.query_one(order.to(end), &[first, last, 1.into()], read);
+        self.doing(verb, || self.inside().look(look))
+    }
+
+    fn pop(&self, verb: &'static str, end: End) -> Result<Option<(K, V)>> {
+        self.pop_in(verb, sql::ENTRIES.in_order, end, self.entries().all())
+    }
+
+    fn pop_by_key(&self, verb: &'static str, end: End) -> Result<Option<(K, V)>> {
+        let keys = self.entries().share().keys();
+        self.pop_in(verb, sql::ENTRIES.by_key, end, all_keys(&keys))
+    }
+
+    fn pop_in(
+        &self,
+        verb: &'static str,
+        order: Directions,
+        end: End,
+        [first, last]: [Value<'_>; 2],
+    ) -> Result<Option<(K, V)>> {
         self.doing(verb, || {
             Ahead::take::<C, _>(&self.inside(), |db, ahead| {
-                let found = db.query_one(sql, all, |row| {
+                let found = db.query_one(order.to(end), &[first, last, 1.into()], |row| {
                     let value = ahead.value::<C>(db, row, 2, 1)?;
-                    Ok((read_place(row)?, read_key(self.store(), row)?, value))
+                    Ok((Place::of(row)?, read_key(row)?, value))
                 })?;
                 let Some((place, key, value)) = found else {
                     return Ok(Some(None));

@@ -1,18 +1,13 @@
 //! Ranges of keys, and what is done with them as a whole.
 
-use std::ops::{Bound, Range, RangeBounds};
+use std::ops::RangeBounds;
 
-use diskette_store::{Access, Like, Result, Value};
+use diskette_store::entries::{Place, RangeKeys, Reading, ends, read_key};
+use diskette_store::{Access, Like, Result};
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
-use crate::iter::RangeKeys;
-use crate::rows::{read_key, read_place};
 use crate::sql;
-use crate::walk::{Position, Reading, Walk};
-
-/// From one key's bytes to before another's; an open end is `None`.
-pub(crate) type Bounds = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// The keys in `range`, in key order, without a look at the values; a double-ended iterator of `Result<K>`.
@@ -32,7 +27,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// assert_eq!(squares.len()?, 10);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn range_keys<Q, R>(&self, range: R) -> RangeKeys<K, V, C, A>
+    pub fn range_keys<Q, R>(&self, range: R) -> RangeKeys<K, A>
     where
         Q: Like<K> + ?Sized,
         R: RangeBounds<Q>,
@@ -41,14 +36,13 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         let reading = Reading {
             verb: "range_keys",
-            up: sql::RANGE_KEYS_UP,
-            down: sql::RANGE_KEYS_DOWN,
-            read: read_key::<K>,
+            pages: sql::ENTRIES.keys_by_key,
+            read: Box::new(|_, row| read_key(row).map(Some)),
         };
-        let range = self
-            .bounds(&range)
-            .and_then(|bounds| self.until_now(bounds));
-        RangeKeys(Walk::new(self.clone(), reading, range))
+        let entries = self.entries();
+        let bounds = entries.bounds::<K, Q, R>(&range);
+        let range = bounds.and_then(|bounds| entries.until_now(bounds));
+        entries.walk_through(reading, range).into()
     }
 
     /// How many keys are in `range`.
@@ -66,10 +60,11 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         R: RangeBounds<Q>,
     {
         self.doing("count_range", || {
-            let range = self.closed(&range)?;
-            let count = self
-                .inside()
-                .read_one(|db| db.query_one(sql::COUNT_RANGE, &ends(&range), |row| row.int(0)));
+            let entries = self.entries();
+            let range = entries.closed(entries.bounds::<K, Q, R>(&range)?);
+            let count = self.inside().read_one(|db| {
+                db.query_one(sql::ENTRIES.count_range, &ends(&range), |row| row.int(0))
+            });
             Ok(usize::try_from(count?.unwrap_or(0)).unwrap_or(0))
         })
     }
@@ -85,70 +80,18 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         R: RangeBounds<Q>,
     {
         self.doing("remove_range", || {
-            let range = self.closed(&range)?;
+            let entries = self.entries();
+            let range = entries.closed(entries.bounds::<K, Q, R>(&range)?);
             self.inside().free(|db| {
-                let count = self.count(db)?;
-                let places = db.query(sql::PLACES_IN_RANGE, &ends(&range), read_place)?;
+                let count = entries.count(db)?;
+                let places = db.query(sql::ENTRIES.places_in_range, &ends(&range), Place::of)?;
                 for &place in &places {
-                    self.drop_row(db, place)?;
+                    entries.drop_row(db, place)?;
                 }
                 let removed = i64::try_from(places.len()).unwrap_or(i64::MAX);
-                self.recount(db, count.saturating_sub(removed))?;
+                entries.recount(db, count.saturating_sub(removed))?;
                 Ok(places.len())
             })
         })
     }
-
-    pub(crate) fn bounds<Q, R>(&self, range: &R) -> Result<Bounds>
-    where
-        Q: Like<K> + ?Sized,
-        R: RangeBounds<Q>,
-    {
-        let start = match range.start_bound() {
-            Bound::Included(key) => Some(self.key(key)?),
-            Bound::Excluded(key) => Some(self.key(key)?.after()),
-            Bound::Unbounded => None,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(key) => Some(self.key(key)?.after()),
-            Bound::Excluded(key) => Some(self.key(key)?),
-            Bound::Unbounded => None,
-        };
-        Ok((start, end))
-    }
-
-    /// An open end is after the last key there is now; `None`: nothing is in it.
-    pub(crate) fn until_now(&self, (start, end): Bounds) -> Result<Option<Range<Vec<u8>>>> {
-        let all = self.share().keys();
-        let start = start.unwrap_or_else(|| all.start.to_vec());
-        let end = match end {
-            Some(end) => Some(end),
-            None => self
-                .inside()
-                .look(|db| db.query_one(sql::LAST_KEY, &all_keys(&all), Vec::<u8>::of))?
-                .map(Vec::after),
-        };
-        Ok(end.filter(|end| start < *end).map(|end| start..end))
-    }
-
-    /// An open end is after all keys that there could be.
-    fn closed<Q, R>(&self, range: &R) -> Result<Range<Vec<u8>>>
-    where
-        Q: Like<K> + ?Sized,
-        R: RangeBounds<Q>,
-    {
-        let (start, end) = self.bounds(range)?;
-        let all = self.share().keys();
-        let start = start.unwrap_or_else(|| all.start.to_vec());
-        Ok(start..end.unwrap_or_else(|| all.end.to_vec()))
-    }
-}
-
-/// As statements want them.
-pub(crate) fn all_keys(keys: &Range<[u8; 3]>) -> [Value<'_>; 2] {
-    [keys.start.as_slice().into(), keys.end.as_slice().into()]
-}
-
-fn ends(range: &Range<Vec<u8>>) -> [Value<'_>; 2] {
-    [range.start.as_slice().into(), range.end.as_slice().into()]
 }

@@ -1,39 +1,10 @@
 use std::io::Read;
 
-use diskette_store::{Access, Like, Result, StreamReader};
+use diskette_store::entries::Place;
+use diskette_store::{Access, Like, Result, Stream, StreamReader};
 
 use crate::index::Index;
-use crate::rows::read_place;
 use crate::sql;
-
-/// The type of values that are read and written piece by piece, and never wholly in memory:
-/// `Index<K, Stream>`. Each is a file in the store's directory, whatever its length.
-///
-/// Such an index has the methods that look at keys only, and [`write`](Index::write) and
-/// [`read`](Index::read).
-///
-/// # Crashes
-///
-/// A value is there whole or not at all. The file of a writer that died is removed by whoever opens
-/// the store next, or hears of the death.
-///
-/// # Example
-///
-/// ```
-/// use std::io::Read;
-/// use diskette::{Index, Stream};
-///
-/// # let dir = tempfile::tempdir()?;
-/// let films = Index::<String, Stream>::open(dir.path())?;
-/// films.write("short", [7_u8; 100_000].as_slice())?;
-///
-/// let mut first = [0; 10];
-/// films.read("short")?.expect("written above").read_exact(&mut first)?;
-/// assert_eq!(first, [7; 10]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub enum Stream {}
 
 impl<K, C, A: Access> Index<K, Stream, C, A> {
     /// Makes what `from` has the value of a key, at the end of the insertion order, or in its place if
@@ -68,8 +39,8 @@ impl<K, C, A: Access> Index<K, Stream, C, A> {
             // lets this run again.
             self.inside()
                 .look(|db| {
-                    db.query_one(sql::PLACE, &[key.as_slice().into()], |row| {
-                        let file = read_place(row)?.file;
+                    db.query_one(sql::ENTRIES.place, &[key.as_slice().into()], |row| {
+                        let file = Place::of(row)?.file;
                         file.map(|file| self.store().open_stream(file)).transpose()
                     })
                 })

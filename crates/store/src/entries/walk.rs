@@ -1,30 +1,40 @@
 //! Going through rows from both ends, a page at a time.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
-use diskette_store::{Access, Db, Result, Row, Store, Value};
+use crate::access::Access;
+use crate::db::{Db, Row, Value};
+use crate::entries::{Directions, Entries};
+use crate::error::Result;
+use crate::store::Store;
+use crate::structure::Structure;
 
-use crate::index::Index;
-use crate::sql;
-
-/// The rows of the first page, for those who want the first only, and of a later one at most.
+/// The rows of the first page, for those who want the first only.
 const FIRST: i64 = 4;
-pub(crate) const PAGE: i64 = 256;
+
+/// The rows of a later page, at most.
+pub const PAGE: i64 = 256;
 
 /// No more rows come into a page after so many bytes.
 const BYTES: usize = 1024 * 1024;
 
 /// The end at which a walk goes on.
-#[derive(Clone, Copy)]
-pub(crate) enum End {
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// The least is next.
     Front,
+    /// The greatest is next.
     Back,
 }
 
 /// What rows are ordered by.
-pub(crate) trait Position: Clone {
+pub trait Position: Clone {
+    /// Where a row is.
     fn of(row: &Row<'_>) -> Result<Self>;
+    /// As statements want it.
     fn value(&self) -> Value<'_>;
     /// The next one there could be.
     fn after(self) -> Self;
@@ -62,60 +72,69 @@ impl Position for Vec<u8> {
 }
 
 /// What a walk reads of each row, and by which statements.
-pub(crate) struct Reading<T> {
-    pub(crate) verb: &'static str,
-    pub(crate) up: &'static str,
-    pub(crate) down: &'static str,
-    pub(crate) read: fn(&Store, &Row<'_>) -> Result<T>,
+pub struct Reading<T> {
+    /// What is being done, for errors.
+    pub verb: &'static str,
+    /// The pages.
+    pub pages: Directions,
+    /// Reads a row; `None` passes it over.
+    pub read: Read<T>,
 }
 
+type Read<T> = Box<dyn Fn(&Store, &Row<'_>) -> Result<Option<T>> + Send + Sync>;
+
 /// A row of a page.
-pub(crate) enum Slot<T> {
-    Read(Result<T>),
+#[derive(Debug)]
+pub enum Slot<T> {
+    /// What was read of it; `None` if it is passed over.
+    Read(Result<Option<T>>),
     /// The value of this key is a file: too long to be read before its turn has come.
     InFile(Vec<u8>),
 }
 
 impl<T> Slot<T> {
-    /// What is read of the row; `None` if it is gone by now.
-    pub(crate) fn read(
+    /// What is read of the row; `None` if it is gone by now, or passed over.
+    pub fn read(
         self,
         db: &Db<'_>,
         find: &str,
-        read: impl Fn(&Store, &Row<'_>) -> Result<T>,
+        read: impl Fn(&Store, &Row<'_>) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         match self {
-            Slot::Read(item) => item.map(Some),
-            Slot::InFile(key) => {
-                db.query_one(find, &[key.as_slice().into()], |row| read(db.store(), row))
-            }
+            Slot::Read(item) => item,
+            Slot::InFile(key) => db
+                .query_one(find, &[key.as_slice().into()], |row| read(db.store(), row))
+                .map(Option::flatten),
         }
     }
 }
 
 /// Rows of a page, the nearest first, and what is left after them.
-pub(crate) struct Page<P, T> {
-    pub(crate) slots: Vec<Slot<T>>,
-    pub(crate) left: Option<Range<P>>,
+#[derive(Debug)]
+pub struct Page<P, T> {
+    /// The rows.
+    pub slots: Vec<Slot<T>>,
+    /// What is left.
+    pub left: Option<Range<P>>,
 }
 
 impl<P: Position, T> Page<P, T> {
     /// At most `rows` rows from one end of `range`, by a statement that goes up from its front, or down
     /// from its back.
-    pub(crate) fn fetch(
+    pub fn fetch(
         db: &Db<'_>,
-        sql: &str,
+        pages: Directions,
         range: &Range<P>,
         end: End,
         rows: i64,
-        read: impl Fn(&Store, &Row<'_>) -> Result<T>,
+        read: impl Fn(&Store, &Row<'_>) -> Result<Option<T>>,
     ) -> Result<Self> {
         let mut slots = Vec::new();
         let mut last = None;
         let mut bytes = 0;
         let mut full = false;
         db.query_each(
-            sql,
+            pages.to(end),
             &[range.start.value(), range.end.value(), rows.into()],
             |row| {
                 full = bytes > BYTES;
@@ -142,8 +161,10 @@ impl<P: Position, T> Page<P, T> {
 }
 
 /// Rows between two positions, taken from both ends until they meet.
-pub(crate) struct Walk<K, V, C, A, P, T> {
-    index: Index<K, V, C, A>,
+pub struct Walk<A, P, T> {
+    access: A,
+    structure: Arc<Structure>,
+    find: &'static str,
     reading: Reading<T>,
     rows: i64,
     left: Option<Range<P>>,
@@ -151,19 +172,27 @@ pub(crate) struct Walk<K, V, C, A, P, T> {
     back: VecDeque<Slot<T>>,
 }
 
-impl<K, V, C, A: Access, P: Position, T> Walk<K, V, C, A, P, T> {
+impl<A: Access + Clone> Entries<'_, A> {
+    /// A walk through the rows in insertion order.
+    pub fn walk<T>(&self, reading: Reading<T>) -> Walk<A, i64, T> {
+        let ids = self.inside().look(|db| self.ids(db));
+        self.walk_through(reading, ids)
+    }
+
     /// A walk through `range`; an error is its only item.
-    pub(crate) fn new(
-        index: Index<K, V, C, A>,
+    pub fn walk_through<P: Position, T>(
+        &self,
         reading: Reading<T>,
         range: Result<Option<Range<P>>>,
-    ) -> Self {
+    ) -> Walk<A, P, T> {
         let (left, front) = match range {
             Ok(left) => (left, VecDeque::new()),
             Err(error) => (None, VecDeque::from([Slot::Read(Err(error))])),
         };
         Walk {
-            index,
+            access: self.access.clone(),
+            structure: Arc::clone(self.structure),
+            find: self.sql.find_entry,
             reading,
             rows: FIRST,
             left,
@@ -171,42 +200,42 @@ impl<K, V, C, A: Access, P: Position, T> Walk<K, V, C, A, P, T> {
             back: VecDeque::new(),
         }
     }
+}
 
-    pub(crate) fn next(&mut self, end: End) -> Option<Result<T>> {
+impl<A: Access, P: Position, T> Walk<A, P, T> {
+    /// The next row from this end.
+    pub fn next(&mut self, end: End) -> Option<Result<T>> {
         let result = self.try_next(end);
         if result.is_err() {
             (self.left, self.front, self.back) = Default::default();
         }
-        self.index.doing(self.reading.verb, || result).transpose()
+        self.structure.doing(self.reading.verb, result).transpose()
     }
 
     fn try_next(&mut self, end: End) -> Result<Option<T>> {
         while let Some(slot) = self.slot(end)? {
-            match slot {
-                Slot::Read(item) => return item.map(Some),
-                Slot::InFile(key) => {
-                    // It may be gone by now.
-                    if let Some(item) = self.read(&key)? {
-                        return Ok(Some(item));
-                    }
-                }
+            let item = match slot {
+                Slot::Read(item) => item?,
+                Slot::InFile(key) => self.read(&key)?,
+            };
+            if item.is_some() {
+                return Ok(item);
             }
         }
         Ok(None)
     }
 
     fn slot(&mut self, end: End) -> Result<Option<Slot<T>>> {
-        let (near, far, page) = match end {
-            End::Front => (&mut self.front, &mut self.back, self.reading.up),
-            End::Back => (&mut self.back, &mut self.front, self.reading.down),
+        let (near, far) = match end {
+            End::Front => (&mut self.front, &mut self.back),
+            End::Back => (&mut self.back, &mut self.front),
         };
         if near.is_empty()
             && let Some(range) = self.left.take()
         {
-            let fetched = self
-                .index
-                .inside()
-                .read_one(|db| Page::fetch(db, page, &range, end, self.rows, self.reading.read))?;
+            let Reading { pages, read, .. } = &self.reading;
+            let fetch = |db: &Db<'_>| Page::fetch(db, *pages, &range, end, self.rows, read);
+            let fetched = self.structure.inside(&self.access).read_one(fetch)?;
             near.extend(fetched.slots);
             self.left = fetched.left;
             self.rows = PAGE.min(self.rows * 4);
@@ -214,10 +243,24 @@ impl<K, V, C, A: Access, P: Position, T> Walk<K, V, C, A, P, T> {
         Ok(near.pop_front().or_else(|| far.pop_back()))
     }
 
+    /// It may be gone by now.
     fn read(&self, key: &[u8]) -> Result<Option<T>> {
-        let read = |row: &Row<'_>| (self.reading.read)(self.index.store(), row);
-        self.index
-            .inside()
-            .read_one(|db| db.query_one(sql::FIND_ENTRY, &[key.into()], read))
+        let read = |row: &Row<'_>| (self.reading.read)(self.access.store(), row);
+        self.structure
+            .inside(&self.access)
+            .read_one(|db| db.query_one(self.find, &[key.into()], read))
+            .map(Option::flatten)
+    }
+}
+
+impl<T> fmt::Debug for Reading<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reading").field(&self.verb).finish()
+    }
+}
+
+impl<A, P, T> fmt::Debug for Walk<A, P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Walk").field(&self.reading).finish()
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! - [`Deque`]: a queue with two ends; waiting pops, and claims that come back when their owner dies.
 //! - [`Index`]: a map in insertion order and in key order; streams for what doesn't fit into memory.
-//! - [`BoundedSemaphore`]: a number of permits that all processes share.
+//! - [`Cache`]: a map that forgets: expiry, tags, limits and the policy by which entries make room.
 //! - [`Lock`], [`RLock`], [`RwLock`], [`BoundedSemaphore`]: held by threads of any process, never by the dead.
 //! - [`Throttle`]: a rate limit that all processes keep together.
 //!
@@ -50,6 +50,8 @@
 //! their bytes sort as they do: see [`key`].
 #![forbid(unsafe_code)]
 
+pub use diskette_cache as cache;
+pub use diskette_cache::{Cache, CacheStats, Expiry, Meta, Policy, Terms};
 pub use diskette_deque as deque;
 pub use diskette_deque::{Claim, Claimed, Deque, Unreadable, WhenFull};
 pub use diskette_index as index;

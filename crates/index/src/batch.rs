@@ -2,8 +2,8 @@
 
 use std::borrow::Borrow;
 
-use diskette_store::entries::{End, PAGE, Page, Place, read_entry};
-use diskette_store::{Access, Codec, Like, Result, Row, Store};
+use diskette_store::entries::{End, PAGE, Page, Place, Reading, read_entry};
+use diskette_store::{Access, Codec, Like, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -138,18 +138,19 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("retain", || {
             let sql = &sql::ENTRIES;
-            let read = |store: &Store, row: &Row<'_>| {
+            let reading = Reading::new("retain", sql.in_order, |store, row| {
                 Ok(Some((Place::of(row)?, read_entry::<K, V, C>(store, row)?)))
-            };
+            });
             self.inside().free(|db| {
                 let entries = self.entries();
                 let mut left = entries.ids(db)?;
                 let mut count = entries.count(db)?;
                 while let Some(range) = left {
-                    let page = Page::fetch(db, sql.in_order, &range, End::Front, PAGE, read)?;
+                    let page = Page::fetch(db, &reading, &range, End::Front, PAGE)?;
                     left = page.left;
                     for slot in page.slots {
-                        if let Some((place, (key, value))) = slot.read(db, sql.find_entry, read)?
+                        if let Some((place, (key, value))) =
+                            slot.read(db, sql.find_entry, &reading)?
                             && !keep(&key, &value)
                         {
                             entries.drop_row(db, place)?;

@@ -1,11 +1,10 @@
 //! Reading and writing an entry as one step, that nobody else comes between.
 
-use diskette_store::entries::Place;
+use diskette_store::entries::{Changed, Entry, Place, Upsert};
 use diskette_store::{Access, Ahead, Codec, Db, Like, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::entry::Entry;
 use crate::index::Index;
 
 impl<K, V, C, A> Index<K, V, C, A>
@@ -98,7 +97,7 @@ where
     /// assert_eq!(words.get("be")?, Some(2));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn entry<Q: Like<K> + ?Sized>(&self, key: &Q) -> Entry<'_, K, V, C, A>
+    pub fn entry<Q: Like<K> + ?Sized>(&self, key: &Q) -> Entry<'_, V, Self>
     where
         V: Serialize,
     {
@@ -195,6 +194,32 @@ where
             let then = then.take();
             then.map(|then| then(db, place, value.flatten()))
                 .transpose()
+        })
+    }
+}
+
+#[doc(hidden)]
+impl<K, V, C, A> Upsert<V> for Index<K, V, C, A>
+where
+    V: Serialize + DeserializeOwned,
+    C: Codec,
+    A: Access,
+{
+    fn upsert(
+        &self,
+        key: Result<Vec<u8>>,
+        make: impl FnOnce(Option<V>) -> (V, Changed),
+    ) -> Result<V> {
+        self.doing("entry", || {
+            let key = key?;
+            self.with_found(&key, |db, place, found| {
+                let (value, changed) = make(found);
+                if changed {
+                    let stored = self.store().store_value::<C, V, _>(&value)?;
+                    self.swap(db, &key, place, Some(stored))?;
+                }
+                Ok(value)
+            })
         })
     }
 }

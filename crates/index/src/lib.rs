@@ -23,7 +23,6 @@
 
 mod batch;
 mod change;
-mod entry;
 mod handle;
 mod index;
 mod options;
@@ -33,8 +32,7 @@ mod rows;
 mod sql;
 mod stream;
 
-pub use diskette_store::entries::{Iter, Keys, Range, RangeKeys, Values};
+pub use diskette_store::entries::{Entry, Iter, Keys, Range, RangeKeys, Values};
 pub use diskette_store::{Content, Stream};
-pub use entry::Entry;
 pub use index::Index;
 pub use options::IndexOptions;

@@ -41,11 +41,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
         A: Clone,
     {
-        let reading = Reading {
-            verb: "iter",
-            pages: sql::ENTRIES.in_order,
-            read: Box::new(|store, row| read_entry::<K, V, C>(store, row).map(Some)),
-        };
+        let reading = Reading::new("iter", sql::ENTRIES.in_order, |store, row| {
+            read_entry::<K, V, C>(store, row).map(Some)
+        });
         self.entries().walk(reading).into()
     }
 
@@ -56,11 +54,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         K: DeserializeOwned,
         A: Clone,
     {
-        let reading = Reading {
-            verb: "keys",
-            pages: sql::ENTRIES.keys_in_order,
-            read: Box::new(|_, row| read_key(row).map(Some)),
-        };
+        let reading = Reading::new("keys", sql::ENTRIES.keys_in_order, |_, row| {
+            read_key(row).map(Some)
+        });
         self.entries().walk(reading).into()
     }
 
@@ -99,11 +95,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         C: Codec,
         A: Clone,
     {
-        let reading = Reading {
-            verb: "values",
-            pages: sql::ENTRIES.in_order,
-            read: Box::new(|store, row| read_value::<V, C>(store, row).map(Some)),
-        };
+        let reading = Reading::new("values", sql::ENTRIES.in_order, |store, row| {
+            read_value::<V, C>(store, row).map(Some)
+        });
         self.entries().walk(reading).into()
     }
 
@@ -284,11 +278,9 @@ where
     where
         A: Clone,
     {
-        let reading = Reading {
-            verb,
-            pages: sql::ENTRIES.by_key,
-            read: Box::new(|store, row| read_entry::<K, V, C>(store, row).map(Some)),
-        };
+        let reading = Reading::new(verb, sql::ENTRIES.by_key, |store, row| {
+            read_entry::<K, V, C>(store, row).map(Some)
+        });
         let entries = self.entries();
         let range = bounds.and_then(|bounds| entries.until_now(bounds));
         entries.walk_through(reading, range).into()

@@ -34,11 +34,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         K: DeserializeOwned,
         A: Clone,
     {
-        let reading = Reading {
-            verb: "range_keys",
-            pages: sql::ENTRIES.keys_by_key,
-            read: Box::new(|_, row| read_key(row).map(Some)),
-        };
+        let reading = Reading::new("range_keys", sql::ENTRIES.keys_by_key, |_, row| {
+            read_key(row).map(Some)
+        });
         let entries = self.entries();
         let bounds = entries.bounds::<K, Q, R>(&range);
         let range = bounds.and_then(|bounds| entries.until_now(bounds));

@@ -20,7 +20,7 @@ impl<K, C, A: Access> Index<K, Stream, C, A> {
         self.doing("write", || {
             let key = self.key(key)?;
             let stored = self.store().store_stream(&mut from)?;
-            let bytes = stored.file_bytes();
+            let bytes = stored.bytes();
             self.inside().write(|db| self.put(db, &key, stored))?;
             Ok(bytes)
         })

@@ -268,6 +268,17 @@ impl Board {
         self.header().removals.load(SeqCst)
     }
 
+    /// Says that something was changed in the catalog that others may know by heart: they look again as after a removal.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](io::ErrorKind::NotFound) when the board was removed.
+    pub fn tell_changed(&self) -> io::Result<()> {
+        self.must_be_intact()?;
+        self.header().removals.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
     /// Says that the structure with this number goes or has gone: its slots are taken from all who hold them, and their room
     /// is given back.
     ///

@@ -13,7 +13,7 @@ const APPLICATION: i32 = 0x6473_6b74;
 const FORMAT: i32 = STEPS.len() as i32;
 
 /// What each format adds to the one before.
-const STEPS: [&str; 4] = [STRUCTURES, BOARDS, GARBAGE, KINDS];
+const STEPS: [&str; 5] = [STRUCTURES, BOARDS, GARBAGE, KINDS, TIMELINES];
 
 const STRUCTURES: &str = "
     CREATE TABLE structures (
@@ -77,6 +77,17 @@ const KINDS: &str = "
     ALTER TABLE new_structures RENAME TO structures;
     -- A file becomes garbage with the era after which it can go.
     UPDATE garbage SET era = 1 WHERE era IS NULL;
+";
+
+const TIMELINES: &str = "
+    -- The time that all who use the store go by: one row, what it was at a reading of the clock.
+    CREATE TABLE timelines (
+        id INTEGER PRIMARY KEY,
+        boot INTEGER NOT NULL,
+        uptime INTEGER NOT NULL,
+        wall INTEGER NOT NULL,
+        time INTEGER NOT NULL
+    );
 ";
 
 /// Makes an empty database a store; refuses what is not one. Called by one process at a time.

@@ -56,6 +56,12 @@ impl<'a> From<&'a str> for Value<'a> {
     }
 }
 
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(value: Option<&'a str>) -> Self {
+        value.map_or(Value::Null, Value::Text)
+    }
+}
+
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(value: &'a [u8]) -> Self {
         Value::Blob(value)
@@ -89,6 +95,14 @@ impl Row<'_> {
                 std::str::from_utf8(text).map_err(|_| unexpected(column, "UTF-8"))
             }
             _ => Err(unexpected(column, "text")),
+        }
+    }
+
+    /// The text in a column, or `None` for NULL.
+    pub fn opt_text(&self, column: usize) -> Result<Option<&str>> {
+        match self.0.get_ref(column).map_err(from_sqlite)? {
+            ValueRef::Null => Ok(None),
+            _ => self.text(column).map(Some),
         }
     }
 

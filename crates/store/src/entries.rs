@@ -1,6 +1,7 @@
 //! Rows that have a key and a place in insertion order: what an index and a cache have in common.
 
 mod bounds;
+mod entry;
 mod iter;
 mod statements;
 mod walk;
@@ -22,6 +23,7 @@ use crate::store::Store;
 use crate::structure::Structure;
 
 pub use bounds::{Bounds, all_keys, ends};
+pub use entry::{Changed, Entry, Upsert};
 pub use iter::{Iter, Keys, Range, RangeKeys, Values};
 pub use statements::{Directions, Statements};
 pub use walk::{End, PAGE, Page, Position, Reading, Slot, Walk};

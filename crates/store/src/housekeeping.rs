@@ -13,7 +13,7 @@ use crate::directory::Directory;
 use crate::error::{Result, from_sqlite};
 use crate::fork::is_torn;
 use crate::garbage;
-use crate::store::{Shared, Store};
+use crate::store::{PutOff, Shared, Store};
 use crate::values::Values;
 
 /// A checkpoint is due when the log has grown by this many pages.
@@ -45,9 +45,17 @@ pub(crate) enum Job {
     Settle = 4,
     /// Remove the rows of structures that were removed.
     Clear = 8,
+    /// Run the errands of structures.
+    Errands = 16,
 }
 
-const JOBS: [Job; 4] = [Job::Settle, Job::Checkpoint, Job::Clear, Job::Sweep];
+const JOBS: [Job; 5] = [
+    Job::Settle,
+    Job::Checkpoint,
+    Job::Errands,
+    Job::Clear,
+    Job::Sweep,
+];
 
 /// The thread, started when first needed, and what it has to do.
 pub(crate) struct Housekeeper {
@@ -55,6 +63,7 @@ pub(crate) struct Housekeeper {
     checkpointing: FileLock,
     thread: Arc<Mutex<Running>>,
     due: AtomicU8,
+    errands: Mutex<Vec<PutOff>>,
     /// About how many pages this process has written since it last looked how long the log is.
     written: AtomicUsize,
     /// How long the log was, in pages, when a checkpoint was last due.
@@ -70,6 +79,7 @@ impl Housekeeper {
             checkpointing,
             thread: Arc::default(),
             due: AtomicU8::new(0),
+            errands: Mutex::default(),
             written: AtomicUsize::new(LOOK),
             asked: AtomicUsize::new(0),
         }
@@ -124,6 +134,13 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Has something done soon, by the thread: once, whether it succeeds or not, and not at all if the process ends before.
+    #[doc(hidden)]
+    pub fn in_background(&self, errand: impl FnOnce(&Store) + Send + 'static) {
+        self.housekeeper().errands.lock().push(Box::new(errand));
+        self.wake(Job::Errands);
     }
 
     /// After `pages` were committed, outside the gate: whoever finds that the log has grown has it copied, whoever wrote it.
@@ -184,6 +201,11 @@ impl Store {
             Job::Sweep => self.sweep(),
             Job::Settle => self.settle_the_mourned(),
             Job::Clear => self.clear_removed(),
+            Job::Errands => {
+                let errands = mem::take(&mut *self.housekeeper().errands.lock());
+                errands.into_iter().for_each(|errand| errand(self));
+                Ok(())
+            }
         }
     }
 }

@@ -251,6 +251,27 @@ impl Structure {
         Ok(())
     }
 
+    /// A number that differs once something was changed that was told by [`tell_changed`](Self::tell_changed); for what is
+    /// known of the structure by heart. Read in a turn to write, before the rows that it is about.
+    pub fn changes(&self, store: &Store) -> u64 {
+        store.board().removals_after_look()
+    }
+
+    /// Says that something of it was changed, within the turn to write that does it.
+    ///
+    /// # Errors
+    ///
+    /// [`is_removed`](Error::is_removed) when the board is gone.
+    pub fn tell_changed(&self, db: &Db<'_>) -> Result<()> {
+        fn tell(store: &Store) -> Result<()> {
+            let told = store.board().tell_changed();
+            told.map_err(|error| removed().caused_by(error))
+        }
+        // Who looked in the middle of a transaction that is undone looks again.
+        db.on_rollback(|store| drop(tell(store)));
+        tell(db.store())
+    }
+
     /// Why a line isn't there that it has in a table of its kind.
     pub fn missing(&self, db: &Db<'_>) -> Error {
         self.must_be_there(db).err().unwrap_or_else(|| {

@@ -271,11 +271,12 @@ impl Stored {
         }
     }
 
-    /// The length of a value in a file, in bytes.
-    pub fn file_bytes(&self) -> u64 {
+    /// The length of the encoded value, in bytes.
+    pub fn bytes(&self) -> u64 {
         match &self.content {
+            Content::Inline(bytes) => bytes.len() as u64,
             Content::File(new) => new.bytes,
-            _ => 0,
+            Content::Linked(_) => 0,
         }
     }
 

@@ -75,10 +75,28 @@ impl Position for Vec<u8> {
 pub struct Reading<T> {
     /// What is being done, for errors.
     pub verb: &'static str,
-    /// The pages.
+    /// The pages. Their parameters are the ends of the range, `with` if it is said, and how many rows they take.
     pub pages: Directions,
+    /// What they are read with.
+    pub with: Option<String>,
     /// Reads a row; `None` passes it over.
     pub read: Read<T>,
+}
+
+impl<T> Reading<T> {
+    /// A reading of all rows of a range.
+    pub fn new(
+        verb: &'static str,
+        pages: Directions,
+        read: impl Fn(&Store, &Row<'_>) -> Result<Option<T>> + Send + Sync + 'static,
+    ) -> Self {
+        Reading {
+            verb,
+            pages,
+            with: None,
+            read: Box::new(read),
+        }
+    }
 }
 
 type Read<T> = Box<dyn Fn(&Store, &Row<'_>) -> Result<Option<T>> + Send + Sync>;
@@ -94,16 +112,13 @@ pub enum Slot<T> {
 
 impl<T> Slot<T> {
     /// What is read of the row; `None` if it is gone by now, or passed over.
-    pub fn read(
-        self,
-        db: &Db<'_>,
-        find: &str,
-        read: impl Fn(&Store, &Row<'_>) -> Result<Option<T>>,
-    ) -> Result<Option<T>> {
+    pub fn read(self, db: &Db<'_>, find: &str, reading: &Reading<T>) -> Result<Option<T>> {
         match self {
             Slot::Read(item) => item,
             Slot::InFile(key) => db
-                .query_one(find, &[key.as_slice().into()], |row| read(db.store(), row))
+                .query_one(find, &[key.as_slice().into()], |row| {
+                    (reading.read)(db.store(), row)
+                })
                 .map(Option::flatten),
         }
     }
@@ -119,38 +134,35 @@ pub struct Page<P, T> {
 }
 
 impl<P: Position, T> Page<P, T> {
-    /// At most `rows` rows from one end of `range`, by a statement that goes up from its front, or down
-    /// from its back.
+    /// At most `rows` rows from one end of `range`.
     pub fn fetch(
         db: &Db<'_>,
-        pages: Directions,
+        reading: &Reading<T>,
         range: &Range<P>,
         end: End,
         rows: i64,
-        read: impl Fn(&Store, &Row<'_>) -> Result<Option<T>>,
     ) -> Result<Self> {
+        let mut params = vec![range.start.value(), range.end.value()];
+        params.extend(reading.with.as_deref().map(Value::from));
+        params.push(rows.into());
         let mut slots = Vec::new();
         let mut last = None;
         let mut bytes = 0;
         let mut full = false;
-        db.query_each(
-            pages.to(end),
-            &[range.start.value(), range.end.value(), rows.into()],
-            |row| {
-                full = bytes > BYTES;
-                if full {
-                    return Ok(ControlFlow::Break(()));
-                }
-                last = Some(P::of(row)?);
-                slots.push(if row.opt_int(1)?.is_some() {
-                    Slot::InFile(row.blob(3)?.to_owned())
-                } else {
-                    bytes += row.opt_blob(2)?.map_or(0, <[u8]>::len) + row.blob(3)?.len();
-                    Slot::Read(read(db.store(), row))
-                });
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        db.query_each(reading.pages.to(end), &params, |row| {
+            full = bytes > BYTES;
+            if full {
+                return Ok(ControlFlow::Break(()));
+            }
+            last = Some(P::of(row)?);
+            slots.push(if row.opt_int(1)?.is_some() {
+                Slot::InFile(row.blob(3)?.to_owned())
+            } else {
+                bytes += row.opt_blob(2)?.map_or(0, <[u8]>::len) + row.blob(3)?.len();
+                Slot::Read((reading.read)(db.store(), row))
+            });
+            Ok(ControlFlow::Continue(()))
+        })?;
         let over = !full && slots.len() < usize::try_from(rows).unwrap_or(0);
         let left = last.filter(|_| !over).map(|last| match end {
             End::Front => last.after()..range.end.clone(),
@@ -233,8 +245,7 @@ impl<A: Access, P: Position, T> Walk<A, P, T> {
         if near.is_empty()
             && let Some(range) = self.left.take()
         {
-            let Reading { pages, read, .. } = &self.reading;
-            let fetch = |db: &Db<'_>| Page::fetch(db, *pages, &range, end, self.rows, read);
+            let fetch = |db: &Db<'_>| Page::fetch(db, &self.reading, &range, end, self.rows);
             let fetched = self.structure.inside(&self.access).read_one(fetch)?;
             near.extend(fetched.slots);
             self.left = fetched.left;

@@ -1,10 +1,8 @@
-use diskette_store::{Access, Codec, MessagePack, Result, Store};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
 
-use crate::index::Index;
+use crate::error::Result;
 
-/// The entry of a key, there or not; made by [`Index::entry`].
+/// The entry of a key of an index or a cache, there or not; made by `entry`.
 ///
 /// It does nothing until its last method, which reads, changes and inserts in one transaction: of any
 /// number of processes that do this at once, each sees what the one before it wrote.
@@ -12,23 +10,32 @@ use crate::index::Index;
 /// The functions it is given run within that transaction, while the store's other writers wait: they
 /// should be quick, and can't write to the store themselves. If one panics, nothing is changed.
 #[must_use = "an entry does nothing until one of its `or_` methods is called"]
-pub struct Entry<'e, K, V, C = MessagePack, A = Store> {
-    index: &'e Index<K, V, C, A>,
+pub struct Entry<'e, V, M> {
+    map: &'e M,
     key: Result<Vec<u8>>,
     changes: Vec<Change<'e, V>>,
 }
 
 type Change<'e, V> = Box<dyn FnOnce(&mut V) + 'e>;
 
-impl<'e, K, V, C, A> Entry<'e, K, V, C, A>
-where
-    V: Serialize + DeserializeOwned,
-    C: Codec,
-    A: Access,
-{
-    pub(crate) fn new(index: &'e Index<K, V, C, A>, key: Result<Vec<u8>>) -> Self {
+/// What has entries.
+pub trait Upsert<V> {
+    /// Gives `make` the value of a key, in one turn to write, and keeps what it returns if it says so.
+    fn upsert(
+        &self,
+        key: Result<Vec<u8>>,
+        make: impl FnOnce(Option<V>) -> (V, Changed),
+    ) -> Result<V>;
+}
+
+/// Is it to be written?
+pub type Changed = bool;
+
+impl<'e, V, M: Upsert<V>> Entry<'e, V, M> {
+    #[doc(hidden)]
+    pub fn new(map: &'e M, key: Result<Vec<u8>>) -> Self {
         Entry {
-            index,
+            map,
             key,
             changes: Vec::new(),
         }
@@ -44,7 +51,7 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [`Index::insert`] and [`Index::get`].
+    /// Those of `insert` and `get`.
     pub fn or_insert(self, value: V) -> Result<V> {
         self.or_insert_with(|| value)
     }
@@ -53,30 +60,16 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [`Index::insert`] and [`Index::get`].
+    /// Those of `insert` and `get`.
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Result<V> {
-        let Entry {
-            index,
-            key,
-            changes,
-        } = self;
-        index.doing("entry", || {
-            let key = key?;
-            index.with_found(&key, |db, place, found| {
-                let changed = found.is_none() || !changes.is_empty();
-                let value = match found {
-                    Some(mut value) => {
-                        changes.into_iter().for_each(|change| change(&mut value));
-                        value
-                    }
-                    None => make(),
-                };
-                if changed {
-                    let stored = index.store().store_value::<C, V, _>(&value)?;
-                    index.swap(db, &key, place, Some(stored))?;
-                }
-                Ok(value)
-            })
+        let Entry { map, key, changes } = self;
+        map.upsert(key, |found| match found {
+            Some(mut value) => {
+                let changed = !changes.is_empty();
+                changes.into_iter().for_each(|change| change(&mut value));
+                (value, changed)
+            }
+            None => (make(), true),
         })
     }
 
@@ -84,11 +77,17 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [`Index::insert`] and [`Index::get`].
+    /// Those of `insert` and `get`.
     pub fn or_default(self) -> Result<V>
     where
         V: Default,
     {
         self.or_insert_with(V::default)
+    }
+}
+
+impl<V, M> fmt::Debug for Entry<'_, V, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").finish_non_exhaustive()
     }
 }

@@ -1,0 +1,111 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use diskette_ipc::{Mutex, fork};
+use diskette_store::{Access, Db, Result, Store, Structure, Timeline};
+
+use crate::config::Config;
+use crate::sql;
+use crate::uses::{Due, Use, Uses};
+
+/// What all handles of a cache share that were cloned from one.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) structure: Arc<Structure>,
+    pub(crate) timeline: Timeline,
+    pub(crate) uses: Uses,
+    /// As it was when the catalog had changed so often.
+    pub(crate) config: Mutex<Option<(u64, Config)>>,
+    /// Nothing expires before.
+    pub(crate) next_expiry: AtomicI64,
+    store: Store,
+    generation: u64,
+}
+
+/// The last handle waits no longer than this to write down what was read.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+impl Inner {
+    pub(crate) fn new(store: &Store, structure: Arc<Structure>, timeline: Timeline) -> Self {
+        let uses = Uses::default();
+        uses.oldest.store(i64::MIN, Ordering::Relaxed);
+        Inner {
+            structure,
+            timeline,
+            uses,
+            config: Mutex::default(),
+            next_expiry: AtomicI64::new(i64::MIN),
+            store: store.clone(),
+            generation: fork::generation(),
+        }
+    }
+
+    /// Whether an entry with this expiry is still there.
+    pub(crate) fn lives(&self, expires: Option<i64>) -> bool {
+        expires.is_none_or(|expires| expires > self.timeline.now())
+    }
+
+    /// Takes down that something was looked for, and found or not.
+    pub(crate) fn count(self: &Arc<Self>, found: Option<Use>) {
+        let [hits, misses] = &self.uses.counts;
+        let Some(found) = found else {
+            return misses.add();
+        };
+        hits.add();
+        let due = self.uses.note(found, || self.timeline.now());
+        if due == Due::Soon && !self.uses.is_on_its_way.swap(true, Ordering::AcqRel) {
+            let inner = Arc::downgrade(self);
+            self.store.in_background(move |store| {
+                if let Some(inner) = inner.upgrade() {
+                    inner.uses.is_on_its_way.store(false, Ordering::Release);
+                    let _ = store.write(|db| inner.settle(db));
+                }
+            });
+        }
+    }
+
+    /// Writes down what this process has read.
+    pub(crate) fn settle(&self, db: &Db<'_>) -> Result<()> {
+        let config = self.config(db)?;
+        for (id, (times, at)) in self.uses.take() {
+            let before =
+                db.query_one(sql::STANDING, &[id.into(), at.into()], sql::read_standing)?;
+            let Some(before) = before else { continue };
+            let after = config.policy.used(before, times, at);
+            let rank = before.rank.and(after.rank).into();
+            db.execute(sql::USED, &[at.into(), after.uses.into(), rank, id.into()])?;
+        }
+        let [hits, misses] = [0, 1].map(|n| &self.uses.counts[n]);
+        let (some, none) = (hits.unsettled(), misses.unsettled());
+        if some + none > 0 {
+            let counts = [some, none].map(|count| i64::try_from(count).unwrap_or(0).into());
+            let [some_more, none_more] = counts;
+            db.execute(
+                sql::COUNT_READS,
+                &[some_more, none_more, self.structure.id().into()],
+            )?;
+            hits.settle(some);
+            misses.settle(none);
+        }
+        let id = self.structure.id().into();
+        let oldest = db.query_one(sql::OLDEST_RANK, &[id], |row| row.int(0))?;
+        self.uses
+            .oldest
+            .store(oldest.unwrap_or(i64::MIN), Ordering::Relaxed);
+        self.timeline.keep(db)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What a child inherits isn't its own to tell.
+        if self.generation == fork::generation() && !self.uses.is_settled() {
+            let store = self.store.with_timeout(LAST_WORDS);
+            let _ = store.write(|db| {
+                self.structure.must_be_there(db)?;
+                self.settle(db)
+            });
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! A persistent cache that many processes share: entries that expire, limits with a policy, tags.
+//!
+//! - [`Cache`]: the map that forgets. [`Terms`], [`Expiry`]: what an entry is kept for. [`Policy`]: who makes room.
+//! - [`Meta`], [`CacheStats`]: what is known of an entry, and of all.
+//!
+//! ```
+//! use std::time::Duration;
+//! use diskette::Cache;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # std::env::set_current_dir(dir.path())?;
+//! let cache = Cache::<String, u32>::open("cache")?;
+//! cache.insert_with("answer", &42, Duration::from_secs(60))?;
+//! assert_eq!(cache.get("answer")?, Some(42));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod batch;
+mod cache;
+mod change;
+mod config;
+mod evict;
+mod handle;
+mod inner;
+mod meta;
+mod options;
+mod order;
+mod policy;
+mod rows;
+mod sql;
+mod stream;
+mod terms;
+mod uses;
+
+pub use cache::Cache;
+pub use diskette_ipc::{Clock, ManualClock, SystemClock};
+pub use diskette_store::entries::{Entry, Iter, Keys, Range, RangeKeys, Values};
+pub use diskette_store::{Content, Stream};
+pub use meta::{CacheStats, Meta};
+pub use options::CacheOptions;
+pub use policy::Policy;
+pub use terms::{Expiry, Terms};

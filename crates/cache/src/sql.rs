@@ -1,0 +1,146 @@
+//! Every statement of a cache.
+//!
+//! All caches of a store have these tables together, each the ids of its share, and the keys that begin with its number.
+//!
+//! Times are those of the store's timeline, in microseconds. Of entries with the same `rank` any may be evicted first. `bytes` of
+//! a cache is the sum of its entries' `cost`; it is kept, as the ranks are, only where there is a limit.
+
+use diskette_store::entries::{Directions, Statements};
+use diskette_store::{Kind, Result, Row, Table, entry_statements};
+
+use crate::policy::{Policy, Standing};
+
+pub(crate) static KIND: Kind = Kind {
+    name: "cache",
+    format: 1,
+    schema: &[
+        "CREATE TABLE caches (id INTEGER PRIMARY KEY, base BIGINT NOT NULL, policy TEXT NOT NULL, \
+            max_bytes BIGINT, max_entries BIGINT, bytes BIGINT NOT NULL, hand BIGINT NOT NULL, \
+            hits BIGINT NOT NULL, misses BIGINT NOT NULL, evicted BIGINT NOT NULL, expired BIGINT NOT NULL)",
+        "CREATE TABLE cache_entries (id INTEGER PRIMARY KEY, cache BIGINT NOT NULL, key BLOB NOT NULL UNIQUE, \
+            file BIGINT, expires BIGINT, idle BIGINT, stored BIGINT NOT NULL, used BIGINT, uses BIGINT NOT NULL, \
+            rank BIGINT, cost BIGINT NOT NULL, tag TEXT, value BLOB)",
+        "CREATE INDEX cache_expiries ON cache_entries (cache, expires) WHERE expires IS NOT NULL",
+        "CREATE INDEX cache_ranks ON cache_entries (cache, rank) WHERE rank IS NOT NULL",
+        "CREATE INDEX cache_tags ON cache_entries (tag) WHERE tag IS NOT NULL",
+    ],
+    tables: &[
+        Table::of_items("cache_entries", "id"),
+        Table::of_structures("caches", "id"),
+    ],
+    bring_over: &[],
+    claims: None,
+};
+
+/// What is the same for all structures with entries.
+pub(crate) static ENTRIES: Statements = entry_statements!("cache_entries", "caches", ", expires");
+
+pub(crate) const CREATE: &str = "INSERT INTO caches \
+    (id, base, policy, max_bytes, max_entries, bytes, hand, hits, misses, evicted, expired) \
+    VALUES ($1, $2, $3, $4, $5, 0, $6, 0, 0, 0, 0)";
+pub(crate) const CONFIG: &str = "SELECT policy, max_bytes, max_entries FROM caches WHERE id = $1";
+pub(crate) const SET_CONFIG: &str =
+    "UPDATE caches SET policy = $1, max_bytes = $2, max_entries = $3 WHERE id = $4";
+
+/// Inserts or updates, in its place, a value that is no file; but nothing where a file is to go, or what has expired by `$4`.
+/// `$3` is where the first place is.
+pub(crate) const PUT_INLINE: &str = "INSERT INTO cache_entries (id, stored, cache, key, expires, idle, uses, cost, tag, value) \
+    VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
+    $4, $5, $6, $7, $8, 0, $9, $10, $11) \
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires, idle = excluded.idle, \
+    stored = excluded.stored, used = NULL, uses = 0, rank = NULL, cost = excluded.cost, tag = excluded.tag \
+    WHERE file IS NULL AND (cache_entries.expires IS NULL OR cache_entries.expires > $4)";
+pub(crate) const ADD: &str = "INSERT INTO cache_entries (id, stored, cache, key, expires, idle, cost, tag, file, value, uses, rank) \
+    VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
+    $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (key) DO NOTHING";
+pub(crate) const SET: &str = "UPDATE cache_entries SET stored = $1, expires = $2, idle = $3, cost = $4, tag = $5, \
+    file = $6, value = $7, uses = $8, rank = $9, used = NULL WHERE id = $10";
+/// Replaces the value, and leaves expiry and tag as they are.
+pub(crate) const SET_VALUE: &str = "UPDATE cache_entries SET stored = $1, cost = $2, file = $3, value = $4, \
+    uses = $5, rank = $6 WHERE id = $7";
+pub(crate) const TOUCH: &str = "UPDATE cache_entries SET expires = $1, idle = $2 WHERE id = $3";
+
+/// What reading an entry needs.
+pub(crate) const FIND: &str = "SELECT id, file, value, expires, idle, uses, coalesce(used, stored) FROM cache_entries WHERE key = $1";
+/// What changing an entry needs.
+pub(crate) const FOUND: &str =
+    "SELECT id, file, cost, expires, uses, rank FROM cache_entries WHERE key = $1";
+/// Both.
+pub(crate) const FIND_FOUND: &str =
+    "SELECT id, file, cost, expires, uses, rank, value FROM cache_entries WHERE key = $1";
+pub(crate) const EXPIRES: &str = "SELECT expires FROM cache_entries WHERE key = $1";
+pub(crate) const META: &str = "SELECT id, file, value, expires, idle, uses, coalesce(used, stored), stored, tag, cost \
+    FROM cache_entries WHERE key = $1";
+
+/// The entries with the tag `$3`, from a place to before another.
+pub(crate) const TAGGED: Directions = Directions {
+    up: "SELECT id, file, value, key, expires FROM cache_entries \
+        WHERE id >= $1 AND id < $2 AND tag = $3 ORDER BY id LIMIT $4",
+    down: "SELECT id, file, value, key, expires FROM cache_entries \
+        WHERE id >= $1 AND id < $2 AND tag = $3 ORDER BY id DESC LIMIT $4",
+};
+
+/// Adds `$1` to the bytes of the cache `$2`; gives what they are then, and how many entries there are.
+pub(crate) const ADD_BYTES: &str = "UPDATE caches SET bytes = bytes + $1 WHERE id = $2 RETURNING bytes, \
+    coalesce((SELECT id FROM cache_entries WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1) - base, 0)";
+pub(crate) const BYTES: &str = "SELECT bytes FROM caches WHERE id = $1";
+/// Counts them anew.
+pub(crate) const COUNT_BYTES: &str = "UPDATE caches \
+    SET bytes = (SELECT coalesce(sum(cost), 0) FROM cache_entries WHERE id >= $1 AND id < $2) WHERE id = $3";
+pub(crate) const SUM_BYTES: &str =
+    "SELECT coalesce(sum(cost), 0) FROM cache_entries WHERE id >= $1 AND id < $2";
+/// After `$2` entries were evicted and `$3` had expired, `$1` bytes in all.
+pub(crate) const SHED: &str = "UPDATE caches SET bytes = bytes - $1, evicted = evicted + $2, expired = expired + $3 WHERE id = $4";
+pub(crate) const COUNT_READS: &str =
+    "UPDATE caches SET hits = hits + $1, misses = misses + $2 WHERE id = $3";
+pub(crate) const COUNTS: &str = "SELECT hits, misses, evicted, expired FROM caches WHERE id = $1";
+
+/// What has expired by `$2`: `id, file, cost` of at most `$3`.
+pub(crate) const EXPIRED: &str = "SELECT id, file, cost FROM cache_entries WHERE cache = $1 AND expires <= $2 \
+    ORDER BY expires LIMIT $3";
+pub(crate) const COUNT_EXPIRED: &str =
+    "SELECT count(*) FROM cache_entries WHERE cache = $1 AND expires <= $2";
+pub(crate) const NEXT_EXPIRY: &str = "SELECT expires FROM cache_entries WHERE cache = $1 AND expires IS NOT NULL \
+    ORDER BY expires LIMIT 1";
+/// Who is next to be evicted, after the rank `$2`.
+pub(crate) const VICTIMS: &str = "SELECT id, file, cost, uses, rank FROM cache_entries \
+    WHERE cache = $1 AND rank > $2 ORDER BY rank LIMIT $3";
+pub(crate) const SPARE: &str = "UPDATE cache_entries SET uses = 0 WHERE id = $1";
+pub(crate) const HAND: &str = "SELECT hand FROM caches WHERE id = $1";
+pub(crate) const SET_HAND: &str = "UPDATE caches SET hand = $1 WHERE id = $2";
+pub(crate) const OLDEST_RANK: &str = "SELECT rank FROM cache_entries WHERE cache = $1 AND rank IS NOT NULL \
+    ORDER BY rank LIMIT 1";
+/// `id, file, cost` of at most `$4` entries with the tag `$3`.
+pub(crate) const SOME_TAGGED: &str = "SELECT id, file, cost FROM cache_entries WHERE id >= $1 AND id < $2 AND tag = $3 ORDER BY id LIMIT $4";
+
+/// How an entry that was stored by `$2` stands.
+pub(crate) const STANDING: &str =
+    "SELECT uses, rank FROM cache_entries WHERE id = $1 AND stored <= $2";
+/// It was read at `$1`.
+pub(crate) const USED: &str = "UPDATE cache_entries SET used = $1, uses = $2, rank = $3, \
+    expires = CASE WHEN expires < $1 + idle THEN $1 + idle ELSE expires END WHERE id = $4";
+
+pub(crate) fn read_standing(row: &Row<'_>) -> Result<Standing> {
+    Ok(Standing {
+        uses: row.int(0)?,
+        rank: row.opt_int(1)?,
+    })
+}
+
+/// Ranks all entries anew.
+pub(crate) fn rank(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Sieve | Policy::LeastRecentlyStored => {
+            "UPDATE cache_entries SET rank = stored, uses = 0 WHERE id >= $1 AND id < $2"
+        }
+        Policy::LeastRecentlyUsed => {
+            "UPDATE cache_entries SET rank = coalesce(used, stored), uses = 0 WHERE id >= $1 AND id < $2"
+        }
+        Policy::LeastFrequentlyUsed => {
+            "UPDATE cache_entries SET rank = coalesce(used, stored) / 1000, uses = 0 WHERE id >= $1 AND id < $2"
+        }
+        Policy::Refuse => {
+            "UPDATE cache_entries SET rank = NULL, uses = 0 WHERE id >= $1 AND id < $2"
+        }
+    }
+}

@@ -1,0 +1,79 @@
+use std::io::Read;
+
+use diskette_store::{Access, Like, Result, Stream, StreamReader};
+
+use crate::cache::Cache;
+use crate::sql;
+use crate::terms::Terms;
+use crate::uses::Use;
+
+impl<K, C, A: Access> Cache<K, Stream, C, A> {
+    /// Makes what `from` has the value of a key, on these terms, at the end of the insertion order, or in its place if
+    /// it is there; returns its length in bytes.
+    ///
+    /// `from` is read before the transaction, so that nobody waits for it, and the value is replaced
+    /// when it has come to its end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Cache::insert), and of reading `from`: nothing was changed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::time::Duration;
+    /// use diskette::{Cache, Stream};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let films = Cache::<String, Stream>::open(dir.path())?;
+    /// films.write("short", [7_u8; 100_000].as_slice(), Duration::from_secs(60))?;
+    ///
+    /// let mut first = [0; 10];
+    /// films.read("short")?.expect("written above").read_exact(&mut first)?;
+    /// assert_eq!(first, [7; 10]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write<Q: Like<K> + ?Sized>(
+        &self,
+        key: &Q,
+        mut from: impl Read,
+        terms: impl Into<Terms>,
+    ) -> Result<u64> {
+        self.doing("write", || {
+            let key = self.key(key)?;
+            let stored = self.store().store_stream(&mut from)?;
+            let bytes = stored.bytes();
+            self.store_entry(&key, stored, &terms.into())?;
+            Ok(bytes)
+        })
+    }
+
+    /// Opens the value of a key. What is read stays the same, to its end, whatever becomes of the
+    /// entry meanwhile: whether it is replaced, evicted or expires.
+    ///
+    /// # Errors
+    ///
+    /// [`is_corrupt`](diskette_store::Error::is_corrupt) when the value's file is gone or cut short.
+    pub fn read<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<Option<StreamReader>> {
+        self.doing("read", || {
+            let key = self.key(key)?;
+            // Opened while reading the row: between the two the file can be replaced, and then the store
+            // lets this run again.
+            let found = self.inside().look(|db| {
+                db.query_one(sql::FIND, &[key.as_slice().into()], |row| {
+                    if !self.inner.lives(row.opt_int(3)?) {
+                        return Ok(None);
+                    }
+                    Ok(Some((
+                        Use::of(row)?,
+                        self.store().open_stream(row.int(1)?)?,
+                    )))
+                })
+            })?;
+            let found = found.flatten();
+            self.inner.count(found.as_ref().map(|(of, _)| *of));
+            Ok(found.map(|(_, reader)| reader))
+        })
+    }
+}

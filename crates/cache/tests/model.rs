@@ -35,7 +35,7 @@ enum Step {
     Clear,
     /// Milliseconds.
     Wait(u16),
-    StepWall(i16),
+    SetClock(i16),
     Reopen,
     Commit(Vec<Step>, Vec<Step>),
     RollBack(Vec<Step>),
@@ -162,7 +162,7 @@ fn step() -> BoxedStrategy<Step> {
         1 => Just(Step::Cull),
         1 => Just(Step::Clear),
         4 => (0_u16..40).prop_map(Step::Wait),
-        1 => any::<i16>().prop_map(Step::StepWall),
+        1 => any::<i16>().prop_map(Step::SetClock),
     ]
     .boxed();
     prop_oneof![
@@ -309,7 +309,7 @@ fn apply<A: Access + Clone>(
             clock.advance(Duration::from_millis((*millis).into()));
             model.now += u64::from(*millis);
         }
-        Step::StepWall(seconds) => clock.step_wall((*seconds).into()),
+        Step::SetClock(seconds) => clock.step_wall((*seconds).into()),
         Step::Reopen | Step::Commit(..) | Step::RollBack(_) => unreachable!("not within another"),
     }
     agree(cache, model)

@@ -47,7 +47,12 @@
 //!
 //! Values are whatever serde can handle, written by a [`Codec`]: [`MessagePack`] unless another is asked
 //! for, [`Json`] where people read, [`Bincode`] where types never change. Keys are written so that
-//! their bytes sort as they do: see [`key`].
+//! their bytes sort as they do: see [`key`], and [`key::Ordered`] for instants and ids.
+//!
+//! # Features
+//!
+//! - `bundled`, on by default: SQLite is compiled in.
+//! - `chrono`, `jiff`, `uuid`: instants and ids of these crates as keys, in a [`key::Ordered`].
 #![forbid(unsafe_code)]
 
 pub use diskette_cache as cache;

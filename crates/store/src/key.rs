@@ -30,6 +30,7 @@
 //! | integers of every width | by value; `5u8`, `5i64` and `5usize` are the same key |
 //! | `f32`, `f64` | by value, infinities at the ends, after them one NaN; `-0.0` is `0.0`; `1.5f32` and `1.5f64` are the same key |
 //! | `bool`, `char` | as in Rust |
+//! | `Duration`, `SystemTime`, `IpAddr`, `SocketAddr` | as in Rust; a `SystemTime` before 1970 needs [`Ordered`] |
 //! | strings, paths | by their UTF-8 bytes, as in Rust |
 //! | bytes (`serde_bytes`) | by byte |
 //! | `Option` | `None`, then `Some` in order |
@@ -41,8 +42,25 @@
 //! A type with a `Serialize` of its own is ordered as what that writes; note that `std::cmp::Reverse` writes
 //! what it holds and so reverses nothing, and that a `HashSet` writes its elements in any order and so is
 //! no key. `Vec<u8>` and `[u8; N]` are fine keys, of 1.25 bytes for each of theirs on average; through
-//! `serde_bytes` it is 1. Refused with an error: maps, fields left out by `skip_serializing_if` or
-//! brought in by `flatten`, and nesting beyond 100 levels.
+//! `serde_bytes`, or as [`Ordered<[u8; N]>`](Ordered), it is about 1. Refused with an error: maps, fields left out
+//! by `skip_serializing_if` or brought in by `flatten`, and nesting beyond 100 levels.
+//!
+//! <div class="warning">
+//!
+//! **A type that serde writes as text is sorted as text.** Its keys are found again all the same, but ranges and key order
+//! are not those of the type, and no error says so:
+//!
+//! - Instants: `chrono::DateTime` and `jiff::Timestamp` write `…:00.500Z`, which sorts before `…:00Z`. [`Ordered`] holds
+//!   them, with the feature `chrono` or `jiff`, and then they sort. Those with an offset or a time zone, such as
+//!   `DateTime<FixedOffset>` and `jiff::Zoned`, sort by the clock on the wall: make instants of them.
+//! - Dates: `chrono::NaiveDate` and `jiff::civil::Date` sort in the years from 0 to 9999 only.
+//! - Decimals: with `rust_decimal::Decimal` and `bigdecimal::BigDecimal`, `10` sorts before `9`. Take an integer of the
+//!   smallest unit.
+//! - Versions: with `semver::Version`, `1.10.0` sorts before `1.9.0`. Take a tuple of its numbers.
+//!
+//! So do numbers and dates that are strings already. A `uuid::Uuid` is written as bytes, and sorts.
+//!
+//! </div>
 //!
 //! Once there are keys in a store, their type may still become a wider integer or float, a newtype of
 //! itself, or an enum with more variants at its end. A key that does not fit the type it is read as is
@@ -70,6 +88,9 @@
 //! | enum variant | `f5`, its index as an integer, its fields |
 //! | tuple, struct, array | the fields |
 //!
+//! An [`Ordered`] adds nothing to these: an instant is the pair of its second and its nanosecond, and bytes of a known
+//! number are integers of 16 bytes each, the last of what is left.
+//!
 //! The closing `00` is below every tag and stands nowhere in a string, so that what ends sorts before what
 //! goes on. The tag costs a byte and pays for it: integers take the bytes that they need and no more, and bytes
 //! read as the wrong type are noticed. A string at the end of a key is closed like any other, so that a key is the
@@ -83,14 +104,18 @@
 
 mod deserializer;
 mod failure;
+mod fixed;
 mod input;
+mod instant;
 mod number;
+mod ordered;
 mod prefix;
 mod serializer;
 mod tag;
 mod text;
 
 pub use deserializer::decode;
+pub use ordered::Ordered;
 pub use prefix::prefix;
 pub use serializer::encode;
 

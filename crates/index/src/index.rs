@@ -24,6 +24,15 @@ use crate::sql;
 /// [`Stream`](crate::Stream). The store remembers the codec, not the types: an entry that can't be read as
 /// `K` and `V` is an error, and stays.
 ///
+/// <div class="warning">
+///
+/// **A key that serde writes as text is sorted as text**: instants of `chrono` and `jiff`, decimals, versions. They are found
+/// again all the same, but ranges and key order are wrong: `…:00.500Z` sorts before `…:00Z`. Take
+/// [`Ordered<DateTime<Utc>>`](diskette_store::key::Ordered) for an index of events; [`key`](diskette_store::key) says what to
+/// take for the others.
+///
+/// </div>
+///
 /// # Process safety
 ///
 /// Any number of processes and threads may read and write at the same time. Readers wait for nobody.

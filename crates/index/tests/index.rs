@@ -12,7 +12,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use diskette_index::{Index, Iter, Range, Stream};
+use diskette_store::key::Ordered;
 use diskette_store::{Error, INLINE, Json, MessagePack, Store, StreamReader};
 use diskette_testkit::{PATIENCE, eventually, files_below};
 use tempfile::TempDir;
@@ -635,4 +637,31 @@ fn a_plain_handle_within_a_transaction_is_refused_for_reading_too() {
         })
         .unwrap();
     assert_eq!(index.get(&1).unwrap(), Some(1));
+}
+
+/// The first index that people make is one of events, and chrono's instants came out as 0.5 s, 0 s, 1 s.
+#[test]
+fn events_are_in_the_order_of_their_time() {
+    type Key = (Ordered<DateTime<Utc>>, String);
+
+    let (_directory, store) = store();
+    let events = Index::<Key, u8>::new(&store, "events").unwrap();
+    let start: DateTime<Utc> = "1969-12-31T23:59:59Z".parse().unwrap();
+    let at = |milliseconds| Ordered(start + TimeDelta::milliseconds(milliseconds));
+    for milliseconds in [1500, 500, 0, 1000] {
+        events.insert(&(at(milliseconds), "start"), &0).unwrap();
+        events.insert(&(at(milliseconds), "end"), &1).unwrap();
+    }
+
+    let times = |range: Range<Key, u8>| -> Vec<_> {
+        let times = all(range).into_iter().map(|((time, _), _)| *time - start);
+        times.map(|since| since.num_milliseconds()).collect()
+    };
+    let none = || String::new();
+    let half_open = (at(0), none())..(at(1000), none());
+    assert_eq!(times(events.range(half_open)), [0, 0, 500, 500]);
+    let from = (at(501), none())..;
+    assert_eq!(times(events.range(from)), [1000, 1000, 1500, 1500]);
+    assert_eq!(times(events.prefix(&(at(500),))), [500, 500]);
+    assert_eq!(events.get(&(at(500), "end")).unwrap(), Some(1));
 }

@@ -34,6 +34,9 @@ const SET: &str = "INSERT INTO timelines (id, boot, uptime, wall, time) VALUES (
 /// As old as this, in microseconds, a mark is renewed by who writes anyway.
 const OLD: i64 = 60_000_000;
 
+/// And when the time of day was set by more than this.
+const STEP: u64 = 1_000_000;
+
 impl Timeline {
     /// The timeline of the store.
     ///
@@ -84,7 +87,8 @@ impl Timeline {
         at.unwrap_or(UNIX_EPOCH)
     }
 
-    /// Writes the time down now and then, so that after a restart it goes on from not long before.
+    /// Writes the time down now and then, and when the time of day was set, so that after a restart it goes on from not long
+    /// before.
     ///
     /// # Errors
     ///
@@ -92,7 +96,10 @@ impl Timeline {
     pub fn keep(&self, db: &Db<'_>) -> Result<()> {
         let mark = Mark::after(Some(self.mark), &self.clock.read());
         let old = match db.query_one(FIND, &[], Mark::of)? {
-            Some(found) => mark.time.saturating_sub(found.time) > OLD,
+            Some(found) => {
+                let (gone, by_wall) = (mark.time - found.time, mark.wall - found.wall);
+                gone > OLD || by_wall.abs_diff(gone) > STEP
+            }
             None => true,
         };
         if old {

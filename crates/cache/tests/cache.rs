@@ -1,0 +1,378 @@
+//! What a user of a cache relies on, beyond what `model.rs` compares step by step.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Read;
+use std::time::{Duration, UNIX_EPOCH};
+
+use diskette_cache::{Cache, CacheOptions, Expiry, ManualClock, Policy, Stream, Terms};
+use diskette_store::{Error, INLINE, Json, Store};
+use diskette_testkit::{PATIENCE, eventually};
+use tempfile::TempDir;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn store() -> (TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().join("store")).unwrap();
+    (directory, store)
+}
+
+fn keys<V>(cache: &Cache<u32, V>) -> Vec<u32> {
+    cache.keys().collect::<Result<_, _>>().unwrap()
+}
+
+/// A cache of at most four entries, of which 0, 1, 2, 3 are there, stored a second apart.
+fn four(store: &Store, policy: Policy) -> (Cache<u32, String>, ManualClock) {
+    let clock = ManualClock::new();
+    let options = Cache::options().max_entries(4).policy(policy);
+    let cache = options.clock(clock.clone()).new(store, "four").unwrap();
+    for key in 0..4 {
+        cache.insert(&key, "a").unwrap();
+        clock.advance(SECOND);
+    }
+    (cache, clock)
+}
+
+#[test]
+fn the_least_recently_stored_makes_room() {
+    let (_directory, store) = store();
+    let (cache, _clock) = four(&store, Policy::LeastRecentlyStored);
+    cache.get(&1).unwrap();
+    cache.insert(&0, "b").unwrap();
+    cache.insert(&4, "a").unwrap();
+    assert_eq!(keys(&cache), [0, 2, 3, 4]);
+    assert_eq!(cache.stats().unwrap().evicted, 1);
+}
+
+#[test]
+fn the_least_recently_used_makes_room() {
+    let (_directory, store) = store();
+    let (cache, clock) = four(&store, Policy::LeastRecentlyUsed);
+    for key in [0, 2] {
+        cache.get(&key).unwrap();
+        clock.advance(SECOND);
+    }
+    cache.insert(&4, "a").unwrap();
+    cache.insert(&5, "a").unwrap();
+    assert_eq!(keys(&cache), [0, 2, 4, 5]);
+}
+
+#[test]
+fn the_least_frequently_used_makes_room() {
+    let (_directory, store) = store();
+    let (cache, clock) = four(&store, Policy::LeastFrequentlyUsed);
+    for key in [0, 0, 1, 3, 3, 3] {
+        cache.get(&key).unwrap();
+        clock.advance(SECOND);
+    }
+    for key in 4..10 {
+        cache.insert(&key, "a").unwrap();
+    }
+    assert_eq!(
+        keys(&cache),
+        [0, 1, 3, 9],
+        "what is new isn't the first to go"
+    );
+}
+
+#[test]
+fn sieve_keeps_what_was_read_through_a_scan() {
+    let (_directory, store) = store();
+    let (cache, clock) = four(&store, Policy::Sieve);
+    for key in [1, 3] {
+        cache.get(&key).unwrap();
+    }
+    for key in 100..200 {
+        clock.advance(SECOND);
+        cache.insert(&key, "once").unwrap();
+        for key in [1, 3] {
+            cache.get(&key).unwrap();
+        }
+    }
+    let kept = keys(&cache);
+    assert_eq!(kept.len(), 4);
+    assert!(kept.contains(&1) && kept.contains(&3), "{kept:?}");
+}
+
+#[test]
+fn where_nothing_is_evicted_what_does_not_fit_is_refused() {
+    let (_directory, store) = store();
+    let (cache, clock) = four(&store, Policy::Refuse);
+    let full = cache.insert(&4, "a").unwrap_err();
+    assert!(full.is_full(), "{full}");
+    cache.insert(&3, "b").unwrap();
+    cache.touch(&0, SECOND).unwrap();
+    clock.advance(SECOND);
+    cache.insert(&4, "a").unwrap();
+    assert_eq!(keys(&cache), [1, 2, 3, 4]);
+
+    // A refusal within a transaction leaves that as it was.
+    store
+        .transaction(|tx| {
+            let cache = cache.within(tx);
+            assert!(cache.insert(&5, "a").unwrap_err().is_full());
+            cache.insert(&4, "c")
+        })
+        .unwrap();
+    assert_eq!(cache.get(&4).unwrap().as_deref(), Some("c"));
+}
+
+#[test]
+fn it_frees_until_it_fits_whatever_the_sizes() {
+    let (_directory, store) = store();
+    let limit = 2_000_000;
+    let cache = Cache::<u32, Vec<u8>>::options()
+        .max_bytes(limit)
+        .new(&store, "sizes")
+        .unwrap();
+    let fits = |cache: &Cache<u32, Vec<u8>>| {
+        let stats = cache.stats().unwrap();
+        assert!(stats.bytes <= limit, "{stats:?}");
+        stats
+    };
+    for key in 0..8_000 {
+        cache.insert(&key, [0; 100].as_slice()).unwrap();
+    }
+    assert!(fits(&cache).entries > 5_000);
+    // Thousands of small ones make room for a large one, that is a file, and that for small ones again.
+    cache
+        .insert(&10_000, vec![1; 1_900_000].as_slice())
+        .unwrap();
+    assert!(fits(&cache).entries < 600);
+    assert_eq!(store.stats().unwrap().value_files, 1);
+    for key in 20_000..22_000 {
+        cache.insert(&key, [0; 100].as_slice()).unwrap();
+        fits(&cache);
+    }
+    assert_eq!(store.stats().unwrap().value_files, 0);
+    let counted = fits(&cache).bytes;
+    // What was counted along the way is what there is.
+    cache.set_max_bytes(None).unwrap();
+    assert_eq!(cache.stats().unwrap().bytes, counted);
+
+    let huge = cache.insert(&1, [0; 100].as_slice()).and_then(|()| {
+        cache.set_max_bytes(Some(limit))?;
+        cache.insert(&1, vec![0; 2_000_000].as_slice())
+    });
+    let huge = huge.unwrap_err();
+    assert!(
+        huge.is_full() && huge.to_string().contains("set_max_bytes"),
+        "{huge}"
+    );
+    assert!(cache.contains_key(&1).unwrap(), "nothing was changed");
+    assert_eq!(store.check().unwrap().problems, []);
+}
+
+#[test]
+fn limits_are_recorded_and_changed_for_all() {
+    let (_directory, store) = store();
+    let options = || Cache::<u32, String>::options().max_entries(100);
+    let cache = options().new(&store, "cache").unwrap();
+    let other = Cache::<u32, String>::new(&store, "cache").unwrap();
+    assert_eq!(other.max_entries().unwrap(), Some(100));
+    assert_eq!(other.policy().unwrap(), Policy::Sieve);
+    let differs = Cache::<u32, String>::options()
+        .max_entries(7)
+        .new(&store, "cache");
+    assert!(differs.unwrap_err().is_invalid_input());
+    options().new(&store, "cache").unwrap();
+
+    for key in 0..200 {
+        cache.insert(&key, "a").unwrap();
+    }
+    assert_eq!(cache.len().unwrap(), 100);
+    other.set_max_entries(Some(10)).unwrap();
+    assert_eq!(cache.len().unwrap(), 10);
+    cache.insert(&500, "a").unwrap();
+    assert_eq!(cache.len().unwrap(), 10, "the other handle knows");
+    other.set_policy(Policy::LeastRecentlyStored).unwrap();
+    other.set_max_entries(None).unwrap();
+    for key in 0..200 {
+        cache.insert(&key, "a").unwrap();
+    }
+    assert_eq!(cache.len().unwrap(), 201);
+
+    // One that is undone changes nothing, also for who looked meanwhile.
+    let undone = store.transaction(|tx| {
+        cache.within(tx).set_max_entries(Some(1))?;
+        cache.within(tx).insert(&600, "a")?;
+        assert_eq!(cache.within(tx).len()?, 1);
+        Err::<(), _>(store.remove_structure("").unwrap_err())
+    });
+    assert!(undone.is_err());
+    cache.insert(&600, "a").unwrap();
+    assert_eq!(cache.len().unwrap(), 202);
+    assert!(cache.set_max_bytes(Some(0)).unwrap_err().is_invalid_input());
+}
+
+#[test]
+fn what_is_read_again_in_time_stays() {
+    let (_directory, store) = store();
+    let clock = ManualClock::new();
+    let options: CacheOptions<u32, u32> = Cache::options();
+    let cache = options.clock(clock.clone()).new(&store, "idle").unwrap();
+    cache
+        .insert_with(&1, &1, Terms::default().idle(10 * SECOND))
+        .unwrap();
+    cache
+        .insert_with(&2, &2, Terms::default().idle(10 * SECOND))
+        .unwrap();
+    for _ in 0..5 {
+        clock.advance(6 * SECOND);
+        assert_eq!(cache.get(&1).unwrap(), Some(1));
+        // The read is written down in the background.
+        let until = || cache.get_with_meta(&1).unwrap().unwrap().expires.unwrap();
+        let now = clock_wall(&clock);
+        eventually(PATIENCE, || until() >= now + 9 * SECOND);
+    }
+    assert_eq!(cache.get(&2).unwrap(), None);
+    clock.advance(10 * SECOND);
+    assert_eq!(cache.get(&1).unwrap(), None);
+}
+
+fn clock_wall(clock: &ManualClock) -> std::time::SystemTime {
+    use diskette_cache::Clock;
+    UNIX_EPOCH + clock.read().wall
+}
+
+#[test]
+fn expiry_goes_by_no_clock_that_is_set() {
+    let (_directory, store) = store();
+    let clock = ManualClock::new();
+    let options = || Cache::<u32, u32>::options().clock(clock.clone());
+    let cache = options().new(&store, "cache").unwrap();
+    cache.insert_with(&1, &1, 10 * SECOND).unwrap();
+    cache
+        .insert_with(&2, &2, clock_wall(&clock) + 10 * SECOND)
+        .unwrap();
+    for step in [-86_400, 2 * 86_400] {
+        clock.step_wall(step);
+        assert_eq!(cache.len().unwrap(), 2);
+    }
+    clock.advance(9 * SECOND);
+    assert_eq!(cache.len().unwrap(), 2);
+    clock.advance(SECOND);
+    assert_eq!(cache.len().unwrap(), 0);
+
+    // Over a restart the time of day goes on.
+    cache.insert_with(&3, &3, 100 * SECOND).unwrap();
+    cache.expire().unwrap();
+    clock.reboot();
+    clock.advance(60 * SECOND);
+    let cache = options().new(&store, "cache").unwrap();
+    assert_eq!(cache.get(&3).unwrap(), Some(3));
+    clock.advance(40 * SECOND);
+    assert_eq!(cache.get(&3).unwrap(), None);
+}
+
+#[test]
+fn what_has_expired_is_freed_in_passing() {
+    let (_directory, store) = store();
+    let clock = ManualClock::new();
+    let options = Cache::<u32, u32>::options().clock(clock.clone());
+    let cache = options.new(&store, "cache").unwrap();
+    cache.insert_many((0..100).map(|n| (n, n)), SECOND).unwrap();
+    clock.advance(SECOND);
+    assert_eq!(
+        (cache.len().unwrap(), cache.len_stored().unwrap()),
+        (0, 100)
+    );
+    for key in 1000..1010 {
+        cache.insert(&key, &0).unwrap();
+    }
+    assert_eq!(cache.len_stored().unwrap(), 10);
+    assert_eq!(cache.stats().unwrap().expired, 100);
+
+    // Who comes anew is at the end, though what was left of the old was still there.
+    cache.insert_with(&7, &7, SECOND).unwrap();
+    cache.insert_with(&8, &8, SECOND).unwrap();
+    clock.advance(SECOND);
+    cache.insert(&8, &0).unwrap();
+    assert!(cache.insert_if_absent(&7, &0, Expiry::Never).unwrap());
+    assert_eq!(&keys(&cache)[10..], [8, 7]);
+}
+
+#[test]
+fn hits_and_misses_are_counted_over_all_handles() {
+    let (_directory, store) = store();
+    let cache = Cache::<u32, u32>::new(&store, "cache").unwrap();
+    cache.insert(&1, &1).unwrap();
+    for key in [1, 1, 2] {
+        cache.get(&key).unwrap();
+    }
+    let other = Cache::<u32, u32>::new(&store, "cache").unwrap();
+    other.get_many([&1, &3]).unwrap();
+    drop(cache);
+    let stats = other.stats().unwrap();
+    assert_eq!((stats.hits, stats.misses), (3, 2));
+    assert_eq!((stats.hits_here, stats.misses_here), (1, 1));
+}
+
+#[test]
+fn integers_count_and_keep_their_terms() {
+    let (_directory, store) = store();
+    let clock = ManualClock::new();
+    let options = Cache::<String, i8>::options().clock(clock.clone());
+    let cache = options.new(&store, "cache").unwrap();
+    cache
+        .insert_with("a", &100, Terms::from(10 * SECOND).tag("counts"))
+        .unwrap();
+    assert_eq!(cache.increment("a", 27).unwrap(), 127);
+    let over = cache.increment("a", 1).unwrap_err();
+    assert!(
+        over.is_invalid_input() && over.to_string().contains("128"),
+        "{over}"
+    );
+    assert_eq!(cache.increment("a", -255).unwrap(), -128);
+    let meta = cache.get_with_meta("a").unwrap().unwrap();
+    assert_eq!(meta.tag.as_deref(), Some("counts"));
+    clock.advance(10 * SECOND);
+    assert_eq!(cache.increment("a", -1).unwrap(), -1, "it begins anew");
+    assert_eq!(cache.get_with_meta("a").unwrap().unwrap().expires, None);
+}
+
+#[test]
+fn a_stream_stays_readable_when_it_is_evicted() {
+    let (_directory, store) = store();
+    let options = Cache::<u32, Stream>::options().max_entries(1);
+    let cache = options.new(&store, "films").unwrap();
+    let film = |byte| vec![byte; 3 * INLINE];
+    assert_eq!(
+        cache.write(&1, film(1).as_slice(), SECOND * 60).unwrap(),
+        3 * INLINE as u64
+    );
+    let mut reader = cache.read(&1).unwrap().unwrap();
+    cache.write(&2, film(2).as_slice(), Expiry::Never).unwrap();
+    assert!(cache.read(&1).unwrap().is_none());
+    let mut read = Vec::new();
+    reader.read_to_end(&mut read).unwrap();
+    assert!(read == film(1));
+    drop(reader);
+    eventually(PATIENCE, || store.stats().unwrap().value_files == 1);
+    assert_eq!(store.check().unwrap().problems, []);
+}
+
+#[test]
+fn caches_of_one_store_know_nothing_of_each_other() -> Result<(), Error> {
+    let (_directory, store) = store();
+    let caches = ["a", "b"].map(|name| Cache::<u32, u32>::new(&store, name).unwrap());
+    let json = Cache::<u32, u32>::options()
+        .codec::<Json>()
+        .new(&store, "json")?;
+    for cache in &caches {
+        cache.insert_with(&1, &1, Terms::default().tag("x"))?;
+        cache.insert_with(&2, &2, Duration::ZERO)?;
+    }
+    json.insert(&1, &1)?;
+    assert_eq!(caches[0].evict_tag("x")?, 1);
+    assert_eq!(caches[0].expire()?, 1);
+    assert_eq!(caches[1].tagged("x").count(), 1);
+    assert_eq!(caches[1].len_stored()?, 2);
+    caches[1].clear()?;
+    assert_eq!(json.get(&1)?, Some(1));
+    assert!(store.remove_structure("json")?);
+    assert!(json.insert(&1, &1).unwrap_err().is_removed());
+    assert!(json.get(&1).unwrap_err().is_removed());
+    assert!(Cache::<u32, u32>::find(&store, "json")?.is_none());
+    Ok(())
+}

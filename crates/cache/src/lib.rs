@@ -1,6 +1,7 @@
 //! A persistent cache that many processes share: entries that expire, limits with a policy, tags.
 //!
 //! - [`Cache`]: the map that forgets. [`Terms`], [`Expiry`]: what an entry is kept for. [`Policy`]: who makes room.
+//! - [`Cache::memoize`], [`Memoized`]: values that one process computes for all; [`Fresh`]: for how long they are good.
 //! - [`Meta`], [`CacheStats`]: what is known of an entry, and of all.
 //!
 //! ```
@@ -20,9 +21,14 @@ mod batch;
 mod cache;
 mod change;
 mod config;
+mod early;
 mod evict;
+mod flight;
+mod fresh;
 mod handle;
 mod inner;
+mod memoize;
+mod memoized;
 mod meta;
 mod options;
 mod order;
@@ -37,6 +43,8 @@ pub use cache::Cache;
 pub use diskette_ipc::{Clock, ManualClock, SystemClock};
 pub use diskette_store::entries::{Entry, Iter, Keys, Range, RangeKeys, Values};
 pub use diskette_store::{Content, Stream};
+pub use fresh::Fresh;
+pub use memoized::Memoized;
 pub use meta::{CacheStats, Meta};
 pub use options::CacheOptions;
 pub use policy::Policy;

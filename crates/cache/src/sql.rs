@@ -6,7 +6,7 @@
 //! a cache is the sum of its entries' `cost`; it is kept, as the ranks are, only where there is a limit.
 
 use diskette_store::entries::{Directions, Statements};
-use diskette_store::{Kind, Result, Row, Table, entry_statements};
+use diskette_store::{Claims, Kind, Result, Row, Table, entry_statements};
 
 use crate::policy::{Policy, Standing};
 
@@ -19,7 +19,9 @@ pub(crate) static KIND: Kind = Kind {
             hits BIGINT NOT NULL, misses BIGINT NOT NULL, evicted BIGINT NOT NULL, expired BIGINT NOT NULL)",
         "CREATE TABLE cache_entries (id INTEGER PRIMARY KEY, cache BIGINT NOT NULL, key BLOB NOT NULL UNIQUE, \
             file BIGINT, expires BIGINT, idle BIGINT, stored BIGINT NOT NULL, used BIGINT, uses BIGINT NOT NULL, \
-            rank BIGINT, cost BIGINT NOT NULL, tag TEXT, value BLOB)",
+            rank BIGINT, cost BIGINT NOT NULL, fresh BIGINT, took BIGINT, tag TEXT, value BLOB)",
+        "CREATE TABLE cache_flights (id INTEGER PRIMARY KEY, cache BIGINT NOT NULL, key BLOB NOT NULL UNIQUE, \
+            owner BIGINT NOT NULL, thread BIGINT NOT NULL, awaits BLOB)",
         "CREATE INDEX cache_expiries ON cache_entries (cache, expires) WHERE expires IS NOT NULL",
         "CREATE INDEX cache_ranks ON cache_entries (cache, rank) WHERE rank IS NOT NULL",
         "CREATE INDEX cache_tags ON cache_entries (tag) WHERE tag IS NOT NULL",
@@ -27,9 +29,14 @@ pub(crate) static KIND: Kind = Kind {
     tables: &[
         Table::of_items("cache_entries", "id"),
         Table::of_structures("caches", "id"),
+        Table::of_structures("cache_flights", "cache"),
     ],
     bring_over: &[],
-    claims: None,
+    claims: Some(Claims {
+        owners: "SELECT DISTINCT owner FROM cache_flights WHERE cache = $1",
+        structures: "SELECT DISTINCT cache FROM cache_flights WHERE owner = $1",
+        give_back: &["DELETE FROM cache_flights WHERE owner = $1"],
+    }),
 };
 
 /// What is the same for all structures with entries.
@@ -48,13 +55,14 @@ pub(crate) const PUT_INLINE: &str = "INSERT INTO cache_entries (id, stored, cach
     VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
     $4, $5, $6, $7, $8, 0, $9, $10, $11) \
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires, idle = excluded.idle, \
-    stored = excluded.stored, used = NULL, uses = 0, rank = NULL, cost = excluded.cost, tag = excluded.tag \
+    stored = excluded.stored, used = NULL, uses = 0, rank = NULL, cost = excluded.cost, fresh = NULL, took = NULL, \
+    tag = excluded.tag \
     WHERE file IS NULL AND (cache_entries.expires IS NULL OR cache_entries.expires > $4)";
 pub(crate) const ADD: &str = "INSERT INTO cache_entries (id, stored, cache, key, expires, idle, cost, tag, file, value, uses, rank) \
     VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
     $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (key) DO NOTHING";
 pub(crate) const SET: &str = "UPDATE cache_entries SET stored = $1, expires = $2, idle = $3, cost = $4, tag = $5, \
-    file = $6, value = $7, uses = $8, rank = $9, used = NULL WHERE id = $10";
+    file = $6, value = $7, uses = $8, rank = $9, used = NULL, fresh = NULL, took = NULL WHERE id = $10";
 /// Replaces the value, and leaves expiry and tag as they are.
 pub(crate) const SET_VALUE: &str = "UPDATE cache_entries SET stored = $1, cost = $2, file = $3, value = $4, \
     uses = $5, rank = $6 WHERE id = $7";
@@ -112,6 +120,21 @@ pub(crate) const OLDEST_RANK: &str = "SELECT rank FROM cache_entries WHERE cache
     ORDER BY rank LIMIT 1";
 /// `id, file, cost` of at most `$4` entries with the tag `$3`.
 pub(crate) const SOME_TAGGED: &str = "SELECT id, file, cost FROM cache_entries WHERE id >= $1 AND id < $2 AND tag = $3 ORDER BY id LIMIT $4";
+
+/// A value that was computed: until `$1` it is good, and so long it took.
+pub(crate) const MEMO: &str = "UPDATE cache_entries SET fresh = $1, took = $2 WHERE key = $3";
+pub(crate) const FIND_MEMO: &str = "SELECT id, file, value, expires, idle, uses, coalesce(used, stored), fresh, took \
+    FROM cache_entries WHERE key = $1";
+pub(crate) const TAKE_OFF: &str = "INSERT INTO cache_flights (cache, key, owner, thread) VALUES ($1, $2, $3, $4) \
+    ON CONFLICT (key) DO NOTHING";
+pub(crate) const LAND: &str =
+    "DELETE FROM cache_flights WHERE key = $1 AND owner = $2 AND thread = $3";
+pub(crate) const PILOT: &str = "SELECT owner, thread FROM cache_flights WHERE key = $1";
+/// What a thread waits for that computes something.
+pub(crate) const AWAITED: &str =
+    "SELECT awaits FROM cache_flights WHERE owner = $1 AND thread = $2 AND awaits IS NOT NULL";
+pub(crate) const AWAIT: &str =
+    "UPDATE cache_flights SET awaits = $1 WHERE owner = $2 AND thread = $3";
 
 /// How an entry that was stored by `$2` stands.
 pub(crate) const STANDING: &str =

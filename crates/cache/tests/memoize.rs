@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use diskette_cache::{Cache, Fresh, ManualClock, Memoized, Terms};
 use diskette_store::{Error, Store};
-use diskette_testkit::{PATIENCE, eventually};
+use diskette_testkit::{PATIENCE, asleep, eventually};
 use tempfile::TempDir;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -79,8 +79,7 @@ fn who_gives_up_is_followed_by_who_waits() {
                 assert_eq!(failed.is_ok(), failure == 0);
             });
             is_flying.recv().unwrap();
-            let second = scope.spawn(|| cache.memoize(&failure, SECOND, || 7));
-            eventually(PATIENCE, || !second.is_finished());
+            let second = asleep(scope, || (), || cache.memoize(&failure, SECOND, || 7));
             asked.send(()).unwrap();
             assert_eq!(second.join().unwrap().unwrap(), 7);
         });

@@ -5,6 +5,7 @@
     reason = "this is how a test fails"
 )]
 
+mod cache;
 mod claims;
 mod conservation;
 mod crashes;

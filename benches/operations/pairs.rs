@@ -6,8 +6,8 @@ use std::rc::Rc;
 use diskette::{Deque, Index, Store};
 use rusqlite::params;
 
-use crate::holding;
 use crate::raw::Raw;
+use crate::{caching, holding};
 
 pub(crate) struct Pair {
     /// What is done, and beside what, if that isn't raw SQLite.
@@ -20,7 +20,7 @@ pub(crate) struct Pair {
 }
 
 /// Keys in the indexes.
-const KEYS: u64 = 50_000;
+pub(crate) const KEYS: u64 = 50_000;
 
 /// Items in the long deques.
 const ITEMS: i64 = 100_000;
@@ -35,10 +35,16 @@ const DELETE: &str = "DELETE FROM t WHERE pos = ?1";
 const POINT: &str = "SELECT pos, value FROM t WHERE pos = ?1";
 
 pub(crate) fn all(dir: &Path) -> Vec<Pair> {
-    [index(dir), deque(dir), large(dir), holding::all(dir)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        index(dir),
+        deque(dir),
+        caching::all(dir),
+        large(dir),
+        holding::all(dir),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn index(dir: &Path) -> Vec<Pair> {
@@ -310,24 +316,27 @@ fn large_value(n: u64, bytes: usize) -> Vec<u8> {
     vec![n.to_le_bytes()[0]; bytes]
 }
 
-fn with<T: 'static>(on: &Rc<T>, mut operation: impl FnMut(&T) + 'static) -> Box<dyn FnMut()> {
+pub(crate) fn with<T: 'static>(
+    on: &Rc<T>,
+    mut operation: impl FnMut(&T) + 'static,
+) -> Box<dyn FnMut()> {
     let on = Rc::clone(on);
     Box::new(move || operation(&on))
 }
 
-fn key(n: u64) -> String {
+pub(crate) fn key(n: u64) -> String {
     format!("https://example.org/{n:010}")
 }
 
-fn value(n: u64) -> String {
+pub(crate) fn value(n: u64) -> String {
     format!("{n:030}")
 }
 
 /// Numbers below [`KEYS`] in no order, and above it in the same one: never twice the same value.
-fn scattered() -> impl Iterator<Item = u64> {
+pub(crate) fn scattered() -> impl Iterator<Item = u64> {
     (0..).map(|n: u64| (n * 7_919) % KEYS + KEYS * (n / KEYS))
 }
 
-fn next(numbers: &mut impl Iterator<Item = u64>) -> u64 {
+pub(crate) fn next(numbers: &mut impl Iterator<Item = u64>) -> u64 {
     numbers.next().expect("an endless row")
 }

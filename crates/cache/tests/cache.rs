@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::{Duration, UNIX_EPOCH};
 
 use diskette_cache::{Cache, CacheOptions, Expiry, ManualClock, Policy, Stream, Terms};
-use diskette_store::{Error, INLINE, Json, Store};
+use diskette_store::{Error, INLINE, Json, Store, StreamReader};
 use diskette_testkit::{PATIENCE, eventually};
 use tempfile::TempDir;
 
@@ -342,6 +342,8 @@ fn a_stream_stays_readable_when_it_is_evicted() {
         3 * INLINE as u64
     );
     let mut reader = cache.read(&1).unwrap().unwrap();
+    let on_disk = std::fs::read(reader.path()).unwrap();
+    assert!(on_disk[usize::try_from(StreamReader::OFFSET).unwrap()..] == film(1));
     cache.write(&2, film(2).as_slice(), Expiry::Never).unwrap();
     assert!(cache.read(&1).unwrap().is_none());
     let mut read = Vec::new();

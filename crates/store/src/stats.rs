@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -75,6 +78,45 @@ impl Store {
         })
         .map_err(|error: Error| error.at(|| format!("measuring {}", self.path().display())))
     }
+}
+
+impl Store {
+    /// What the directory of the store takes on the disk, in bytes, as `du` says: the database and its log, value files, those
+    /// that are about to be removed among them, and the rest. [`stats`](Self::stats) says what is in it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    ///
+    /// # Cost
+    ///
+    /// Asks for the size of each file.
+    pub fn disk_bytes(&self) -> Result<u64> {
+        let failed = |error| Error::io(format!("can't measure {}", self.path().display()), error);
+        disk_bytes(self.path()).map_err(failed)
+    }
+}
+
+/// What others remove meanwhile takes nothing.
+fn disk_bytes(path: &Path) -> io::Result<u64> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if gone(&error) => return Ok(0),
+        metadata => metadata?,
+    };
+    // In units of 512 bytes, whatever the file system's own are.
+    let mut bytes = metadata.blocks() * 512;
+    if metadata.is_dir() {
+        match fs::read_dir(path) {
+            Err(error) if gone(&error) => {}
+            entries => {
+                for entry in entries? {
+                    bytes += disk_bytes(&entry?.path())?;
+                }
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 fn structures(db: &Db<'_>) -> Result<Vec<StructureStats>> {

@@ -103,6 +103,15 @@ impl StreamReader {
         Ok(bytes)
     }
 
+    /// The file that it is read from, for those who hand it to the kernel (`sendfile`, `X-Accel-Redirect`): the value begins at
+    /// [`OFFSET`](Self::OFFSET). It goes when the value is replaced or removed; who has it open reads on.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// So many bytes of the file come before the value.
+    pub const OFFSET: u64 = HEADER;
+
     /// The length of the value, in bytes.
     pub fn len(&self) -> u64 {
         self.length

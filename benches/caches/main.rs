@@ -1,0 +1,26 @@
+//! How well each policy of a cache chooses: the share of reads that find what they look for, beside caches in memory. And a
+//! cache of millions of entries: how long its writers wait at most while it evicts, expires and is culled.
+//!
+//! `cargo bench --bench caches [-- --trace FILE] [-- --entries N]`: a trace has a key a line.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    reason = "it measures time, and ends at the first error"
+)]
+
+mod choices;
+mod pauses;
+
+use std::env;
+use std::fs;
+
+fn main() {
+    let argument = |name: &str| {
+        let mut arguments = env::args().skip_while(|argument| argument != name);
+        arguments.nth(1)
+    };
+    let trace = argument("--trace").map(|path| fs::read_to_string(path).expect("a trace"));
+    choices::compare(trace.as_deref());
+    let entries = argument("--entries").map_or(1_000_000, |n| n.parse().expect("a number"));
+    pauses::measure(entries);
+}

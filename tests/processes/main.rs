@@ -18,6 +18,7 @@ mod full;
 mod growth;
 mod hostile;
 mod locks;
+mod memoize;
 mod paper;
 #[cfg(all(
     target_os = "linux",

@@ -13,6 +13,8 @@ mod picture;
 mod visitor;
 
 use std::env;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -37,7 +39,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// How long it takes to make the page
-    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = value_parser!(u64).range(1..=60_000))]
+    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = value_parser!(u64).range(1..=10_000))]
     page_ms: u64,
     /// How long a copy is good
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = value_parser!(u64).range(1..=3_600_000))]
@@ -92,6 +94,9 @@ fn main() -> Result<()> {
 
 /// This program, as it is started: tries each strategy with processes of its own.
 fn compare(options: &Options) -> Result<()> {
+    let output = options.output.display();
+    let cannot_write = || format!("cannot write {output}");
+    let mut picture = File::create(&options.output).with_context(cannot_write)?;
     println!(
         "{} processes x {} threads ask for a page that takes {} ms and is good for {} ms, {} s for each line:\n",
         options.processes, options.threads, options.page_ms, options.expiry_ms, options.seconds
@@ -104,9 +109,11 @@ fn compare(options: &Options) -> Result<()> {
         println!("{:<14}{figures}", strategy.name());
         all.push((*strategy, visits, figures));
     }
-    std::fs::write(&options.output, picture::draw(&all, options)?)
-        .with_context(|| format!("cannot write {}", options.output.display()))?;
-    println!("\nThe picture: {}", options.output.display());
+    let drawn = picture::draw(&all, options)?;
+    picture
+        .write_all(drawn.as_bytes())
+        .with_context(cannot_write)?;
+    println!("\nThe picture: {output}");
     Ok(())
 }
 

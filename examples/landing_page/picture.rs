@@ -124,11 +124,10 @@ fn at_work(area: &Area<'_>, visits: &Visits, options: &Options) -> Drawn {
         .y_label_formatter(&|count| format!("{count:.0}"))
         .label_style(FONT.into_font().color(&INK))
         .draw()?;
-    let mut changes = visits.at_work();
-    // Who computes in the background may do so when the time is up.
-    changes.push((visits.begin + Duration::from_secs(options.seconds), 0));
+    let changes = visits.at_work();
     let spans = changes.windows(2).filter(|pair| pair[0].1 > 0);
     chart.draw_series(spans.map(|pair| {
+        // Who computes in the background may still do so when the time is up.
         let [from, to] = [0, 1].map(|end| since(visits, pair[end].0).min(options.seconds as f64));
         Rectangle::new([(from, 0.0), (to, pair[0].1 as f64)], BLUE.filled())
     }))?;

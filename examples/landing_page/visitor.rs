@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 use diskette::cache::{Clock, SystemClock};
 use diskette::{Barrier, Cache, Fresh, Memoized, Store};
 
@@ -16,6 +16,7 @@ use crate::{Options, Seen, Strategy, ms};
 const URL: &str = "/";
 /// Between two requests of a thread.
 const PAUSE: Duration = ms(10);
+const PATIENCE: Duration = ms(60_000);
 
 type Pages = Cache<String, String>;
 type Ask = dyn Fn() -> Result<String> + Sync;
@@ -39,14 +40,17 @@ pub fn visit(strategy: Strategy, store: &Path, options: &Options) -> Result<()> 
         }),
         Strategy::SingleFlight => Box::new(move || Ok(pages.memoize(URL, expiry, || make.page())?)),
         Strategy::EarlyRefresh => {
-            let fresh = Fresh::for_(expiry).early(options.beta).stale_for(expiry);
+            // Old enough for who asks while the new one is made.
+            let stale = expiry + ms(options.page_ms);
+            let fresh = Fresh::for_(expiry).early(options.beta).stale_for(stale);
             let page = Memoized::new(pages, fresh, move |_: &String| Ok::<_, Error>(make.page()));
             Box::new(move || page.call(&URL.into()))
         }
     };
 
     let all = Barrier::new(&store, "all", options.processes)?;
-    all.wait()?;
+    let wait_for_all = || all.wait_timeout(PATIENCE)?.context("the others don't come");
+    wait_for_all()?;
     let begin = press.now();
     let calls = thread::scope(|scope| {
         let visitor = || ask_again_and_again(&*ask, begin, &press, options);
@@ -58,7 +62,7 @@ pub fn visit(strategy: Strategy, store: &Path, options: &Options) -> Result<()> 
         calls.collect::<Result<Vec<_>>>()
     })?;
     // While one still asks, nobody dies in the middle of a page.
-    all.wait()?;
+    wait_for_all()?;
     let visits = Visits {
         begin,
         calls: calls.concat(),
@@ -92,7 +96,8 @@ fn ask_again_and_again(
 struct Press {
     takes: Duration,
     clock: SystemClock,
-    computations: Mutex<Vec<(Duration, Duration)>>,
+    /// From when to when, if that is over.
+    computations: Mutex<Vec<(Duration, Option<Duration>)>>,
 }
 
 impl Press {
@@ -110,20 +115,25 @@ impl Press {
     }
 
     fn page(&self) -> String {
-        let begin = self.now();
-        thread::sleep(self.takes);
         let mut computations = self.lock();
-        computations.push((begin, self.now()));
+        let this = computations.len();
+        computations.push((self.now(), None));
+        drop(computations);
+        thread::sleep(self.takes);
+        self.lock()[this].1 = Some(self.now());
         "<!doctype html><title>Welcome</title>".into()
     }
 
     fn computations(&self) -> Vec<(Duration, Duration)> {
-        self.lock().clone()
+        let now = self.now();
+        let until_now = self.lock().clone().into_iter();
+        until_now
+            .map(|(begin, end)| (begin, end.unwrap_or(now)))
+            .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Duration, Duration)>> {
-        self.computations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<(Duration, Option<Duration>)>> {
+        let lock = self.computations.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -273,7 +273,8 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
         let candidates = db.query(sql::VICTIMS, &[id, start.into(), STEP.into()], |row| {
             Ok((Going::of(row)?, row.int(3)?, row.int(4)?))
         })?;
-        let at_the_end = i64::try_from(candidates.len()).is_ok_and(|seen| seen < STEP);
+        let are_all = i64::try_from(candidates.len()).is_ok_and(|seen| seen < STEP);
+        let newest = candidates.last().map(|&(_, _, rank)| rank);
         let (mut hand, mut spared) = (start, 0);
         for (entry, uses, rank) in candidates {
             if excess.is_none() {
@@ -291,15 +292,12 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
             excess.take(&entry);
             entries.push(entry);
         }
-        let nothing_left = at_the_end && start == i64::MIN && entries.is_empty() && spared == 0;
+        let nothing_left = are_all && start == i64::MIN && entries.is_empty() && spared == 0;
         let are_enough = excess.is_none() || nothing_left;
         if has_hand {
-            // From the newest it goes on to the oldest.
-            let next = if at_the_end && !are_enough {
-                i64::MIN
-            } else {
-                hand
-            };
+            // From the newest it goes on to the oldest: what comes next is to have its time.
+            let at_the_end = are_all && newest.is_none_or(|newest| newest == hand);
+            let next = if at_the_end { i64::MIN } else { hand };
             db.execute(sql::SET_HAND, &[next.into(), id])?;
         }
         Ok(Chosen {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use nix::sys::stat::fstat;
 
-use crate::clock::{self, Deadline};
-use crate::line::{Line, Seen};
+use crate::clock::Deadline;
+use crate::line::{self, Line, Seen};
 use crate::mapping::{Mapping, Shared, lengthen};
 use crate::plain_file;
+use crate::stop::Stop;
 
 /// A file of counters, mapped into every process that uses it: 1024 lines, each of which can be rung by one process
 /// and waited at by others.
@@ -54,6 +55,17 @@ use crate::plain_file;
 pub struct Doorbell {
     mapping: Mapping,
     file: File,
+}
+
+/// A line to wait at, and what was seen there before the check.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited<'b> {
+    /// The doorbell that has it.
+    pub bell: &'b Doorbell,
+    /// Which line.
+    pub line: usize,
+    /// What was seen.
+    pub seen: Seen,
 }
 
 /// On a cache line of its own.
@@ -118,14 +130,17 @@ impl Doorbell {
     /// [`SAFETY_POLL`](Self::SAFETY_POLL) has passed, or for no reason at all); `false`: the deadline has passed.
     #[must_use]
     pub fn wait(&self, line: usize, seen: Seen, deadline: Deadline) -> bool {
-        match self.line(line) {
-            Some(line) => line.wait(seen, deadline, Self::SAFETY_POLL),
-            None => {
-                let left = deadline.remaining().unwrap_or(Duration::MAX);
-                clock::sleep(left.min(Self::SAFETY_POLL));
-                !deadline.is_past()
-            }
-        }
+        let bell = self;
+        Self::wait_any(&[Awaited { bell, line, seen }], &[], deadline)
+    }
+
+    /// Sleeps like [`wait`](Self::wait) at several lines, of one or several doorbells, until one of them is rung, or one of
+    /// `stops` is or was stopped.
+    #[must_use]
+    pub fn wait_any(awaited: &[Awaited<'_>], stops: &[&Stop], deadline: Deadline) -> bool {
+        let lines = awaited.iter();
+        let lines = lines.filter_map(|it| Some((it.bell.line(it.line)?, it.seen)));
+        line::wait_any(lines, stops.iter().copied(), deadline, Self::SAFETY_POLL)
     }
 
     /// `None`: the file was cut short, and the disk has no room to make it as long again. Touched there, it would

@@ -6,9 +6,13 @@ use std::time::Duration;
 use crate::back_off;
 use crate::clock::Deadline;
 
-/// Sleeps while `word` is `expected`, at most for `timeout`.
-pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) {
-    let changed = || Ok((word.load(Ordering::SeqCst) != expected).then_some(()));
+/// A word, and what it is while nothing has happened.
+pub(crate) type Watched<'w> = (&'w AtomicU32, u32);
+
+/// Sleeps while each of the words is as expected, at most for `timeout`.
+pub(crate) fn wait_any(words: &[Watched<'_>], timeout: Duration) {
+    let has_changed = |(word, expected): &Watched<'_>| word.load(Ordering::SeqCst) != *expected;
+    let changed = || Ok(words.iter().any(has_changed).then_some(()));
     let _ = back_off::repeat(Deadline::after(timeout), changed);
 }
 

@@ -10,6 +10,7 @@
 //! | know whether the process that left a mark still lives | [`Owners`], [`DeathWatch`] |
 //! | throw away what nobody needs any more | [`Eras`] |
 //! | stop waiting in time | [`Deadline`] |
+//! | stop waiting when the program ends | [`Stop`] |
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
 //! | survive `fork` | [`fork`], [`Mutex`] |
 //! | work in the background | [`background`] |
@@ -54,12 +55,13 @@ pub mod random;
 mod record;
 mod seat;
 mod slots;
+mod stop;
 
 pub use board::Board;
 pub use clock::{Clock, Deadline, ManualClock, Reading, SystemClock};
 pub use deadlock::Link;
 pub use death_watch::{DeathWatch, Stopper};
-pub use doorbell::Doorbell;
+pub use doorbell::{Awaited, Doorbell};
 pub use eras::{Eras, Stay};
 pub use file_lock::{FileLock, Mode};
 pub use line::Seen;
@@ -70,3 +72,4 @@ pub use owners::Owners;
 pub use queue::{Custody, Taken};
 pub use seat::Party;
 pub use slots::{Hold, Holder, Lost, Slots};
+pub use stop::Stop;

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::futex;
+use crate::futex::{self, Watched};
 use crate::mapping::Shared;
+use crate::stop::Stop;
 
 /// A counter of rings in the upper 31 bits; the lowest says that somebody waits.
 #[derive(Debug)]
@@ -35,19 +36,13 @@ impl Line {
         Seen(self.0.load(SeqCst) & !WAITED_FOR)
     }
 
-    /// As for [`Doorbell::wait`](crate::Doorbell::wait), with `poll` for the safety poll. Doesn't look at the word after it has
-    /// slept.
-    pub(crate) fn wait(&self, seen: Seen, deadline: Deadline, poll: Duration) -> bool {
+    /// To sleep at, marked as waited for; `None` if it was rung since.
+    fn watched(&self, seen: Seen) -> Option<Watched<'_>> {
         let waited_for = seen.0 | WAITED_FOR;
         loop {
             let now = self.0.load(SeqCst);
             if now & !WAITED_FOR != seen.0 {
-                return true;
-            }
-            let left = deadline.remaining().unwrap_or(Duration::MAX);
-            let left = left.min(poll);
-            if left.is_zero() {
-                return false;
+                return None;
             }
             // A waiter that is killed leaves the bit behind: the next ring makes one needless wake, and clears it.
             let marked = now == waited_for
@@ -56,9 +51,29 @@ impl Line {
                     .compare_exchange(now, waited_for, SeqCst, SeqCst)
                     .is_ok();
             if marked {
-                futex::wait(&self.0, waited_for, left);
-                return !deadline.is_past();
+                return Some((&self.0, waited_for));
             }
         }
     }
+}
+
+/// As for [`Doorbell::wait_any`](crate::Doorbell::wait_any), with `poll` for the safety poll. Doesn't look at the words after it
+/// has slept.
+pub(crate) fn wait_any<'w>(
+    lines: impl IntoIterator<Item = (&'w Line, Seen)>,
+    stops: impl IntoIterator<Item = &'w Stop>,
+    deadline: Deadline,
+    poll: Duration,
+) -> bool {
+    let lines = lines.into_iter().map(|(line, seen)| line.watched(seen));
+    let stops = stops.into_iter().map(|stop| Some(stop.watched()));
+    let Some(words) = lines.chain(stops).collect::<Option<Vec<_>>>() else {
+        return true; // one was rung
+    };
+    let left = deadline.remaining().unwrap_or(Duration::MAX).min(poll);
+    if left.is_zero() {
+        return false;
+    }
+    futex::wait_any(&words, left);
+    !deadline.is_past()
 }

@@ -95,7 +95,7 @@ impl RawMutex {
             if left.is_zero() {
                 return false;
             }
-            futex::wait(&self.0, WAITED_FOR, left);
+            futex::wait_any(&[(&self.0, WAITED_FOR)], left);
         }
         true
     }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::clock::{self, Deadline};
 use crate::deadlock::Link;
+use crate::line;
 use crate::seat::{Row, Seat};
 use crate::slots::{Hold, Slots};
+use crate::stop::Stop;
 
 /// How a wait for slots has ended.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub enum Taken {
     Held(Hold),
     /// The deadline has passed.
     TimedOut,
+    /// The wait was stopped.
+    Stopped,
     /// There are fewer slots than that.
     TooMany,
     /// Waiting would have been in vain: each of these waits for what the next one holds, and the last for the first. The
@@ -71,6 +75,25 @@ impl Slots {
     ///
     /// If `n` is 0.
     pub fn take(&self, n: u32, deadline: Deadline, custody: Custody) -> io::Result<Taken> {
+        self.take_unless_stopped(n, deadline, custody, None)
+    }
+
+    /// Takes `n` slots, and waits for them until `deadline` or `stop`. Otherwise like [`take`](Self::take).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_take`](Self::try_take).
+    ///
+    /// # Panics
+    ///
+    /// If `n` is 0.
+    pub fn take_unless_stopped(
+        &self,
+        n: u32,
+        deadline: Deadline,
+        custody: Custody,
+        stop: Option<&Stop>,
+    ) -> io::Result<Taken> {
         self.board().must_be_intact()?;
         let seat = Seat::mine(self.board())?;
         if let Some(hold) = self.take_if_open(&seat, n) {
@@ -100,7 +123,13 @@ impl Slots {
             if let Some(circle) = self.circle(&seat)? {
                 return Ok(Taken::Deadlock(circle));
             }
-            if deadline.is_past() || !line.wait(seen, deadline, Self::SAFETY_POLL) {
+            if deadline.is_past() {
+                return Ok(Taken::TimedOut);
+            }
+            if stop.is_some_and(Stop::is_stopped) {
+                return Ok(Taken::Stopped);
+            }
+            if !line::wait_any([(line, seen)], stop, deadline, Self::SAFETY_POLL) {
                 return Ok(Taken::TimedOut);
             }
             self.board().must_be_intact()?;

@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Clock, Reading};
+use crate::stop::Stop;
 
 /// A clock that only moves when it is told to, for tests. Its clones are the same clock.
 ///
@@ -80,6 +81,12 @@ impl Clock for ManualClock {
         let mut reading = self.lock();
         let left = uptime.saturating_sub(reading.uptime);
         advance(&mut reading, left);
+    }
+
+    fn sleep_until_stopped(&self, uptime: Duration, stop: &Stop) {
+        if !stop.is_stopped() {
+            self.sleep_until(uptime);
+        }
     }
 }
 

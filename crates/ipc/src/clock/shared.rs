@@ -10,6 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::time::{ClockNanosleepFlags, clock_nanosleep};
 
 use crate::boot;
+use crate::stop::Stop;
 
 /// What a [`Clock`] says at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,12 @@ pub trait Clock: Debug + Send + Sync {
 
     /// Returns once the uptime has come, at once if it is past.
     fn sleep_until(&self, uptime: Duration);
+
+    /// The same, but returns before when `stop` is or was stopped. Unless a clock does it otherwise, time passes by it as it does
+    /// for everybody; after a suspension of the system it wakes half a second late, at most.
+    fn sleep_until_stopped(&self, uptime: Duration, stop: &Stop) {
+        stop.wait_until(uptime, self);
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
@@ -46,6 +53,10 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 
     fn sleep_until(&self, uptime: Duration) {
         (**self).sleep_until(uptime);
+    }
+
+    fn sleep_until_stopped(&self, uptime: Duration, stop: &Stop) {
+        (**self).sleep_until_stopped(uptime, stop);
     }
 }
 

@@ -26,6 +26,7 @@ mod paper;
 ))]
 mod power_cuts;
 mod sharing;
+mod stops;
 mod structures;
 mod throttle;
 mod torture;

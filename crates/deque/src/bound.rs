@@ -18,7 +18,7 @@ pub enum WhenFull {
     Refuse,
     /// Items go from the other end to make room. Claimed ones never do.
     DropOther,
-    /// The push waits for room, up to the store's timeout; within a transaction, where nothing can
+    /// The push waits for room, up to the store's timeout and its [`Stop`](diskette_store::Stop); within a transaction, where nothing can
     /// wait, it fails with [`is_full`](Error::is_full).
     Wait,
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use diskette_ipc::Deadline;
-use diskette_store::{Access, Codec, Error, ErrorKind, Like, Result, Stored};
+use diskette_store::{
+    Access, Arrivals, Codec, Error, ErrorKind, Like, Result, Store, Stored, Structure,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,7 +24,8 @@ where
     /// # Errors
     ///
     /// Those of [`pop_front`](Self::pop_front); [`is_misuse`](Error::is_misuse) within a transaction of
-    /// this thread.
+    /// this thread; [`is_stopped`](Error::is_stopped) if there is no item and the store's [`Stop`](diskette_store::Stop) is, or was,
+    /// stopped.
     ///
     /// # Example
     ///
@@ -82,7 +85,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`is_timeout`](Error::is_timeout) if there is no room in time: nothing was changed.
+    /// [`is_timeout`](Error::is_timeout) if there is no room in time, [`is_stopped`](Error::is_stopped) if that was not waited for:
+    /// nothing was changed.
     pub fn push_back_timeout<Q>(&self, item: &Q, timeout: Duration) -> Result<()>
     where
         Q: Like<T> + ?Sized,
@@ -109,7 +113,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread; those of the database.
+    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread; [`is_stopped`](Error::is_stopped); those of the database.
     pub fn wait_idle(&self, timeout: Duration) -> Result<bool> {
         let mut begun = false;
         let line = self.inner.structure.departures();
@@ -184,6 +188,20 @@ where
             Err(error) if error.is_misuse() => Err(full(bound)),
             result => result,
         }
+    }
+}
+
+impl<T, C> Arrivals for Deque<T, C>
+where
+    T: Serialize + DeserializeOwned,
+    C: Codec,
+{
+    fn place(&self) -> (&Store, &Structure) {
+        (&self.access, &self.inner.structure)
+    }
+
+    fn has_any(&self) -> Result<bool> {
+        Ok(!self.is_empty()?)
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`Cache`]: a map that forgets: expiry, tags, limits and the policy by which entries make room.
 //! - [`Lock`], [`RLock`], [`RwLock`], [`BoundedSemaphore`]: held by threads of any process, never by the dead.
 //! - [`Throttle`]: a rate limit that all processes keep together.
+//! - [`Stop`]: ends all waiting, from a signal handler or another thread. [`wait_any`]: waits for several deques at once.
 //!
 //! ```
 //! use std::time::Duration;
@@ -66,9 +67,9 @@ pub use diskette_lock::{Barrier, BarrierWait, Guard, Holder, Lock, RLock, RwLock
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};
 pub use diskette_store::{
-    Access, Bincode, Codec, Durability, Error, ErrorKind, Fence, Json, Like, MessagePack, Options,
-    Problem, Report, Result, Snapshot, Stats, Store, StreamReader, StructureStats, Transaction,
-    key,
+    Access, Arrivals, Bincode, Codec, Durability, Error, ErrorKind, Fence, Json, Like, MessagePack,
+    Options, Problem, Report, Result, Snapshot, Stats, Stop, Store, StreamReader, StructureStats,
+    Transaction, key, wait_any,
 };
 pub use diskette_throttle as throttle;
 pub use diskette_throttle::{Chain, Rate, Reservation, RetryAfter, Throttle};

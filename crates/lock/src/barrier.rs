@@ -127,7 +127,7 @@ impl Barrier {
     ///
     /// [`is_misuse`](Error::is_misuse) within a transaction of this thread; [`is_removed`](Error::is_removed) if the
     /// file by which others know that this process lives was removed, so that its arrival doesn't count;
-    /// those of the database. After an error this party has not come, as far as that can still be written down.
+    /// [`is_stopped`](Error::is_stopped); those of the database. After an error this party has not come, as far as that can still be written down.
     pub fn wait(&self) -> Result<BarrierWait> {
         let waited = self.structure.doing("wait", self.pass(Deadline::never()))?;
         waited.ok_or_else(|| unreachable!("a wait without a deadline doesn't time out"))

@@ -115,7 +115,7 @@ impl Lock {
     /// # Errors
     ///
     /// [`is_deadlock`](diskette_store::Error::is_deadlock) if that would be for ever; [`is_misuse`](diskette_store::Error::is_misuse) within a transaction
-    /// of this thread; those of [`try_lock`](Self::try_lock).
+    /// of this thread; [`is_stopped`](diskette_store::Error::is_stopped); those of [`try_lock`](Self::try_lock).
     pub fn lock(&self) -> Result<Guard> {
         let guard = self.guard("lock", self.inner.take(1, Deadline::never()))?;
         guard.ok_or_else(|| unreachable!("a wait without a deadline doesn't time out"))

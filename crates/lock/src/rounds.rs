@@ -37,12 +37,21 @@ impl Barrier {
             Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let over = self.wait_out(round, party, deadline).inspect_err(|_| {
-            let _ = self.withdraw(round, party);
-        })?;
+        let over = self.wait_out(round, party, deadline);
+        let in_vain = match over {
+            Ok(true) => return Ok(Some(BarrierWait { is_leader: false })),
+            Ok(false) => Ok(None),
+            Err(error) if error.is_stopped() => Err(error),
+            Err(error) => {
+                let _ = self.withdraw(round, party);
+                return Err(error);
+            }
+        };
         // The last may have come in the last moment.
-        let passed = over || !self.withdraw(round, party)?;
-        Ok(passed.then_some(BarrierWait { is_leader: false }))
+        match self.withdraw(round, party)? {
+            true => in_vain,
+            false => Ok(Some(BarrierWait { is_leader: false })),
+        }
     }
 
     fn arrive(&self, party: Party, deadline: Deadline) -> Result<Arrival> {

@@ -104,7 +104,8 @@ impl RwLock {
     ///
     /// # Errors
     ///
-    /// Those of [`try_read`](Self::try_read); [`is_misuse`](diskette_store::Error::is_misuse) within a transaction of this thread.
+    /// Those of [`try_read`](Self::try_read); [`is_misuse`](diskette_store::Error::is_misuse) within a transaction of this thread;
+    /// [`is_stopped`](diskette_store::Error::is_stopped).
     pub fn read(&self) -> Result<Guard> {
         self.forever("read", 1)
     }

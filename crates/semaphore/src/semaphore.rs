@@ -138,7 +138,8 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread; those of [`try_acquire`](Self::try_acquire).
+    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread; [`is_stopped`](Error::is_stopped); those of
+    /// [`try_acquire`](Self::try_acquire).
     pub fn acquire(&self) -> Result<Permit> {
         self.forever("acquire", 1)
     }

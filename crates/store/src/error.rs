@@ -35,6 +35,8 @@ struct Inner {
 pub enum ErrorKind {
     /// The time allowed for the call is up.
     Timeout,
+    /// The wait was ended by a [`Stop`](crate::Stop).
+    Stopped,
     /// A bounded structure that refuses when full is full.
     Full,
     /// Stored bytes are damaged: the database, or a value file.
@@ -77,6 +79,11 @@ impl Error {
     /// Was the time allowed for the call up? Nothing was changed.
     pub fn is_timeout(&self) -> bool {
         self.kind() == ErrorKind::Timeout
+    }
+
+    /// Was the wait ended by a [`Stop`](crate::Stop)? Nothing was changed.
+    pub fn is_stopped(&self) -> bool {
+        self.kind() == ErrorKind::Stopped
     }
 
     /// Did a bounded structure refuse, being full?
@@ -283,6 +290,14 @@ pub(crate) fn timed_out(what: &str, timeout: std::time::Duration) -> Error {
         format!(
             "waited {timeout:?} for {what}; nothing was changed: try again, or allow a longer timeout"
         ),
+    )
+}
+
+/// A wait that was ended.
+pub(crate) fn stopped() -> Error {
+    Error::new(
+        ErrorKind::Stopped,
+        "the wait was stopped; nothing was changed",
     )
 }
 

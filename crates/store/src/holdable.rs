@@ -5,7 +5,7 @@ use std::sync::Arc;
 use diskette_ipc::{Custody, Deadline, Hold, Holder, Link, Slots, Taken};
 
 use crate::access::Access;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, stopped};
 use crate::fence;
 use crate::store::Store;
 use crate::structure::Structure;
@@ -104,7 +104,7 @@ impl Holdable {
     ///
     /// # Errors
     ///
-    /// Those of [`try_take`](Self::try_take); [`is_deadlock`](Error::is_deadlock);
+    /// Those of [`try_take`](Self::try_take); [`is_deadlock`](Error::is_deadlock); [`is_stopped`](Error::is_stopped);
     /// [`is_misuse`](Error::is_misuse) within a transaction of this thread.
     pub fn take(&self, n: u32, deadline: Deadline) -> Result<Option<Hold>> {
         if self.store.writer().is_mine() {
@@ -120,7 +120,8 @@ impl Holdable {
             return Ok(None);
         }
         self.store.watch_deaths()?;
-        let taken = self.slots.take(n, deadline, self.custody);
+        let (stop, custody) = (self.store.stop(), self.custody);
+        let taken = self.slots.take_unless_stopped(n, deadline, custody, stop);
         match taken.map_err(|error| failed("waiting for it", error))? {
             Taken::Held(hold) => {
                 // It may have been removed while others held it.
@@ -128,6 +129,7 @@ impl Holdable {
                 Ok(Some(hold))
             }
             Taken::TimedOut => Ok(None),
+            Taken::Stopped => Err(stopped()),
             Taken::TooMany => Err(out_of_range(n, self.limit()?)),
             Taken::Deadlock(circle) => Err(self.deadlock(&circle)),
         }

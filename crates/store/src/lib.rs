@@ -4,6 +4,8 @@
 //! - [`Transaction`], [`Snapshot`], [`Access`]: how a structure reaches the database.
 //! - [`Codec`]: how values become bytes: [`Bincode`], [`MessagePack`], [`Json`]; [`key`]: how keys do,
 //!   in order; [`Like`]: what may stand for a stored type.
+//! - [`Stop`]: ending waits from a signal handler or another thread.
+//! - [`wait_any`]: waiting for the first of several structures to get an item.
 //! - [`Report`], [`Stats`]: what [`Store::check`] and [`Store::stats`] say.
 //! - [`Structure`], [`Kind`], [`Share`], [`Db`]: for those who write a structure.
 #![forbid(unsafe_code)]
@@ -45,6 +47,7 @@ mod timeline;
 mod transaction;
 mod value_file;
 mod values;
+mod wait_any;
 mod waiting;
 mod writer;
 
@@ -54,6 +57,7 @@ pub use check::{Problem, Report};
 pub use codec::{Bincode, Codec, Json, MessagePack};
 pub use content::{Content, Stream};
 pub use db::{Db, Row, Value};
+pub use diskette_ipc::Stop;
 pub use error::{Error, ErrorKind, Result};
 pub use fence::Fence;
 pub use holdable::Holdable;
@@ -68,3 +72,4 @@ pub use timeline::Timeline;
 pub use transaction::{Snapshot, Transaction};
 pub use value_file::StreamReader;
 pub use values::{INLINE, Stored, Values};
+pub use wait_any::{Arrivals, wait_any};

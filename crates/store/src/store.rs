@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use diskette_ipc::clock::Deadline;
-use diskette_ipc::{Board, Doorbell, Eras, FileLock, Mode, Mutex, Owners};
+use diskette_ipc::{Board, Doorbell, Eras, FileLock, Mode, Mutex, Owners, Stop};
 use rusqlite::Connection;
 
 use crate::access::Access;
@@ -15,7 +15,7 @@ use crate::catalog;
 use crate::connection::{self, Role};
 use crate::db::Outcome;
 use crate::directory::{Directory, Identity};
-use crate::error::{Error, Result, timed_out};
+use crate::error::{Error, Result, stopped, timed_out};
 use crate::estate::Undertaker;
 use crate::fork::{self, Door};
 use crate::garbage;
@@ -73,6 +73,7 @@ use crate::writer::{Turn, Writer};
 pub struct Store {
     shared: Arc<Shared>,
     timeout: Duration,
+    stop: Option<Stop>,
 }
 
 /// What all handles of a store in this process share.
@@ -126,6 +127,39 @@ impl Store {
         Store {
             shared: Arc::clone(&self.shared),
             timeout,
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// The same store, whose waits end with an error ([`is_stopped`](Error::is_stopped)) once `stop` is [stopped](Stop::stop):
+    /// those of the structures that are made from it for items, room, locks, permits, slots of a throttle and other parties. The
+    /// turn to write is waited for all the same, within the store's timeout, so that what is in hand can be brought to its end.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use diskette::{Deque, Stop, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let stop = Stop::new();
+    /// let store = Store::open(dir.path())?.with_stop(&stop);
+    /// let todo = Deque::<String>::new(&store, "todo")?;
+    /// todo.push_back("the last")?;
+    /// stop.stop();
+    ///
+    /// let claim = todo.claim_front(Duration::from_secs(60))?.expect("what is there is still given");
+    /// claim.complete_now()?;
+    /// let error = todo.claim_front(Duration::from_secs(60)).unwrap_err();
+    /// assert!(error.is_stopped());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_stop(&self, stop: &Stop) -> Store {
+        Store {
+            shared: Arc::clone(&self.shared),
+            timeout: self.timeout,
+            stop: Some(stop.clone()),
         }
     }
 
@@ -160,6 +194,7 @@ impl Store {
             return Ok(Store {
                 shared,
                 timeout: options.timeout,
+                stop: None,
             });
         }
         let shared = Arc::new(Shared::open(directory, identity, options)?);
@@ -168,6 +203,7 @@ impl Store {
         let store = Store {
             shared,
             timeout: options.timeout,
+            stop: None,
         };
         store.keep_reserve();
         store.mourn_the_dead()?;
@@ -250,6 +286,23 @@ impl Store {
     /// How long a call may wait for its turn to write.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// What ends its waits.
+    pub fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// Refuses to wait if it was stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`is_stopped`](Error::is_stopped).
+    pub fn may_wait(&self) -> Result<()> {
+        match self.stop() {
+            Some(stop) if stop.is_stopped() => Err(stopped()),
+            _ => Ok(()),
+        }
     }
 
     /// Who is alive.
@@ -351,6 +404,7 @@ impl From<Arc<Shared>> for Store {
         Store {
             shared,
             timeout: Options::default().timeout,
+            stop: None,
         }
     }
 }

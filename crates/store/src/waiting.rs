@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diskette_ipc::Deadline;
+use diskette_ipc::{Awaited, Deadline, Doorbell, Stop};
 
 use crate::error::Result;
 use crate::store::Store;
@@ -10,6 +10,14 @@ use crate::structure::Structure;
 
 /// The least time that a call with a deadline gives to its own turn to write.
 const TURN: Duration = Duration::from_millis(20);
+
+/// A line of the doorbell at which a structure rings.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'p> {
+    pub(crate) store: &'p Store,
+    pub(crate) structure: &'p Structure,
+    pub(crate) line: usize,
+}
 
 /// For the structures.
 #[doc(hidden)]
@@ -19,7 +27,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Those of `attempt`, and of giving claims back.
+    /// Those of `attempt`, and of giving claims back; [`is_stopped`](crate::Error::is_stopped) in place of a wait.
     pub fn wait_for<R>(
         &self,
         structure: &Structure,
@@ -27,26 +35,12 @@ impl Store {
         deadline: Deadline,
         mut attempt: impl FnMut(&Store) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
-        let _listener = self.board().listen();
-        let bell = self.bell();
-        let mut overslept = false;
-        loop {
-            let seen = bell.seen(line);
-            let store = self.hurried(deadline);
-            let given_back = match overslept {
-                true => store.give_back_from_the_dead(structure),
-                false => Ok(()),
-            };
-            match given_back.and_then(|()| attempt(&store)) {
-                Ok(None) => {}
-                Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
-                result => return result,
-            }
-            if !bell.wait(line, seen, deadline) || deadline.is_past() {
-                return Ok(None);
-            }
-            overslept = bell.seen(line) == seen;
-        }
+        let place = Place {
+            store: self,
+            structure,
+            line,
+        };
+        wait_at(&[place], deadline, || attempt(&self.hurried(deadline)))
     }
 
     /// The same store, with no more time for its turn to write than there is.
@@ -54,5 +48,53 @@ impl Store {
         let timeout = self.timeout();
         let left = deadline.remaining().map_or(timeout, |left| left.max(TURN));
         self.with_timeout(timeout.min(left))
+    }
+}
+
+/// Calls `attempt` whenever something was rung for, as [`Store::wait_for`] does.
+pub(crate) fn wait_at<R>(
+    places: &[Place<'_>],
+    deadline: Deadline,
+    mut attempt: impl FnMut() -> Result<Option<R>>,
+) -> Result<Option<R>> {
+    let boards = places.iter().map(|place| place.store.board());
+    let _listeners: Vec<_> = boards.map(|board| board.listen()).collect();
+    let stops: Vec<&Stop> = places
+        .iter()
+        .filter_map(|place| place.store.stop())
+        .collect();
+    let mut overslept = false;
+    loop {
+        let awaited: Vec<_> = places.iter().map(Place::look).collect();
+        let given_back = match overslept {
+            true => places.iter().try_for_each(|place| {
+                let store = place.store.hurried(deadline);
+                store.give_back_from_the_dead(place.structure)
+            }),
+            false => Ok(()),
+        };
+        match given_back.and_then(|()| attempt()) {
+            Ok(None) => {}
+            Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
+            result => return result,
+        }
+        if deadline.is_past() {
+            return Ok(None);
+        }
+        for place in places {
+            place.store.may_wait()?;
+        }
+        if !Doorbell::wait_any(&awaited, &stops, deadline) || deadline.is_past() {
+            return Ok(None);
+        }
+        overslept = awaited.iter().all(|it| it.bell.seen(it.line) == it.seen);
+    }
+}
+
+impl<'p> Place<'p> {
+    fn look(&self) -> Awaited<'p> {
+        let (bell, line) = (self.store.bell(), self.line);
+        let seen = bell.seen(line);
+        Awaited { bell, line, seen }
     }
 }

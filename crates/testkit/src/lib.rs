@@ -41,6 +41,7 @@ mod proc;
 mod random;
 mod role;
 mod small_disk;
+mod stop_on;
 
 pub use asleep::asleep;
 pub use child::Child;
@@ -58,3 +59,4 @@ pub use proc::{context_switches, cpu_time, take_all_descriptors};
 pub use random::Random;
 pub use role::{Parent, is_child, play};
 pub use small_disk::{Filler, SmallDisk};
+pub use stop_on::stop_on;

@@ -41,7 +41,8 @@ impl Throttle {
     ///
     /// # Errors
     ///
-    /// [`is_misuse`](diskette_store::Error::is_misuse) within a transaction of this thread; [`is_full`](diskette_store::Error::is_full)
+    /// [`is_misuse`](diskette_store::Error::is_misuse) within a transaction of this thread;
+    /// [`is_stopped`](diskette_store::Error::is_stopped), with the slot given back; [`is_full`](diskette_store::Error::is_full)
     /// when 10,000 are waiting already, or the slot is more than ten years away;
     /// [`is_timeout`](diskette_store::Error::is_timeout) when the turn to write didn't come in the store's time. Those of
     /// the database.

@@ -76,7 +76,7 @@ impl Reservation {
     /// # Errors
     ///
     /// [`is_misuse`](Error::is_misuse) within a transaction of this thread, which would keep all others
-    /// waiting, and in a forked child. Those of the database: then the slot is given up.
+    /// waiting, and in a forked child. [`is_stopped`](Error::is_stopped), and those of the database: then the slot is given up.
     ///
     /// # Cost
     ///
@@ -148,7 +148,7 @@ impl Reservation {
     /// given up.
     pub(crate) fn keep(mut self, latest: Latest) -> Result<Result<(), RetryAfter>> {
         while self.is_booked {
-            self.clock().sleep_until(self.at());
+            self.sleep()?;
             let was_moved = links::read(&self.links, &self.store, |db| {
                 booking::is_ahead(db, &self.links, self.ticket)
             })?;
@@ -159,6 +159,18 @@ impl Reservation {
             }
         }
         Ok(Ok(()))
+    }
+
+    fn sleep(&self) -> Result<()> {
+        let Some(stop) = self.store.stop() else {
+            self.clock().sleep_until(self.at());
+            return Ok(());
+        };
+        self.clock().sleep_until_stopped(self.at(), stop);
+        match self.remaining() {
+            Duration::ZERO => Ok(()),
+            _ => self.store.may_wait(),
+        }
     }
 
     fn book_again(&mut self, latest: Latest) -> Result<Result<(), RetryAfter>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diskette_deque::{Deque, WhenFull};
 use diskette_ipc::clock;
-use diskette_store::Error;
+use diskette_store::{Error, Stop, Store, wait_any};
 
 use crate::{LONG, SHORT, bounded, numbers, store};
 
@@ -84,4 +84,64 @@ fn nobody_waits_within_a_transaction() {
         })
         .unwrap();
     assert!(full.is_empty().unwrap());
+}
+
+#[test]
+fn the_first_of_several_deques_that_gets_an_item_is_named() {
+    let (dir, store) = store();
+    let elsewhere = Store::open(dir.path().join("another")).unwrap();
+    let numbers = numbers(&store, 0);
+    let texts = Deque::<String>::new(&elsewhere, "texts").unwrap();
+    let next = |timeout| wait_any(&[&texts, &numbers], timeout).unwrap();
+    assert_eq!(next(SHORT), None);
+    numbers.push_back(&1).unwrap();
+    assert_eq!(next(LONG), Some(1));
+    texts.push_back("before").unwrap();
+    assert_eq!(next(Duration::ZERO), Some(0), "the first that has any");
+    numbers.clear().unwrap();
+    texts.clear().unwrap();
+
+    // One that isn't rung for is found by the safety poll, twice a second: too slow here.
+    let start = clock::now();
+    thread::scope(|scope| {
+        let takes = scope.spawn(|| {
+            for _ in 0..40 {
+                match next(LONG).unwrap() {
+                    0 => drop(texts.pop_front().unwrap().unwrap()),
+                    _ => drop(numbers.pop_front().unwrap().unwrap()),
+                }
+            }
+        });
+        for number in 0..20 {
+            numbers.push_back(&number).unwrap();
+            assert!(numbers.wait_idle(LONG).unwrap());
+            texts.push_back(&number.to_string()).unwrap();
+            assert!(texts.wait_idle(LONG).unwrap());
+        }
+        takes.join().unwrap();
+    });
+    assert!(start.elapsed() < Duration::from_secs(10));
+
+    let refused = store.transaction(|_| wait_any(&[&texts, &numbers], LONG));
+    assert!(refused.unwrap_err().is_misuse());
+}
+
+#[test]
+fn after_a_stop_only_waiting_is_over() {
+    let (_dir, store) = store();
+    let stop = Stop::new();
+    let deque = numbers(&store.with_stop(&stop).with_timeout(LONG), 2);
+    stop.stop();
+    assert_eq!(deque.pop_front_timeout(LONG).unwrap(), Some(0));
+    assert_eq!(wait_any(&[&deque], LONG).unwrap(), Some(0));
+    let claim = deque.claim_front(LONG).unwrap().unwrap();
+    assert!(deque.wait_idle(LONG).unwrap_err().is_stopped());
+    claim.complete_now().unwrap();
+    assert!(deque.wait_idle(LONG).unwrap());
+    let error = deque.claim_front(LONG).unwrap_err();
+    assert!(error.is_stopped() && !error.is_timeout());
+    assert!(wait_any(&[&deque], LONG).unwrap_err().is_stopped());
+    assert_eq!(deque.pop_front_timeout(Duration::ZERO).unwrap(), None);
+    // Others of the same store go on.
+    assert_eq!(numbers(&store, 0).pop_front_timeout(SHORT).unwrap(), None);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diskette_ipc::clock;
 use diskette_lock::Barrier;
-use diskette_store::{Access, Error, Store};
+use diskette_store::{Access, Error, Stop, Store};
 use diskette_testkit::{Child, PATIENCE, eventually, role};
 
 use crate::{LONG, SHORT, store};
@@ -44,6 +44,29 @@ fn in_each_round_all_wait_for_all_and_one_leads() {
     });
     assert_eq!(led.into_inner(), ROUNDS);
     assert_eq!(barrier.waiting().unwrap(), 0);
+}
+
+/// Whoever is stopped as the last one comes has either taken part, for both, or not come.
+#[test]
+fn a_stop_and_the_last_party_agree_on_who_came() {
+    let (_dir, store) = store();
+    let barrier = Barrier::new(&store, "loaded", 2).unwrap();
+    for round in 0..200 {
+        let stop = Stop::new();
+        let first = Barrier::new(&store.with_stop(&stop), "loaded", 2).unwrap();
+        let waits = thread::spawn(move || first.wait());
+        eventually(PATIENCE, || barrier.waiting().unwrap() == 1);
+        stop.stop();
+        for _ in 0..round * 50 {
+            std::hint::spin_loop();
+        }
+        let passed = barrier.wait_timeout(Duration::ZERO).unwrap().is_some();
+        match waits.join().unwrap() {
+            Ok(wait) => assert!(passed && !wait.is_leader()),
+            Err(error) => assert!(!passed && error.is_stopped()),
+        }
+        assert_eq!(barrier.waiting().unwrap(), 0);
+    }
 }
 
 #[test]

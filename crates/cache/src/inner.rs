@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use diskette_ipc::{Mutex, fork};
@@ -20,7 +20,8 @@ pub(crate) struct Inner {
     /// Nothing expires before.
     pub(crate) next_expiry: AtomicI64,
     store: Store,
-    generation: u64,
+    /// In which what is in memory was read.
+    generation: AtomicU64,
 }
 
 /// The last handle waits no longer than this to write down what was read.
@@ -37,7 +38,7 @@ impl Inner {
             config: Mutex::default(),
             next_expiry: AtomicI64::new(i64::MIN),
             store: store.clone(),
-            generation: fork::generation(),
+            generation: fork::generation().into(),
         }
     }
 
@@ -54,6 +55,9 @@ impl Inner {
         };
         hits.add();
         let due = self.uses.note(found, || self.timeline.now());
+        if due == Due::Soon {
+            self.forget_what_was_inherited();
+        }
         if due == Due::Soon && !self.uses.is_on_its_way.swap(true, Ordering::AcqRel) {
             let inner = Arc::downgrade(self);
             self.store.in_background(move |store| {
@@ -65,8 +69,17 @@ impl Inner {
         }
     }
 
+    /// What a child inherits is its parent's to write down.
+    fn forget_what_was_inherited(&self) {
+        let generation = fork::generation();
+        if self.generation.swap(generation, Ordering::AcqRel) != generation {
+            self.uses.forget();
+        }
+    }
+
     /// Writes down what this process has read.
     pub(crate) fn settle(&self, db: &Db<'_>) -> Result<()> {
+        self.forget_what_was_inherited();
         let config = self.config(db)?;
         for (id, (times, at)) in self.uses.take() {
             let before =
@@ -99,8 +112,8 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // What a child inherits isn't its own to tell.
-        if self.generation == fork::generation() && !self.uses.is_settled() {
+        self.forget_what_was_inherited();
+        if !self.uses.is_settled() {
             let store = self.store.with_timeout(LAST_WORDS);
             let _ = store.write(|db| {
                 self.structure.must_be_there(db)?;

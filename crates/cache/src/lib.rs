@@ -37,6 +37,7 @@ mod rows;
 mod sql;
 mod stream;
 mod terms;
+mod upkeep;
 mod uses;
 
 pub use cache::Cache;
@@ -49,3 +50,4 @@ pub use meta::{CacheStats, Meta};
 pub use options::CacheOptions;
 pub use policy::Policy;
 pub use terms::{Expiry, Terms};
+pub use upkeep::Upkeep;

@@ -19,7 +19,8 @@ pub enum Policy {
     /// The entry that was read or written the longest ago. Reads are told apart by a sixteenth of the age of the oldest
     /// entry: a newer one isn't moved again.
     LeastRecentlyUsed,
-    /// The entry that was read and written the least often; of several the one that wasn't for longest.
+    /// The entry that was read and written the least often; of several the one that wasn't for longest. Each read is written
+    /// down in the background, which takes its time where many different entries are read.
     LeastFrequentlyUsed,
     /// Nothing: an insertion that doesn't fit is refused ([`is_full`](Error::is_full)).
     Refuse,

@@ -60,8 +60,8 @@ impl Terms {
         self
     }
 
-    /// It counts for so much of the cache's limit in bytes, instead of the bytes of its key and value and 64 for the entry. A
-    /// later [`update`](crate::Cache::update) counts bytes again.
+    /// It counts for so much of the cache's limit in bytes, up to 2^48, instead of the bytes of its key and value and 64 for
+    /// the entry. A later [`update`](crate::Cache::update) counts bytes again.
     pub fn cost(mut self, cost: u64) -> Self {
         self.cost = Some(cost);
         self
@@ -78,6 +78,9 @@ impl Terms {
         }
     }
 }
+
+/// No entry counts for more, so that their sum is a number.
+const MOST: u64 = 1 << 48;
 
 /// Terms that have begun.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Reads that are to be written down, gathered in memory until somebody writes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use diskette_ipc::Mutex;
@@ -66,7 +66,7 @@ pub(crate) enum Due {
 const MANY: usize = 1024;
 
 /// More are not kept.
-const MOST: usize = 16 * MANY;
+const MOST: usize = 4 * MANY;
 
 impl Uses {
     /// From now on.
@@ -110,6 +110,15 @@ impl Uses {
             *last = at.max(*last);
         }
         all
+    }
+
+    /// As if nothing had been read.
+    pub(crate) fn forget(&self) {
+        self.notes.lock().clear();
+        self.is_on_its_way.store(false, Release);
+        for tally in &self.counts {
+            tally.settle(tally.unsettled());
+        }
     }
 
     pub(crate) fn is_settled(&self) -> bool {

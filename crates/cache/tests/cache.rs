@@ -378,3 +378,22 @@ fn caches_of_one_store_know_nothing_of_each_other() -> Result<(), Error> {
     assert!(Cache::<u32, u32>::find(&store, "json")?.is_none());
     Ok(())
 }
+
+#[test]
+fn one_upkeep_of_several_removes_what_has_expired() {
+    let (_directory, store) = store();
+    let clock = ManualClock::new();
+    let options = || Cache::<u32, u32>::options().clock(clock.clone());
+    let caches = [(); 3].map(|()| options().new(&store, "cache").unwrap());
+    let every = Duration::from_millis(1);
+    let mut upkeeps = caches
+        .each_ref()
+        .map(|cache| Some(cache.upkeep(every).unwrap()));
+    for upkeep in &mut upkeeps {
+        caches[0].insert_with(&1, &1, SECOND).unwrap();
+        clock.advance(SECOND);
+        eventually(PATIENCE, || caches[0].len_stored().unwrap() == 0);
+        // Whichever it was, the next does it when it has ended.
+        drop(upkeep.take());
+    }
+}

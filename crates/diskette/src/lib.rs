@@ -57,7 +57,7 @@
 #![forbid(unsafe_code)]
 
 pub use diskette_cache as cache;
-pub use diskette_cache::{Cache, CacheStats, Expiry, Fresh, Memoized, Meta, Policy, Terms};
+pub use diskette_cache::{Cache, CacheStats, Expiry, Fresh, Memoized, Meta, Policy, Terms, Upkeep};
 pub use diskette_deque as deque;
 pub use diskette_deque::{Claim, Claimed, Deque, Unreadable, WhenFull};
 pub use diskette_index as index;

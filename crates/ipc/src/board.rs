@@ -90,7 +90,7 @@ pub(crate) struct Header {
 unsafe impl Shared for Header {}
 
 /// "dskboar" and the format.
-const MAGIC: u64 = u64::from_be_bytes(*b"dskboar\x03");
+const MAGIC: u64 = u64::from_be_bytes(*b"dskboar\x04");
 
 /// A unit at the end of the first page, to which all go that go astray.
 pub(crate) const NOBODYS: usize = FIRST_SEAT - 64;

@@ -55,8 +55,8 @@ pub(crate) struct Places {
     removals: u64,
 }
 
-/// The number of no structure: of the head of a room that is free.
-const FREE: i64 = -1;
+/// The number of the head of a room that is free, and of nothing that could be there.
+const FREE: i64 = i64::MIN;
 
 /// Heads and slots have the same size, and are counted in it.
 const UNIT: usize = size_of::<Slot>();
@@ -220,7 +220,8 @@ impl Board {
         for i in 1..=room {
             let slot = self.slot(at + i);
             slot.holder.store(0, Relaxed);
-            slot.token.store(self.era << 40, Relaxed);
+            // Going on where it was: no token comes twice in a room, whatever is held there.
+            slot.token.fetch_max(self.era << 40, Relaxed);
         }
         let head = self.head(at);
         head.room.store(room, Relaxed);

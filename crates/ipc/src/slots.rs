@@ -64,6 +64,9 @@ pub struct Slots {
 ///
 /// # Process safety
 ///
+/// Whichever thread has it, the slots are held for as long as it is there, even when the one that took them has ended: it
+/// keeps that thread's seat.
+///
 /// In a forked child it is a copy that holds nothing.
 #[derive(Debug)]
 #[must_use = "what is held is given back when this is dropped"]
@@ -244,7 +247,10 @@ impl Hold {
     #[must_use]
     pub fn is_held(&self) -> bool {
         let board = &self.slots.board;
-        let held = |place: Place| board.slot(place.at).holder.load(SeqCst) == self.seat.key;
+        let held = |place: Place| {
+            let slot = board.slot(place.at);
+            slot.holder.load(SeqCst) == self.seat.key && slot.token.load(SeqCst) == place.token
+        };
         !self.given
             && !self.seat.is_inherited()
             && board.must_be_intact().is_ok()
@@ -283,10 +289,14 @@ impl Hold {
             board.must_be_intact().map_err(|_| Lost)?;
         }
         let mut kept = board.is_seated(self.seat.key);
-        for place in self.places() {
-            let holder = &board.slot(place.at).holder;
-            let free = holder.compare_exchange(self.seat.key, 0, SeqCst, SeqCst);
-            kept &= free.is_ok();
+        for Place { at, token } in self.places() {
+            let slot = board.slot(at);
+            // With another token it is what the same thread took since, of another structure in the room of a removed one.
+            kept &= slot.token.load(SeqCst) == token
+                && slot
+                    .holder
+                    .compare_exchange(self.seat.key, 0, SeqCst, SeqCst)
+                    .is_ok();
         }
         self.slots.pass_on();
         if kept { Ok(()) } else { Err(Lost) }

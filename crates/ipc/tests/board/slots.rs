@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use diskette_ipc::{Custody, Deadline, Hold, Slots, Taken, clock};
+use diskette_ipc::{Custody, Deadline, Hold, Lost, Slots, Taken, clock};
 
 use crate::{asleep, create, held, home, open, soon};
 
@@ -190,6 +190,40 @@ fn a_thread_leaves_its_seat_when_it_ends() {
     assert!(hold.is_held() && slots.try_take(1).unwrap().is_none());
     hold.give_back().unwrap();
     assert!(slots.try_take(1).unwrap().is_some());
+}
+
+/// The room of what was removed had the number of the writers' gate, so that the next lock was made in the gate's room: who held
+/// it kept everybody from writing.
+#[test]
+fn the_room_of_a_removed_structure_is_its_own() {
+    let home = home();
+    let board = create(home.path());
+    let gate = board.slots(-1, 1).unwrap();
+    let inside = gate.try_take(1).unwrap().unwrap();
+    board.slots(1, 1).unwrap();
+    board.remove(1).unwrap();
+    let lock = board.slots(2, 1).unwrap();
+    let held = lock.try_take(1).unwrap().unwrap();
+    inside.give_back().unwrap();
+    let inside = open(home.path()).unwrap().slots(-1, 1).unwrap();
+    assert!(inside.try_take(1).unwrap().is_some());
+    assert!(held.is_held());
+}
+
+/// A guard of a lock that was removed, dropped late, gave back what its thread held in the same room by then.
+#[test]
+fn what_was_held_of_a_removed_structure_gives_nothing_back_of_the_next_in_its_room() {
+    let home = home();
+    let board = create(home.path());
+    let old = board.slots(1, 2).unwrap().try_take(2).unwrap().unwrap();
+    board.remove(1).unwrap();
+    assert!(!old.is_held());
+    let next = board.slots(2, 2).unwrap();
+    let held = next.try_take(2).unwrap().unwrap();
+    assert!(!old.is_held());
+    assert_eq!(old.give_back(), Err(Lost));
+    assert!(held.is_held());
+    assert_eq!(next.free().unwrap(), 0);
 }
 
 /// The second board of a process has the same owner as the first, which freed all that owner's seats when it was dropped:

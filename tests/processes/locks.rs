@@ -3,6 +3,7 @@
 mod chaos;
 mod circles;
 mod losses;
+mod owned;
 mod waiting;
 
 use std::path::Path;

@@ -63,7 +63,9 @@ pub use diskette_deque::{Claim, Claimed, Deque, Unreadable, WhenFull};
 pub use diskette_index as index;
 pub use diskette_index::{Index, Stream};
 pub use diskette_lock as lock;
-pub use diskette_lock::{Barrier, BarrierWait, Guard, Holder, Lock, RLock, RwLock, synchronized};
+pub use diskette_lock::{
+    Barrier, BarrierWait, Guard, Holder, Lock, OwnedGuard, RLock, RwLock, synchronized,
+};
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};
 pub use diskette_store::{

@@ -64,10 +64,15 @@ impl Slots {
             let row = board.seat_row(key as usize);
             let arrival = row.arrival.load(SeqCst); // before the rest, which so is no older
             let want = row.want().filter(|want| want.custody == Custody::Thread)?;
-            let holder = board.slot(want.at.wrapping_add(1)).holder.load(SeqCst);
+            let slot = board.slot(want.at.wrapping_add(1));
+            let holder = slot.holder.load(SeqCst);
             let at = want.at;
             waits.push(Wait { key, arrival, at });
             if row.key.load(SeqCst) != key || !board.is_seated(holder) || waits.len() > SEATS {
+                return None;
+            }
+            // Another thread than the one that waits may give it back.
+            if slot.is_of_process() {
                 return None;
             }
             if holder == seat.key {

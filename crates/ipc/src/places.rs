@@ -37,13 +37,21 @@ pub(crate) struct Slot {
     pub(crate) token: AtomicU64,
     /// When it was taken.
     pub(crate) since: AtomicU64,
-    _unused: AtomicU64,
+    /// The token with which the process has it, and no thread of it: whichever may give it back.
+    pub(crate) of_process: AtomicU64,
 }
 
 // SAFETY: it consists of atomics.
 unsafe impl Shared for Head {}
 // SAFETY: as above.
 unsafe impl Shared for Slot {}
+
+impl Slot {
+    /// Whether it is held, if it is, by a process rather than by a thread.
+    pub(crate) fn is_of_process(&self) -> bool {
+        self.of_process.load(SeqCst) == self.token.load(SeqCst)
+    }
+}
 
 /// The heads that a process has met, by structure.
 #[derive(Debug, Default)]

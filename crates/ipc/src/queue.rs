@@ -31,7 +31,8 @@ pub enum Taken {
 /// How a thread holds what it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Custody {
-    /// By itself: who takes it gives it back. So a circle of such waits never ends, and is found.
+    /// By itself: who takes it gives it back, unless it was [made the process's](Hold::belong_to_process). So a circle of
+    /// such waits never ends, and is found.
     Thread,
     /// Anybody may give it back.
     Any,

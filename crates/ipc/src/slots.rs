@@ -271,6 +271,23 @@ impl Hold {
             .map(move |Place { at, token }| (number(at), token))
     }
 
+    /// Makes what was taken the process's: whichever thread may give it back, so it is no link any more in a circle of threads that
+    /// wait for each other. [`holders`](Slots::holders) goes on naming the thread that took it.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`]: it isn't held any more, see [`is_held`](Self::is_held).
+    pub fn belong_to_process(&self) -> Result<(), Lost> {
+        if !self.is_held() {
+            return Err(Lost);
+        }
+        for Place { at, token } in self.places() {
+            let slot = self.slots.board.slot(at);
+            slot.of_process.fetch_max(token, SeqCst);
+        }
+        Ok(())
+    }
+
     /// Gives back what was taken.
     ///
     /// # Errors

@@ -3,15 +3,20 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use diskette_ipc::Hold;
-use diskette_store::{Fence, Holdable, Result};
+use diskette_store::{Error, ErrorKind, Fence, Holdable, Result};
+
+use crate::owned_guard::OwnedGuard;
 
 /// A lock, held; given back by [`release`](Self::release), or when it is dropped. A panic drops it too: the
 /// lock is free then, whatever state the work is in.
 ///
 /// # Process safety
 ///
-/// It belongs to the thread that took it, and can't be sent to another. In a forked child it is a copy that holds
-/// nothing: [`is_held`](Self::is_held) is false, and dropping it does nothing.
+/// It belongs to the thread that took it, and can't be sent to another: [`into_owned`](Self::into_owned) makes one that can. In a
+/// forked child it is a copy that holds nothing: [`is_held`](Self::is_held) is false, and dropping it does nothing.
+///
+/// It keeps the store open. One that is forgotten ([`std::mem::forget`]) holds the lock until the process ends: the thread of
+/// an [`RLock`](crate::RLock) can still take it again, that of a [`Lock`](crate::Lock) is told that it waits for itself.
 ///
 /// # Crashes
 ///
@@ -72,6 +77,26 @@ impl Guard {
         self.hold.is_held()
     }
 
+    /// The lock from now on belongs to the process, and any of its threads may give it back; see [`OwnedGuard`].
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](Error::is_misuse) while this thread has another guard of the same [`RLock`](crate::RLock), which then goes on
+    /// holding it; [`is_overtaken`](Error::is_overtaken) if the lock isn't held any more.
+    ///
+    /// # Cost
+    ///
+    /// A system call and an atomic write. The thread's place on the board, of which there are 4096, is kept as long as the guard.
+    pub fn into_owned(self) -> Result<OwnedGuard> {
+        let Self { lock, hold } = self;
+        match Rc::try_unwrap(hold) {
+            Ok(hold) => OwnedGuard::new(lock, hold),
+            Err(_held_by_another_guard) => {
+                lock.structure().doing("into_owned", Err(not_the_last()))
+            }
+        }
+    }
+
     /// Gives the lock back, and says whether it was still held.
     ///
     /// # Errors
@@ -98,4 +123,12 @@ impl fmt::Debug for Guard {
             .field("token", &self.token())
             .finish()
     }
+}
+
+fn not_the_last() -> Error {
+    Error::new(
+        ErrorKind::Misuse,
+        "this thread has another guard of it, with which it goes on holding it: drop the inner guards, then call into_owned on \
+         the outermost",
+    )
 }

@@ -4,6 +4,7 @@
 //! - [`RLock`]: the same, which a thread that holds it may take again.
 //! - [`RwLock`]: many that read, or one that writes.
 //! - [`Guard`]: the lock while it is held, with a token that fences off whoever lost it.
+//! - [`OwnedGuard`]: the same, for any thread of the process, and across an `.await`.
 //! - [`synchronized`]: a closure under a named lock.
 //! - [`Barrier`]: a number of processes that wait for each other.
 //!
@@ -28,6 +29,7 @@
 mod barrier;
 mod guard;
 mod lock;
+mod owned_guard;
 mod rlock;
 mod rounds;
 mod rw_lock;
@@ -38,6 +40,7 @@ pub use barrier::{Barrier, BarrierWait};
 pub use diskette_ipc::{Holder, Party};
 pub use guard::Guard;
 pub use lock::Lock;
+pub use owned_guard::OwnedGuard;
 pub use rlock::RLock;
 pub use rw_lock::RwLock;
 pub use synchronized::synchronized;

@@ -25,7 +25,9 @@ static KIND: Kind = Kind {
 ///
 /// It excludes threads as well as processes. A thread that waits for a lock that it holds itself, or for one whose
 /// holder waits for it, through however many others, gets an error that says who holds what and who waits for
-/// what ([`is_deadlock`](diskette_store::Error::is_deadlock)), and nobody else is disturbed.
+/// what ([`is_deadlock`](diskette_store::Error::is_deadlock)), and nobody else is disturbed. A lock that is held by an
+/// [`OwnedGuard`](crate::OwnedGuard) is no link in such a circle, since any thread may give it back: who waits for it in vain
+/// waits until its time is up.
 ///
 /// The lock is part of a file, `board`, in the directory of the store. If that, or the file by which other processes know
 /// that this one lives, is removed or cut short while in use, taking and releasing fail with

@@ -22,7 +22,8 @@ static KIND: Kind = Kind {
 /// A lock that the thread which holds it may take again: each time it gets another guard, and the lock is
 /// free when the last of them is gone, whichever that is.
 ///
-/// It has the methods of a [`Lock`], and its promises. Another thread of the same process waits like any other.
+/// It has the methods of a [`Lock`], and its promises. Another thread of the same process waits like any other; so does this
+/// one, once its guard is an [`OwnedGuard`](crate::OwnedGuard).
 ///
 /// # Cost
 ///

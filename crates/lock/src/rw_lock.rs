@@ -24,7 +24,7 @@ static KIND: Kind = Kind {
 /// # Process safety
 ///
 /// A thread that waits for what it holds itself waits until its time is up: circles of waits are not
-/// found. A writer is not a reader as well: don't read while writing, nor write while reading.
+/// found, whether of [`Guard`]s or of [`OwnedGuard`](crate::OwnedGuard)s. A writer is not a reader as well: don't read while writing, nor write while reading.
 ///
 /// # Fairness
 ///

@@ -9,8 +9,9 @@ use diskette_store::{Fence, Holdable, Result};
 ///
 /// # Process safety
 ///
-/// It may be sent to another thread of the process, and given back there; [`holders`](crate::BoundedSemaphore::holders) goes
-/// on naming the thread that took it. In a forked child it is a copy that holds nothing:
+/// It belongs to the process: it may be sent to another thread, or kept across an `.await`, and given back there;
+/// [`holders`](crate::BoundedSemaphore::holders) goes on naming the thread that took it. It keeps the store open. One that is
+/// forgotten ([`std::mem::forget`]) holds its permits until the process ends. In a forked child it is a copy that holds nothing:
 /// [`is_held`](Self::is_held) is false, and dropping it does nothing.
 ///
 /// # Crashes

@@ -189,6 +189,17 @@ impl Holdable {
         Ok(holders)
     }
 
+    /// Makes what is held the process's, so that any of its threads may give it back.
+    ///
+    /// # Errors
+    ///
+    /// [`is_overtaken`](Error::is_overtaken) if it isn't held any more.
+    pub fn make_owned(&self, hold: &Hold) -> Result<()> {
+        let owned = hold.belong_to_process();
+        self.structure
+            .doing("into_owned", owned.map_err(|_| lost()))
+    }
+
     /// Gives back what was held.
     ///
     /// # Errors

@@ -121,16 +121,16 @@ role! {
     }
 }
 
-struct All {
-    lock: Lock,
-    again: RLock,
-    read: RwLock,
-    written: RwLock,
-    permits: BoundedSemaphore,
+pub(super) struct All {
+    pub(super) lock: Lock,
+    pub(super) again: RLock,
+    pub(super) read: RwLock,
+    pub(super) written: RwLock,
+    pub(super) permits: BoundedSemaphore,
 }
 
 impl All {
-    fn open(store: &Store) -> Self {
+    pub(super) fn open(store: &Store) -> Self {
         Self {
             lock: Lock::new(store, "lock").unwrap(),
             again: RLock::new(store, "again").unwrap(),
@@ -141,7 +141,7 @@ impl All {
     }
 
     /// Which of them can be taken, each by itself.
-    fn free(&self) -> [bool; 7] {
+    pub(super) fn free(&self) -> [bool; 7] {
         let can_be_taken = |i| match i {
             0 => self.lock.try_lock().unwrap().is_some(),
             1 => self.again.try_lock().unwrap().is_some(),

@@ -64,6 +64,7 @@ role! {
         let (mut dropped, mut waited) = (Some(dropped), Some(waited));
         let child = Forked::child(|| {
             drop(dropped.take());
+            assert!(waited.as_mut().unwrap().try_wait().unwrap_err().is_misuse());
             assert!(waited.take().unwrap().wait().unwrap_err().is_misuse());
             // And it can book for itself.
             slow.reserve().unwrap().cancel().unwrap();

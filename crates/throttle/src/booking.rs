@@ -8,7 +8,7 @@ use diskette_store::{Db, Error, ErrorKind, Result, Store};
 
 use crate::gcra::{Appointment, Ticket};
 use crate::links::{Link, load, save};
-use crate::rate::{DECADE, check_weight};
+use crate::rate::{DECADE, Rate, check_weight};
 use crate::retry_after::RetryAfter;
 use crate::state::{MOST, State};
 
@@ -74,6 +74,17 @@ pub(crate) fn book(db: &Db<'_>, links: &[Link], wish: Wish) -> Result<Result<Slo
     }
     save(db, links, &plan.states, |_| true)?;
     Ok(Ok(slot))
+}
+
+/// What would pass now by each rate of each throttle, whatever the others say.
+pub(crate) fn available(db: &Db<'_>, links: &[Link]) -> Result<Vec<(Rate, u32)>> {
+    let (mut states, now) = load(db, links)?;
+    forget_the_dead(db.store(), &mut states)?;
+    let each = states.iter().flat_map(|state| {
+        let weights = state.meter.available(&state.rates, now);
+        state.rates.iter().copied().zip(weights)
+    });
+    Ok(each.collect())
 }
 
 /// Whether an appointment is still ahead in any of the rows, though its time has come: it was moved.

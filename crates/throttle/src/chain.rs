@@ -7,7 +7,7 @@ use diskette_store::{Access, Db, Error, ErrorKind, Result, Store};
 
 use crate::booking::{self, Latest, Wish};
 use crate::links::{self, Link, doing};
-use crate::rate::invalid;
+use crate::rate::{Rate, invalid};
 use crate::reservation::Reservation;
 use crate::retry_after::RetryAfter;
 use crate::state::nanos;
@@ -217,6 +217,25 @@ impl<A: Access> Chain<A> {
             Ok(booked.map(drop))
         };
         self.doing("try_acquire", acquire())
+    }
+
+    /// The greatest weight that all throttles would let through at once now. Like [`Throttle::available`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Throttle::available`].
+    pub fn available(&self) -> Result<u32> {
+        let rates = self.available_by_rate("available")?;
+        Ok(rates.iter().map(|&(_, weight)| weight).min().unwrap_or(0))
+    }
+
+    pub(crate) fn available_by_rate(&self, verb: &str) -> Result<Vec<(Rate, u32)>> {
+        let look = || {
+            links::must_be_in(&self.links, self.access.store())?;
+            let look = |db: &Db<'_>| booking::available(db, &self.links);
+            links::read(&self.links, &self.access, look)
+        };
+        self.doing(verb, look())
     }
 
     pub(crate) fn doing<R>(&self, verb: &str, result: Result<R>) -> Result<R> {

@@ -85,6 +85,23 @@ impl Meter {
         conforming(rates, &tats, from, weight)
     }
 
+    /// For each rate, the greatest weight that conforms now and leaves every appointment conforming, which are all later.
+    pub(crate) fn available(&self, rates: &[Rate], now: u64) -> Vec<u32> {
+        if self.closed_until > now {
+            return vec![0; rates.len()];
+        }
+        let limits = self.limits(rates);
+        let each = rates.iter().zip(&self.tats).enumerate();
+        let available = each.map(|(i, (rate, &tat))| {
+            let now = fine(now);
+            let burst = now.saturating_add(rate.cost(rate.burst));
+            let limit = limits.get(i).map_or(burst, |&first| burst.min(first));
+            let weight = limit.saturating_sub(tat.max(now)) / rate.cost(1);
+            u32::try_from(weight).unwrap_or(u32::MAX).min(rate.burst)
+        });
+        available.collect()
+    }
+
     /// Makes an appointment, at a time that [`earliest`](Self::earliest) has named.
     pub(crate) fn book(&mut self, appointment: Appointment) {
         let place = self

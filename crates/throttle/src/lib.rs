@@ -36,6 +36,7 @@ mod changing;
 mod fine;
 mod gcra;
 mod links;
+mod notation;
 mod options;
 mod passing;
 mod rate;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use diskette_store::{Access, Result};
 
 use crate::chain::Chain;
+use crate::rate::Rate;
 use crate::reservation::Reservation;
 use crate::retry_after::RetryAfter;
 use crate::throttle::Throttle;
@@ -32,6 +33,43 @@ impl<A: Access> Throttle<A> {
     /// weight of 0 or above the smallest burst.
     pub fn try_acquire_n(&self, weight: u32) -> Result<Result<(), RetryAfter>> {
         self.chain.try_acquire_n(weight)
+    }
+
+    /// The greatest weight that the throttle would let through at once now, without taking it: at most the smallest
+    /// burst; 0 while it is [postponed](Self::postpone), and where it would delay one who waits already. By the time you look,
+    /// others may have taken it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    ///
+    /// # Cost
+    ///
+    /// One reading statement; it waits for no turn to write.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{Rate, Store, Throttle};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let calls = Throttle::new(&store, "calls", Rate::per_hour(60).burst(10))?;
+    /// assert_eq!(calls.available()?, 10);
+    /// calls.acquire_n(7)?;
+    /// assert_eq!(calls.available()?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn available(&self) -> Result<u32> {
+        self.chain.available()
+    }
+
+    /// The same by each of the [rates](Self::rates): what it would let through by itself, in the order in which they were given.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`available`](Self::available).
+    pub fn available_by_rate(&self) -> Result<Vec<(Rate, u32)>> {
+        self.chain.available_by_rate("available_by_rate")
     }
 }
 

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::iter::{self, Once};
 use std::time::Duration;
 
@@ -24,8 +23,10 @@ use crate::fine::{Fine, fine};
 /// use std::time::Duration;
 ///
 /// const POLITE: Rate = Rate::per_second(20).burst(5);
-/// assert_eq!(POLITE.to_string(), "20 per 1s in bursts of 5");
+/// assert_eq!(POLITE.to_string(), "20/s burst 5");
 /// assert_eq!(Rate::per_minute(60), Rate::new(60, Duration::from_secs(60)));
+/// assert_eq!("60/min".parse::<Rate>()?, Rate::per_minute(60)); // in a configuration file too, by serde
+/// # Ok::<(), diskette::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
@@ -75,16 +76,6 @@ impl IntoIterator for Rate {
 
     fn into_iter(self) -> Once<Rate> {
         iter::once(self)
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} per {:?}", self.n, self.per)?;
-        match self.burst {
-            1 => Ok(()),
-            burst => write!(f, " in bursts of {burst}"),
-        }
     }
 }
 

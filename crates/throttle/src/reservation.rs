@@ -14,8 +14,8 @@ use crate::state::nanos;
 
 /// A time that is booked ahead; made by [`Throttle::reserve`](crate::Throttle::reserve).
 ///
-/// Either [wait](Self::wait) for it and then do what is throttled, or drop it, which gives the slot to
-/// the next comer if its time has not come yet. Nobody else's slot moves.
+/// Either [wait](Self::wait) for it, or [ask](Self::try_wait) whether it has come, and then do what is throttled; or drop
+/// it, which gives the slot to the next comer if its time has not come yet. Nobody else's slot moves.
 ///
 /// # Process safety
 ///
@@ -66,7 +66,8 @@ impl Reservation {
         Duration::from_nanos(self.at)
     }
 
-    /// How long until its time comes; zero once it has.
+    /// How long until its time comes; zero once it has. Whether it was [postponed](crate::Throttle::postpone) since,
+    /// [`try_wait`](Self::try_wait) knows.
     pub fn remaining(&self) -> Duration {
         Duration::from_nanos(self.at.saturating_sub(self.now()))
     }
@@ -84,12 +85,7 @@ impl Reservation {
     pub fn wait(self) -> Result<()> {
         let links = Arc::clone(&self.links);
         let waited = || {
-            if !self.is_ours() {
-                return Err(Error::new(
-                    ErrorKind::Misuse,
-                    "this reservation belongs to the process that this one was forked from: reserve anew",
-                ));
-            }
+            self.must_be_ours()?;
             if self.is_booked {
                 // Refused within a transaction of this thread.
                 self.store.write_one(|_| Ok(()))?;
@@ -97,6 +93,43 @@ impl Reservation {
             self.keep(Latest::Never)
         };
         doing(&links, "waiting for a slot", waited()).map(drop)
+    }
+
+    /// Whether the time has come; how long it still is otherwise. It never sleeps, so an async program asks it, sleeps as its
+    /// runtime does, and asks again, until it is `Ok`: once is enough unless the slot was
+    /// [postponed](crate::Throttle::postpone). Once it was `Ok` it stays so, and dropping gives nothing back.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait`](Self::wait); but the slot is kept, and it can be asked again.
+    ///
+    /// # Cost
+    ///
+    /// None before the time; one statement after it, which tells whether the slot was moved, and then a transaction, as it takes
+    /// to [reserve](crate::Throttle::reserve), to move it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{RetryAfter, Store};
+    /// # use diskette::throttle::{ManualClock, Rate, Throttle};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let clock = ManualClock::new();
+    /// # let options = Throttle::options().clock(clock.clone());
+    /// # let calls = options.new(&store, "calls", Rate::per_minute(1))?;
+    /// # calls.acquire()?;
+    /// let mut slot = calls.reserve()?;
+    /// while let Err(RetryAfter(left)) = slot.try_wait()? {
+    ///     // tokio::time::sleep(left).await;
+    /// #   clock.advance(left);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_wait(&mut self) -> Result<Result<(), RetryAfter>> {
+        let links = Arc::clone(&self.links);
+        doing(&links, "asking for a slot", self.has_come())
     }
 
     /// Gives the slot to the next comer if its time has not come, and says whether that went well;
@@ -149,12 +182,7 @@ impl Reservation {
     pub(crate) fn keep(mut self, latest: Latest) -> Result<Result<(), RetryAfter>> {
         while self.is_booked {
             self.sleep()?;
-            let was_moved = links::read(&self.links, &self.store, |db| {
-                booking::is_ahead(db, &self.links, self.ticket)
-            })?;
-            if !was_moved {
-                self.is_booked = false;
-            } else if let Err(refusal) = self.book_again(latest)? {
+            if let Err(refusal) = self.arrive(latest)? {
                 return Ok(Err(refusal));
             }
         }
@@ -173,6 +201,29 @@ impl Reservation {
         }
     }
 
+    fn has_come(&mut self) -> Result<Result<(), RetryAfter>> {
+        self.must_be_ours()?;
+        if self.is_booked && self.remaining().is_zero() {
+            let _never_refused = self.arrive(Latest::Never)?;
+        }
+        Ok(match self.is_booked {
+            true => Err(RetryAfter(self.remaining())),
+            false => Ok(()),
+        })
+    }
+
+    /// Keeps the appointment, whose time has come; if it was moved meanwhile, it is booked anew.
+    fn arrive(&mut self, latest: Latest) -> Result<Result<(), RetryAfter>> {
+        let was_moved = links::read(&self.links, &self.store, |db| {
+            booking::is_ahead(db, &self.links, self.ticket)
+        })?;
+        if was_moved {
+            return self.book_again(latest);
+        }
+        self.is_booked = false;
+        Ok(Ok(()))
+    }
+
     fn book_again(&mut self, latest: Latest) -> Result<Result<(), RetryAfter>> {
         let wish = Wish {
             weight: self.weight,
@@ -189,6 +240,16 @@ impl Reservation {
         let booked = store.write(|db| booking::book(db, &self.links, wish))?;
         self.is_booked = booked.is_ok_and(|slot| !slot.is_now);
         Ok(booked.map(|slot| self.at = slot.at))
+    }
+
+    fn must_be_ours(&self) -> Result<()> {
+        if self.is_ours() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Misuse,
+            "this reservation belongs to the process that this one was forked from: reserve anew",
+        ))
     }
 
     fn is_ours(&self) -> bool {

@@ -106,6 +106,7 @@ proptest! {
                 }
             }
             prop_assert!(all_conform(&rates, &meter), "{:?}", meter);
+            assert_available(&rates, meter.clone(), now)?;
         }
         passed.extend(meter.ahead.iter().map(|next| (next.at, next.weight)));
         for rate in &rates {
@@ -133,6 +134,24 @@ proptest! {
         let wait = meter.earliest(&new, now, smallest_burst(&new)) - now;
         prop_assert!(wait <= burst);
     }
+}
+
+/// What is said to be available passes at once, and no more.
+fn assert_available(rates: &[Rate], mut meter: Meter, now: u64) -> Result<(), TestCaseError> {
+    meter.advance(rates, now);
+    let most = meter.available(rates, now).into_iter().min().unwrap();
+    for weight in 1..=smallest_burst(rates) {
+        let passes = meter.earliest(rates, now, weight) == now;
+        prop_assert_eq!(
+            passes,
+            weight <= most,
+            "{} of {}: {:?}",
+            weight,
+            most,
+            meter
+        );
+    }
+    Ok(())
 }
 
 /// Any window has less than `n * window / period + burst`.

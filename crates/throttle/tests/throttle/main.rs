@@ -1,9 +1,11 @@
 //! What a user of one process relies on; `tests/` at the top has what takes several.
 #![allow(clippy::unwrap_used)]
 
+mod available;
 mod chains;
 mod changing;
 mod clocks;
+mod notation;
 mod opening;
 mod passing;
 mod reservations;

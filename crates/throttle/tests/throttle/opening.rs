@@ -20,7 +20,7 @@ fn the_rates_are_recorded() {
     assert!(error.is_invalid_input());
     let said = error.to_string();
     assert!(
-        said.contains("it was made with 20 per 1s in bursts of 5, and"),
+        said.contains("it was made with 20/s burst 5, and"),
         "{said}"
     );
     assert!(

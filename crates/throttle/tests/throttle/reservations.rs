@@ -1,9 +1,15 @@
 //! Slots that are booked ahead, kept, or given back.
 
 use diskette_store::Error;
-use diskette_throttle::{Clock, ManualClock, Rate, RetryAfter};
+use diskette_throttle::{Clock, ManualClock, Rate, Reservation, RetryAfter};
 
 use crate::{SECOND, passed, retry_after, store, throttle};
+
+/// As a future on a runtime of several threads wants it.
+const _: () = {
+    const fn moves<T: Send + Sync + 'static>() {}
+    moves::<Reservation>();
+};
 
 #[test]
 fn a_dropped_reservation_gives_its_slot_to_the_next_and_moves_nobody() {
@@ -73,4 +79,46 @@ fn in_a_transaction_nobody_waits_and_a_slot_is_given_back_after_its_end() {
         })
         .unwrap();
     assert_eq!(retry_after(&calls), SECOND);
+}
+
+/// In a trial `wait`, the only way to keep a reservation, put a thread of an async runtime to sleep for 399 ms: the slot had been
+/// postponed, and nothing but `wait` knew.
+#[test]
+fn asking_for_a_slot_never_sleeps_whatever_became_of_it() {
+    let ((_dir, store), clock) = (store(), ManualClock::new());
+    let calls = throttle(&store, &clock, Rate::per_second(1));
+    let mut now = calls.reserve().unwrap();
+    assert_eq!(now.try_wait().unwrap(), Ok(()));
+
+    let mut next = calls.reserve().unwrap();
+    assert_eq!(next.try_wait().unwrap(), Err(RetryAfter(SECOND)));
+    calls.postpone(10 * SECOND).unwrap();
+    clock.advance(SECOND);
+    let start = clock.read().uptime;
+    assert_eq!(next.try_wait().unwrap(), Err(RetryAfter(9 * SECOND)));
+    assert_eq!(next.remaining(), 9 * SECOND);
+    assert_eq!(clock.read().uptime, start);
+
+    clock.advance(9 * SECOND);
+    assert_eq!(next.try_wait().unwrap(), Ok(()));
+    assert_eq!(next.try_wait().unwrap(), Ok(()));
+    drop(next); // it was kept
+    assert_eq!(retry_after(&calls), SECOND);
+}
+
+#[test]
+fn a_slot_that_was_asked_for_in_vain_is_still_given_back_or_waited_for() {
+    let ((_dir, store), clock) = (store(), ManualClock::new());
+    let calls = throttle(&store, &clock, Rate::per_second(1));
+    calls.acquire().unwrap();
+    let mut given_up = calls.reserve().unwrap();
+    assert!(given_up.try_wait().unwrap().is_err());
+    drop(given_up); // as when a future is cancelled
+    assert_eq!(retry_after(&calls), SECOND);
+
+    let mut kept = calls.reserve().unwrap();
+    assert!(kept.try_wait().unwrap().is_err());
+    let start = clock.read().uptime;
+    kept.wait().unwrap();
+    assert_eq!(clock.read().uptime, start + SECOND);
 }

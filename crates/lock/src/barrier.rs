@@ -11,7 +11,7 @@ use crate::sql;
 /// Then the next round begins.
 ///
 /// A handle: cheap to clone, and to send to other threads. The number of parties is recorded, and is the same for
-/// all who open the barrier.
+/// all who open the barrier; [`open_or_set`](Self::open_or_set) and [`set_parties`](Self::set_parties) change it.
 ///
 /// # Process safety
 ///
@@ -57,7 +57,6 @@ use crate::sql;
 pub struct Barrier {
     pub(crate) structure: Arc<Structure>,
     pub(crate) store: Store,
-    pub(crate) parties: u32,
 }
 
 /// All parties of a round have come to a [`Barrier`].
@@ -83,22 +82,42 @@ impl Barrier {
     /// name that is empty, longer than 255 bytes or has control characters; [`is_wrong_kind`](Error::is_wrong_kind) when
     /// the name belongs to another kind of structure.
     pub fn new(store: &Store, name: &str, parties: u32) -> Result<Self> {
-        let create = |db: &Db<'_>, structure: &Structure| {
-            check_parties(parties)?;
-            let params = [structure.id().into(), i64::from(parties).into()];
-            db.execute(sql::CREATE, &params).map(drop)
-        };
-        let structure = Structure::open(store, &sql::BARRIER, name, "", create)?;
-        let barrier = Self {
-            structure,
-            store: store.clone(),
-            parties,
-        };
-        let agree = barrier.recorded().and_then(|recorded| {
-            check_parties(parties)?;
-            must_be(recorded, parties)
-        });
+        let barrier = Self::open(store, name, parties)?;
+        let recorded = barrier.recorded();
+        let agree = recorded.and_then(|recorded| must_be(recorded, parties));
         barrier.structure.doing("opening", agree)?;
+        Ok(barrier)
+    }
+
+    /// Opens the barrier of this name in a store and makes it one for so many parties, whatever it was for; makes it if there
+    /// is none. For a new release with another number: programs of the old one that run go by the new number, as after
+    /// [`set_parties`](Self::set_parties).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), but for another number than the one recorded, and of [`set_parties`](Self::set_parties).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{Barrier, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let old = Barrier::new(&store, "loaded", 3)?;
+    /// assert!(Barrier::new(&store, "loaded", 4).is_err());
+    /// Barrier::open_or_set(&store, "loaded", 4)?;
+    /// assert_eq!(old.parties()?, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_set(store: &Store, name: &str, parties: u32) -> Result<Self> {
+        let barrier = Self::open(store, name, parties)?;
+        let set = barrier.recorded().and_then(|recorded| {
+            if recorded == parties {
+                return Ok(());
+            }
+            barrier.set(parties)
+        });
+        barrier.structure.doing("opening", set)?;
         Ok(barrier)
     }
 
@@ -108,17 +127,24 @@ impl Barrier {
     ///
     /// Those of [`new`](Self::new), but for the parties.
     pub fn find(store: &Store, name: &str) -> Result<Option<Self>> {
-        let Some(structure) = Structure::find(store, &sql::BARRIER, name, "")? else {
-            return Ok(None);
+        let found = Structure::find(store, &sql::BARRIER, name, "")?;
+        Ok(found.map(|structure| Self::of(store, structure)))
+    }
+
+    fn open(store: &Store, name: &str, parties: u32) -> Result<Self> {
+        let create = |db: &Db<'_>, structure: &Structure| {
+            check_parties(parties)?;
+            let params = [structure.id().into(), i64::from(parties).into()];
+            db.execute(sql::CREATE, &params).map(drop)
         };
-        let mut barrier = Self {
-            structure,
-            store: store.clone(),
-            parties: 1,
-        };
-        let recorded = barrier.structure.doing("opening", barrier.recorded())?;
-        barrier.parties = u32::try_from(recorded).unwrap_or(u32::MAX);
-        Ok(Some(barrier))
+        let structure = Structure::open(store, &sql::BARRIER, name, "", create)?;
+        structure.doing("opening", check_parties(parties))?;
+        Ok(Self::of(store, structure))
+    }
+
+    fn of(store: &Store, structure: Arc<Structure>) -> Self {
+        let store = store.clone();
+        Self { structure, store }
     }
 
     /// Waits until all parties have come, however long it takes.
@@ -145,9 +171,24 @@ impl Barrier {
     }
 
     /// How many must come.
-    #[must_use]
-    pub fn parties(&self) -> u32 {
-        self.parties
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn parties(&self) -> Result<u32> {
+        self.structure.doing("parties", self.recorded())
+    }
+
+    /// Changes how many must come, for all who use the barrier and for good, the round that is under way included. If so many
+    /// wait already as must come now, they go on, and one of them leads.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid_input`](Error::is_invalid_input) for no parties; [`is_misuse`](Error::is_misuse) within a transaction of
+    /// this thread; those of the database.
+    pub fn set_parties(&self, parties: u32) -> Result<()> {
+        let set = check_parties(parties).and_then(|()| self.set(parties));
+        self.structure.doing("set_parties", set)
     }
 
     /// How many wait now.
@@ -177,8 +218,8 @@ impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Barrier")
             .field("name", &self.name())
-            .field("parties", &self.parties)
-            .finish_non_exhaustive()
+            .field("store", &self.store.path())
+            .finish()
     }
 }
 
@@ -192,14 +233,15 @@ fn check_parties(parties: u32) -> Result<()> {
     ))
 }
 
-fn must_be(recorded: i64, parties: u32) -> Result<()> {
-    if recorded == i64::from(parties) {
+fn must_be(recorded: u32, parties: u32) -> Result<()> {
+    if recorded == parties {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::InvalidInput,
         format!(
-            "it was made for {recorded} parties, and asked for with {parties}: open it with {recorded}, or take another name"
+            "it is for {recorded} parties, and was asked for with {parties}: open it with {recorded}, or by `open_or_set` if \
+             that should change"
         ),
     ))
 }

@@ -16,6 +16,9 @@ struct Party {
     ticket: i64,
 }
 
+const LEADER: BarrierWait = BarrierWait { is_leader: true };
+const FOLLOWER: BarrierWait = BarrierWait { is_leader: false };
+
 /// How a party finds the barrier.
 enum Arrival {
     /// It is the last: all may go.
@@ -32,15 +35,15 @@ impl Barrier {
             ticket: TICKET.fetch_add(1, Ordering::Relaxed),
         };
         let round = match self.arrive(party, deadline) {
-            Ok(Arrival::Last) => return Ok(Some(BarrierWait { is_leader: true })),
+            Ok(Arrival::Last) => return Ok(Some(LEADER)),
             Ok(Arrival::In(round)) => round,
             Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
             Err(error) => return Err(error),
         };
         let over = self.wait_out(round, party, deadline);
         let in_vain = match over {
-            Ok(true) => return Ok(Some(BarrierWait { is_leader: false })),
-            Ok(false) => Ok(None),
+            Ok(Some(wait)) => return Ok(Some(wait)),
+            Ok(None) => Ok(None),
             Err(error) if error.is_stopped() => Err(error),
             Err(error) => {
                 let _ = self.withdraw(round, party);
@@ -50,33 +53,30 @@ impl Barrier {
         // The last may have come in the last moment.
         match self.withdraw(round, party)? {
             true => in_vain,
-            false => Ok(Some(BarrierWait { is_leader: false })),
+            false => Ok(Some(FOLLOWER)),
         }
     }
 
     fn arrive(&self, party: Party, deadline: Deadline) -> Result<Arrival> {
         let id = self.structure.id();
         self.store.hurried(deadline).write(|db| {
-            let round = self.round(db)?;
-            if self.others_alive(db)? + 1 < i64::from(self.parties) {
-                let params = [id.into(), party.owner.as_i64().into(), party.ticket.into()];
-                db.execute(sql::ARRIVE, &params)?;
-                return Ok(Arrival::In(round));
+            let (round, parties) = self.round(db)?;
+            if self.wait_there(db, parties - 1)? {
+                self.end_round(db)?;
+                return Ok(Arrival::Last);
             }
-            db.execute(sql::WITHDRAW_ALL, &[id.into()])?;
-            db.execute(sql::NEXT_ROUND, &[id.into()])?;
-            db.ring(self.structure.arrivals());
-            Ok(Arrival::Last)
+            let params = [id.into(), party.owner.as_i64().into(), party.ticket.into()];
+            db.execute(sql::ARRIVE, &params)?;
+            Ok(Arrival::In(round))
         })
     }
 
-    /// How many wait. If those are all that were missing, each is asked whether it lives: the news of a death may not have
-    /// come yet.
-    fn others_alive(&self, db: &Db<'_>) -> Result<i64> {
+    /// Whether so many wait. Then each of them is asked whether it lives: the news of a death may not have come yet.
+    fn wait_there(&self, db: &Db<'_>, needed: i64) -> Result<bool> {
         let waiting = self.waiting_by_owner(db)?;
-        let mut count = waiting.iter().map(|&(_, threads)| threads).sum();
-        if count + 1 < i64::from(self.parties) {
-            return Ok(count);
+        let mut count: i64 = waiting.iter().map(|&(_, threads)| threads).sum();
+        if count < needed {
+            return Ok(false);
         }
         for (owner, threads) in waiting {
             let alive = self.store.owners().is_alive(OwnerId::from_i64(owner));
@@ -84,39 +84,69 @@ impl Barrier {
                 count -= threads; // its rows go when it is buried
             }
         }
-        Ok(count)
+        Ok(count >= needed)
     }
 
-    /// Sleeps until the round is over; `false` when the time is up.
-    fn wait_out(&self, round: i64, party: Party, deadline: Deadline) -> Result<bool> {
+    fn end_round(&self, db: &Db<'_>) -> Result<()> {
+        let id = self.structure.id();
+        db.execute(sql::WITHDRAW_ALL, &[id.into()])?;
+        db.execute(sql::NEXT_ROUND, &[id.into()])?;
+        db.ring(self.structure.arrivals());
+        Ok(())
+    }
+
+    /// Sleeps until the round is over; `None` when the time is up.
+    fn wait_out(
+        &self,
+        round: i64,
+        party: Party,
+        deadline: Deadline,
+    ) -> Result<Option<BarrierWait>> {
         let line = self.structure.arrivals();
-        let over = |_: &Store| Ok(self.is_over(round, party)?.then_some(()));
-        let waited = self.store.wait_for(&self.structure, line, deadline, over);
-        Ok(waited?.is_some())
+        let over = |store: &Store| self.over(store, round, party);
+        self.store.wait_for(&self.structure, line, deadline, over)
     }
 
-    fn is_over(&self, round: i64, party: Party) -> Result<bool> {
+    fn over(&self, store: &Store, round: i64, party: Party) -> Result<Option<BarrierWait>> {
         let params = [
             self.structure.id().into(),
             party.owner.as_i64().into(),
             party.ticket.into(),
         ];
-        let standing = self.store.read_one(|db| {
-            db.query_one(sql::STANDING, &params, |row| Ok((row.int(0)?, row.int(1)?)))?
-                .ok_or_else(|| self.structure.missing(db))
+        let standing = store.read_one(|db| {
+            db.query_one(sql::STANDING, &params, |row| {
+                Ok((row.int(0)?, row.int(1)?, row.int(2)?))
+            })?
+            .ok_or_else(|| self.structure.missing(db))
         })?;
         match standing {
-            (now, _) if now != round => Ok(true),
-            (_, 0) => Err(taken_for_dead()),
-            _ => Ok(false),
+            (now, ..) if now != round => Ok(Some(FOLLOWER)),
+            (_, 0, _) => Err(taken_for_dead()),
+            (.., 0) => Ok(None),
+            _ => self.lead(store, round),
         }
+    }
+
+    /// Ends the round in which all wait since there are fewer parties, if no other of them was faster.
+    fn lead(&self, store: &Store, round: i64) -> Result<Option<BarrierWait>> {
+        store.write(|db| {
+            let (now, parties) = self.round(db)?;
+            if now != round {
+                return Ok(Some(FOLLOWER));
+            }
+            if !self.wait_there(db, parties)? {
+                return Ok(None);
+            }
+            self.end_round(db)?;
+            Ok(Some(LEADER))
+        })
     }
 
     /// Takes an arrival back; `false` if the round is over, so that it has counted. With all the time that the store allows, since
     /// what is not taken back would count.
     fn withdraw(&self, round: i64, party: Party) -> Result<bool> {
         self.store.write(|db| {
-            if self.round(db)? != round {
+            if self.round(db)?.0 != round {
                 return Ok(false);
             }
             let id = self.structure.id();
@@ -132,17 +162,29 @@ impl Barrier {
         })
     }
 
-    fn round(&self, db: &Db<'_>) -> Result<i64> {
+    /// The round, and how many must come.
+    fn round(&self, db: &Db<'_>) -> Result<(i64, i64)> {
         let id = self.structure.id();
-        let round = db.query_one(sql::ROUND, &[id.into()], |row| row.int(0))?;
+        let round = db.query_one(sql::ROUND, &[id.into()], |row| {
+            Ok((row.int(0)?, row.int(1)?))
+        })?;
         round.ok_or_else(|| self.structure.missing(db))
     }
 
-    pub(crate) fn recorded(&self) -> Result<i64> {
+    pub(crate) fn recorded(&self) -> Result<u32> {
+        let (_, parties) = self.store.read_one(|db| self.round(db))?;
+        Ok(u32::try_from(parties).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn set(&self, parties: u32) -> Result<()> {
         let id = self.structure.id();
-        self.store.read_one(|db| {
-            db.query_one(sql::PARTIES, &[id.into()], |row| row.int(0))?
-                .ok_or_else(|| self.structure.missing(db))
+        self.store.write(|db| {
+            let changed = db.execute(sql::SET_PARTIES, &[i64::from(parties).into(), id.into()])?;
+            if changed == 0 {
+                return Err(self.structure.missing(db));
+            }
+            db.ring(self.structure.arrivals());
+            Ok(())
         })
     }
 }

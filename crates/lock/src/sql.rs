@@ -25,8 +25,9 @@ pub(crate) static BARRIER: Kind = Kind {
 };
 
 pub(crate) const CREATE: &str = "INSERT INTO barriers (id, parties, round) VALUES ($1, $2, 0)";
-pub(crate) const PARTIES: &str = "SELECT parties FROM barriers WHERE id = $1";
-pub(crate) const ROUND: &str = "SELECT round FROM barriers WHERE id = $1";
+pub(crate) const SET_PARTIES: &str = "UPDATE barriers SET parties = $1 WHERE id = $2";
+/// The round, and how many must come.
+pub(crate) const ROUND: &str = "SELECT round, parties FROM barriers WHERE id = $1";
 pub(crate) const NEXT_ROUND: &str = "UPDATE barriers SET round = round + 1 WHERE id = $1";
 
 pub(crate) const ARRIVE: &str =
@@ -34,9 +35,10 @@ pub(crate) const ARRIVE: &str =
 /// Who waits, and how many threads of each.
 pub(crate) const WAITING: &str =
     "SELECT owner, count(*) FROM barrier_arrivals WHERE barrier = $1 GROUP BY owner";
-/// The round, and whether a party still waits for its end.
+/// The round, whether a party still waits for its end, and whether all do.
 pub(crate) const STANDING: &str = "SELECT round, (SELECT count(*) FROM barrier_arrivals \
-    WHERE barrier = $1 AND owner = $2 AND ticket = $3) FROM barriers WHERE id = $1";
+    WHERE barrier = $1 AND owner = $2 AND ticket = $3), (SELECT count(*) FROM barrier_arrivals \
+    WHERE barrier = $1) >= parties FROM barriers WHERE id = $1";
 pub(crate) const WITHDRAW: &str =
     "DELETE FROM barrier_arrivals WHERE barrier = $1 AND owner = $2 AND ticket = $3";
 pub(crate) const WITHDRAW_ALL: &str = "DELETE FROM barrier_arrivals WHERE barrier = $1";

@@ -11,7 +11,7 @@ use crate::sql;
 /// A number of permits in a store: no more of them are held at a time, over all threads of all processes.
 ///
 /// A handle: cheap to clone, and to send to other threads. The number is recorded, and is the same for all who open
-/// the semaphore; [`resize`](Self::resize) changes it.
+/// the semaphore; [`open_or_set`](Self::open_or_set) and [`resize`](Self::resize) change it.
 ///
 /// # Process safety
 ///
@@ -83,19 +83,42 @@ impl BoundedSemaphore {
     /// control characters; [`is_wrong_kind`](Error::is_wrong_kind) when the name belongs to another kind of
     /// structure; [`is_removed`](Error::is_removed) when the board was removed under other processes.
     pub fn new(store: &Store, name: &str, permits: u32) -> Result<Self> {
-        let create = |db: &Db<'_>, structure: &Structure| {
-            check_permits(permits)?;
-            let params = [structure.id().into(), i64::from(permits).into()];
-            db.execute(sql::CREATE, &params).map(drop)
-        };
-        let structure = Structure::open(store, &sql::KIND, name, "", create)?;
-        let agree = || {
-            check_permits(permits)?;
-            let recorded = store.read_one(|db| recorded(db, &structure))?;
-            must_be(recorded, permits)
-        };
-        structure.doing("opening", agree())?;
+        let structure = open(store, name, permits)?;
+        let recorded = store.read_one(|db| recorded(db, &structure));
+        let agree = recorded.and_then(|recorded| must_be(recorded, permits));
+        structure.doing("opening", agree)?;
         Self::of(store, structure, permits)
+    }
+
+    /// Opens the semaphore of this name in a store and gives it so many permits, whatever it had; makes it if there is
+    /// none. For a new release with another number: programs of the old one that run go by the new number, as after a
+    /// [`resize`](Self::resize).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), but for another number than the one recorded, and of [`resize`](Self::resize).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{BoundedSemaphore, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let old = BoundedSemaphore::new(&store, "gpus", 2)?;
+    /// assert!(BoundedSemaphore::new(&store, "gpus", 4).is_err());
+    /// BoundedSemaphore::open_or_set(&store, "gpus", 4)?;
+    /// assert_eq!(old.permits()?, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_set(store: &Store, name: &str, permits: u32) -> Result<Self> {
+        let structure = open(store, name, permits)?;
+        let recorded = store.read_one(|db| recorded(db, &structure));
+        let recorded = structure.doing("opening", recorded)?;
+        let semaphore = Self::of(store, structure, recorded)?;
+        if recorded != permits {
+            semaphore.doing("opening", semaphore.set(permits))?;
+        }
+        Ok(semaphore)
     }
 
     /// Opens the semaphore of this name, with the permits that it has; `None` if there is none.
@@ -220,20 +243,8 @@ impl BoundedSemaphore {
     /// [`is_invalid_input`](Error::is_invalid_input) as for [`new`](Self::new), [`is_misuse`](Error::is_misuse) within a
     /// transaction of this thread, [`is_removed`](Error::is_removed); those of the database.
     pub fn resize(&self, permits: u32) -> Result<()> {
-        let resize = || {
-            check_permits(permits)?;
-            self.inner.structure().inside(self.store()).write(|db| {
-                let id = self.inner.structure().id();
-                let changed = db.execute(sql::RESIZE, &[i64::from(permits).into(), id.into()])?;
-                if changed == 0 {
-                    return Err(corrupt("is not in the table of semaphores"));
-                }
-                // Before the commit: a full disk is found while nothing is changed yet.
-                self.inner.reserve(permits)
-            })?;
-            self.put_in_force()
-        };
-        self.doing("resize", resize())
+        let resized = check_permits(permits).and_then(|()| self.set(permits));
+        self.doing("resize", resized)
     }
 
     /// The name of the semaphore in its store.
@@ -244,6 +255,19 @@ impl BoundedSemaphore {
     /// The store that it is in.
     pub fn store(&self) -> &Store {
         self.inner.store()
+    }
+
+    fn set(&self, permits: u32) -> Result<()> {
+        self.inner.structure().inside(self.store()).write(|db| {
+            let id = self.inner.structure().id();
+            let changed = db.execute(sql::RESIZE, &[i64::from(permits).into(), id.into()])?;
+            if changed == 0 {
+                return Err(corrupt("is not in the table of semaphores"));
+            }
+            // Before the commit: a full disk is found while nothing is changed yet.
+            self.inner.reserve(permits)
+        })?;
+        self.put_in_force()
     }
 
     /// Gives out as many permits as are recorded. In a transaction, so that of two who do it the one who reads the later number
@@ -276,6 +300,18 @@ impl fmt::Debug for BoundedSemaphore {
     }
 }
 
+/// Finds the semaphore, or makes it with so many permits.
+fn open(store: &Store, name: &str, permits: u32) -> Result<Arc<Structure>> {
+    let create = |db: &Db<'_>, structure: &Structure| {
+        check_permits(permits)?;
+        let params = [structure.id().into(), i64::from(permits).into()];
+        db.execute(sql::CREATE, &params).map(drop)
+    };
+    let structure = Structure::open(store, &sql::KIND, name, "", create)?;
+    structure.doing("opening", check_permits(permits))?;
+    Ok(structure)
+}
+
 fn recorded(db: &Db<'_>, structure: &Structure) -> Result<u32> {
     let permits = db.query_one(sql::PERMITS, &[structure.id().into()], |row| row.int(0))?;
     let permits = permits.ok_or_else(|| structure.missing(db))?;
@@ -285,14 +321,14 @@ fn recorded(db: &Db<'_>, structure: &Structure) -> Result<u32> {
         .ok_or_else(|| corrupt(&format!("has {permits} permits, which can't be")))
 }
 
-fn must_be(recorded: u32, permits: u32) -> Result<u32> {
+fn must_be(recorded: u32, permits: u32) -> Result<()> {
     if recorded == permits {
-        return Ok(recorded);
+        return Ok(());
     }
     Err(Error::new(
         ErrorKind::InvalidInput,
         format!(
-            "it has {recorded} permits, and was asked for with {permits}: open it with {recorded}, and `resize` it if \
+            "it has {recorded} permits, and was asked for with {permits}: open it with {recorded}, or by `open_or_set` if \
              that should change"
         ),
     ))

@@ -3,6 +3,7 @@
 
 use std::error::Error as StdError;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,12 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 type Tested = Result<(), Box<dyn StdError>>;
+
+/// As a spawned worker, or a future on a runtime of several threads, wants it.
+const _: () = {
+    const fn moves<T: Send + Sync + 'static>() {}
+    moves::<Permit>();
+};
 
 const MOMENT: Duration = Duration::from_millis(5);
 
@@ -258,6 +265,59 @@ fn a_panic_gives_back() -> Tested {
 }
 
 #[test]
+fn a_panic_in_a_destructor_gives_back() -> Tested {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let (_dir, store) = store();
+    let semaphore = BoundedSemaphore::new(&store, "s", 2)?;
+    let work = || {
+        let permit = semaphore.acquire_n(2).unwrap();
+        let _bomb = Bomb; // goes off while the permit is held
+        assert!(permit.is_held());
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_err();
+    assert_eq!(semaphore.available()?, 2);
+    Ok(())
+}
+
+#[test]
+fn a_forgotten_permit_is_held_beyond_its_thread_and_its_store() -> Tested {
+    let (dir, store) = store();
+    let semaphore = BoundedSemaphore::new(&store, "s", 3)?;
+    thread::scope(|scope| {
+        let forgets = || semaphore.acquire_n(2).map(std::mem::forget);
+        scope.spawn(forgets).join().unwrap()
+    })?;
+    assert_eq!(semaphore.available()?, 1);
+    drop((semaphore, store));
+    let semaphore = BoundedSemaphore::new(&Store::open(dir.path())?, "s", 3)?;
+    assert_eq!(semaphore.available()?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_permit_keeps_its_store_open_and_goes_back_in_any_order() -> Tested {
+    let (dir, store) = store();
+    let [first, second] = {
+        let semaphore = BoundedSemaphore::new(&store, "s", 3)?;
+        [semaphore.acquire()?, semaphore.acquire_n(2)?]
+    };
+    drop(store);
+    assert!(first.is_held() && second.is_held());
+    first.release()?;
+    assert!(second.is_held());
+    let semaphore = BoundedSemaphore::new(&Store::open(dir.path())?, "s", 3)?;
+    assert_eq!(semaphore.available()?, 1);
+    second.release()?;
+    assert_eq!(semaphore.available()?, 3);
+    Ok(())
+}
+
+#[test]
 fn the_number_is_recorded_and_holds_for_all() -> Tested {
     let (dir, store) = store();
     BoundedSemaphore::new(&store, "s", 2)?.resize(5)?;
@@ -267,10 +327,29 @@ fn the_number_is_recorded_and_holds_for_all() -> Tested {
     assert!(error.is_invalid_input());
     let message = error.to_string();
     assert!(
-        message.contains("it has 5 permits") && message.contains("`resize`"),
+        message.contains("it has 5 permits") && message.contains("`open_or_set`"),
         "{message}"
     );
     assert_eq!(BoundedSemaphore::new(&store, "s", 5)?.available()?, 5);
+    Ok(())
+}
+
+#[test]
+fn a_new_release_opens_it_with_another_number_which_holds_for_the_old_one_too() -> Tested {
+    let (_dir, store) = store();
+    let old = BoundedSemaphore::open_or_set(&store, "s", 2)?; // there was none
+    let _held = old.acquire_n(2)?;
+    BoundedSemaphore::open_or_set(&store, "s", 5)?;
+    assert_eq!((old.permits()?, old.available()?), (5, 3));
+    let new = BoundedSemaphore::open_or_set(&store, "s", 1)?;
+    assert_eq!((old.permits()?, new.permits()?), (1, 1));
+    assert_eq!(new.available()?, 0);
+
+    let error = BoundedSemaphore::open_or_set(&store, "s", 0).unwrap_err();
+    assert!(error.is_invalid_input(), "{error}");
+    let within = store.transaction(|_tx| BoundedSemaphore::open_or_set(&store, "s", 2).map(drop));
+    assert!(within.unwrap_err().is_misuse());
+    assert_eq!(BoundedSemaphore::new(&store, "s", 1)?.permits()?, 1);
     Ok(())
 }
 

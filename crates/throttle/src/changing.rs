@@ -53,9 +53,12 @@ impl<A: Access> Throttle<A> {
     /// database.
     pub fn set_rates(&self, rates: impl IntoIterator<Item = Rate>) -> Result<()> {
         let rates: Vec<_> = rates.into_iter().collect();
-        let set = rate::check(&rates)
-            .and_then(|()| self.change(|state, now| state.change_rates(&rates, now)));
+        let set = rate::check(&rates).and_then(|()| self.set(&rates));
         self.doing("set_rates", set)
+    }
+
+    pub(crate) fn set(&self, rates: &[Rate]) -> Result<()> {
+        self.change(|state, now| state.change_rates(rates, now))
     }
 
     pub(crate) fn recorded(&self) -> Result<Vec<Rate>> {

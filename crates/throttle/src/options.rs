@@ -61,6 +61,21 @@ impl ThrottleOptions {
         Throttle::make(store, name, &rates, self.into_clock()?)
     }
 
+    /// Opens the throttle of this name in a store and gives it these rates, whatever it had; makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Throttle::open_or_set`].
+    pub fn open_or_set(
+        self,
+        store: &Store,
+        name: &str,
+        rates: impl IntoIterator<Item = Rate>,
+    ) -> Result<Throttle> {
+        let rates: Vec<_> = rates.into_iter().collect();
+        Throttle::make_or_set(store, name, &rates, self.into_clock()?)
+    }
+
     /// Opens the throttle of this name, with the rates that it has; `None` if there is none.
     ///
     /// # Errors

@@ -76,6 +76,35 @@ impl Throttle {
         Self::options().new(store, name, rates)
     }
 
+    /// Opens the throttle of this name in a store and gives it these rates, whatever it had; makes it if there is none. For
+    /// a new release with other rates: programs of the old one that run go by the new rates, as after
+    /// [`set_rates`](Self::set_rates).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), but for other rates than the recorded ones, and of [`set_rates`](Self::set_rates);
+    /// [`is_misuse`](diskette_store::Error::is_misuse) within a transaction of this thread.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{Rate, Store, Throttle};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let old = Throttle::new(&store, "calls", Rate::per_second(10))?;
+    /// assert!(Throttle::new(&store, "calls", Rate::per_second(20)).is_err());
+    /// Throttle::open_or_set(&store, "calls", Rate::per_second(20))?;
+    /// assert_eq!(old.rates()?, [Rate::per_second(20)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_set(
+        store: &Store,
+        name: &str,
+        rates: impl IntoIterator<Item = Rate>,
+    ) -> Result<Self> {
+        Self::options().open_or_set(store, name, rates)
+    }
+
     /// Opens the throttle of this name, with the rates that it has; `None` if there is none.
     ///
     /// # Errors
@@ -96,22 +125,44 @@ impl Throttle {
         rates: &[Rate],
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let structure = Structure::open(store, &KIND, name, CODEC, |db, structure| {
-            rate::check(rates)?;
-            State::new(rates, &clock.read()).create(db, structure)
-        })?;
-        let throttle = Self::of(store, structure, clock);
-        let agree = rate::check(rates).and_then(|()| match throttle.recorded()? {
+        let throttle = Self::open(store, name, rates, clock)?;
+        let agree = throttle.recorded().and_then(|recorded| match recorded {
             recorded if recorded == rates => Ok(()),
             recorded => Err(invalid(format!(
-                "it was made with {}, and asked for with {}: open it with the rates it has or by \
-                 `Throttle::find`, or change them by `set_rates`",
+                "it has {}, and was asked for with {}: open it with the rates it has or by \
+                 `Throttle::find`, or by `open_or_set` if they should change",
                 listed(&recorded),
                 listed(rates)
             ))),
         });
         throttle.doing("opening", agree)?;
         Ok(throttle)
+    }
+
+    pub(crate) fn make_or_set(
+        store: &Store,
+        name: &str,
+        rates: &[Rate],
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let throttle = Self::open(store, name, rates, clock)?;
+        let set = throttle.recorded().and_then(|recorded| {
+            if recorded == rates {
+                return Ok(());
+            }
+            throttle.set(rates)
+        });
+        throttle.doing("opening", set)?;
+        Ok(throttle)
+    }
+
+    fn open(store: &Store, name: &str, rates: &[Rate], clock: Arc<dyn Clock>) -> Result<Self> {
+        let structure = Structure::open(store, &KIND, name, CODEC, |db, structure| {
+            rate::check(rates)?;
+            State::new(rates, &clock.read()).create(db, structure)
+        })?;
+        structure.doing("opening", rate::check(rates))?;
+        Ok(Self::of(store, structure, clock))
     }
 
     pub(crate) fn seek(store: &Store, name: &str, clock: Arc<dyn Clock>) -> Result<Option<Self>> {

@@ -151,7 +151,58 @@ fn the_number_of_parties_is_recorded() {
         error.to_string().contains("for 1 parties") && error.to_string().contains("with 2"),
         "{error}"
     );
-    assert_eq!(alone.parties(), 1);
+    assert!(error.to_string().contains("`open_or_set`"), "{error}");
+    assert_eq!(alone.parties().unwrap(), 1);
+}
+
+#[test]
+fn a_new_release_opens_it_for_another_number_which_holds_for_the_old_one_too() {
+    let (_dir, store) = store();
+    let old = Barrier::open_or_set(&store, "loaded", 2).unwrap(); // there was none
+    let new = Barrier::open_or_set(&store, "loaded", 3).unwrap();
+    assert_eq!((old.parties().unwrap(), new.parties().unwrap()), (3, 3));
+    thread::scope(|scope| {
+        let parties = [&old, &new].map(|barrier| scope.spawn(|| barrier.wait_timeout(LONG)));
+        eventually(PATIENCE, || new.waiting().unwrap() == 2);
+        assert!(old.wait().unwrap().is_leader());
+        for party in parties {
+            assert!(!party.join().unwrap().unwrap().unwrap().is_leader());
+        }
+    });
+    for error in [
+        Barrier::open_or_set(&store, "loaded", 0).unwrap_err(),
+        old.set_parties(0).unwrap_err(),
+    ] {
+        assert!(error.is_invalid_input(), "{error}");
+    }
+    let within = store.transaction(|_tx| Barrier::open_or_set(&store, "loaded", 2).map(drop));
+    assert!(within.unwrap_err().is_misuse());
+    assert_eq!(old.parties().unwrap(), 3);
+}
+
+#[test]
+fn when_fewer_must_come_those_who_wait_go_on_and_one_leads() {
+    let (_dir, store) = store();
+    let barrier = Barrier::new(&store, "loaded", 5).unwrap();
+    let path = store.path().display().to_string();
+    thread::scope(|scope| {
+        let parties = [(); 3].map(|()| scope.spawn(|| barrier.wait().unwrap().is_leader()));
+        eventually(PATIENCE, || barrier.waiting().unwrap() == 3);
+        barrier.set_parties(4).unwrap();
+        assert_eq!(barrier.waiting().unwrap(), 3);
+        barrier.set_parties(3).unwrap();
+        let led = parties.map(|party| party.join().unwrap());
+        assert_eq!(led.iter().filter(|&&led| led).count(), 1);
+    });
+    // Over processes too; the dead don't count.
+    barrier.set_parties(3).unwrap();
+    let mut children = [(); 2].map(|()| Child::spawn(party, &[&path]));
+    eventually(PATIENCE, || barrier.waiting().unwrap() == 2);
+    let [living, dead] = &mut children;
+    dead.kill();
+    barrier.set_parties(2).unwrap();
+    assert!(barrier.wait().unwrap().is_leader());
+    assert_eq!(living.hear(PATIENCE), "false");
 }
 
 #[test]

@@ -20,11 +20,11 @@ fn the_rates_are_recorded() {
     assert!(error.is_invalid_input());
     let said = error.to_string();
     assert!(
-        said.contains("it was made with 20/s burst 5, and"),
+        said.contains("it has 20/s burst 5, and was asked for with 20/s burst 5 and 100/h"),
         "{said}"
     );
     assert!(
-        said.contains("Throttle::find") && said.contains("set_rates"),
+        said.contains("Throttle::find") && said.contains("open_or_set"),
         "{said}"
     );
 
@@ -32,6 +32,34 @@ fn the_rates_are_recorded() {
     let found = options.find(&store, "calls").unwrap().unwrap();
     assert_eq!(found.rates().unwrap(), [rate]);
     assert_eq!((found.name(), passed(&found)), ("calls", 0));
+}
+
+#[test]
+fn a_new_release_opens_it_with_other_rates_which_hold_for_the_old_one_too() {
+    let ((_dir, store), clock) = (store(), ManualClock::new());
+    let open_or_set = |rate| {
+        let options = Throttle::options().clock(clock.clone());
+        options.open_or_set(&store, "calls", rate)
+    };
+    let slow = Rate::per_hour(1).burst(2);
+    let old = open_or_set(slow).unwrap(); // there was none
+    assert_eq!(passed(&old), 2);
+    open_or_set(slow).unwrap();
+    assert_eq!(retry_after(&old), HOUR); // nothing was refilled
+
+    let fast = Rate::per_second(1);
+    let new = open_or_set(fast).unwrap();
+    assert_eq!([old.rates().unwrap(), new.rates().unwrap()], [[fast]; 2]);
+    assert_eq!(retry_after(&old), SECOND); // what has passed counts under the new rates
+
+    assert!(
+        open_or_set(Rate::per_second(0))
+            .unwrap_err()
+            .is_invalid_input()
+    );
+    let within = store.transaction(|_tx| open_or_set(slow).map(drop));
+    assert!(within.unwrap_err().is_misuse());
+    assert_eq!(old.rates().unwrap(), [fast]);
 }
 
 #[test]

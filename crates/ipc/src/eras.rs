@@ -72,6 +72,15 @@ impl Eras {
         FileLock::open(path).map(Self)
     }
 
+    /// Opens the file of eras at `path`, which is there, for who may only read it: to stay, and not to begin one.
+    ///
+    /// # Errors
+    ///
+    /// What opening a file can fail with.
+    pub fn open_to_read(path: &Path) -> io::Result<Self> {
+        FileLock::open_to_read(path).map(Self)
+    }
+
     /// Stays in the era that it is.
     ///
     /// # Errors

@@ -82,7 +82,17 @@ impl FileLock {
         let mut open = OPEN.lock(); // no fork between opening the file and knowing of it
         let file = plain_file::write_or_create(path)?;
         let identity = identity(&file.metadata()?);
-        open.insert(&file, path)?;
+        open.insert(&file, path, libc::O_RDWR)?;
+        Ok(Self { file, identity })
+    }
+
+    /// Opens a lock file that is there, for who may only read it.
+    pub(crate) fn open_to_read(path: &Path) -> io::Result<Self> {
+        fork::install();
+        let mut open = OPEN.lock();
+        let file = plain_file::read(path)?;
+        let identity = identity(&file.metadata()?);
+        open.insert(&file, path, libc::O_RDONLY)?;
         Ok(Self { file, identity })
     }
 
@@ -185,14 +195,14 @@ static OPEN: Kept<Open> = Kept::new(Open {
 
 /// The lock files that this process has open.
 struct Open {
-    /// By descriptor, the names to open each one by. The first leads to the very same file even when it has moved.
-    files: BTreeMap<RawFd, [CString; 2]>,
+    /// By descriptor, the names to open each one by, and how. The first leads to the very same file even when it has moved.
+    files: BTreeMap<RawFd, ([CString; 2], c_int)>,
     /// Takes the place of a lock file that cannot be opened again; on Linux it refuses every lock.
     nowhere: Option<File>,
 }
 
 impl Open {
-    fn insert(&mut self, file: &File, path: &Path) -> io::Result<()> {
+    fn insert(&mut self, file: &File, path: &Path, access: c_int) -> io::Result<()> {
         if self.nowhere.is_none() {
             let nowhere = OpenOptions::new()
                 .read(true)
@@ -206,17 +216,17 @@ impl Open {
             CString::new(format!("/proc/self/fd/{fd}"))?,
             CString::new(path)?,
         ];
-        self.files.insert(fd, names);
+        self.files.insert(fd, (names, access));
         Ok(())
     }
 
     /// Runs in a forked child: without memory allocation, and whatever fails, the parent's lock is let go.
     fn reopen(&self) {
         let nowhere = self.nowhere.as_ref().map_or(-1, File::as_raw_fd);
-        for (&fd, [moved, named]) in &self.files {
+        for (&fd, ([moved, named], access)) in &self.files {
             // SAFETY: the names are C strings; `fd` is an open file of a FileLock, so nobody else's.
             unsafe {
-                let flags = libc::O_RDWR | libc::O_CLOEXEC;
+                let flags = access | libc::O_CLOEXEC;
                 let again = [(moved, flags), (named, flags | libc::O_NOFOLLOW)]
                     .iter()
                     .map(|(name, flags)| libc::open(name.as_ptr(), *flags))

@@ -9,6 +9,7 @@
 //! | sleep until another process has changed something | [`Doorbell`] |
 //! | know whether the process that left a mark still lives | [`Owners`], [`DeathWatch`] |
 //! | throw away what nobody needs any more | [`Eras`] |
+//! | keep others from changing a file that one may only read | [`SharedRange`] |
 //! | stop waiting in time | [`Deadline`] |
 //! | stop waiting when the program ends | [`Stop`] |
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
@@ -54,6 +55,7 @@ mod queue;
 pub mod random;
 mod record;
 mod seat;
+mod shared_range;
 mod slots;
 mod stop;
 
@@ -71,5 +73,6 @@ pub use owner_id::OwnerId;
 pub use owners::Owners;
 pub use queue::{Custody, Taken};
 pub use seat::Party;
+pub use shared_range::SharedRange;
 pub use slots::{Hold, Holder, Lost, Slots};
 pub use stop::Stop;

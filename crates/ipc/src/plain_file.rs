@@ -136,6 +136,20 @@ pub fn is_shared(directory: &Metadata) -> bool {
 /// The group may write, and what is made there is the group's.
 const SHARED: u32 = 0o2770;
 
+/// Lets others read what this user has just made, those whom `who` names: of the bits 0o044. A directory they may enter too.
+///
+/// # Errors
+///
+/// What changing permissions can fail with.
+pub fn let_read(made: &File, who: u32) -> io::Result<()> {
+    let found = made.metadata()?;
+    let enter = if found.is_dir() { who >> 2 } else { 0 };
+    match found.mode() | who | enter {
+        mode if mode == found.mode() => Ok(()),
+        mode => made.set_permissions(Permissions::from_mode(mode)),
+    }
+}
+
 /// Makes sure that no power cut takes back which files the directory has.
 ///
 /// # Errors

@@ -34,6 +34,20 @@ impl SmallDisk {
         self.0.path()
     }
 
+    /// Mounts it anew, as `"ro"` or `"rw"`.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be, since somebody has a file of it open to write.
+    pub fn remount(&self, access: &str) {
+        let mount = Command::new("mount")
+            .args(["-o", &format!("remount,{access}")])
+            .arg(self.path())
+            .output()
+            .expect("a program that mounts");
+        assert!(mount.status.success(), "{mount:?}");
+    }
+
     /// Fills it, until what is returned is dropped.
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use diskette::{Bincode, Deque, Index, Problem, Store, key};
+use diskette::{Bincode, Deque, Error, Index, Problem, Store, key};
 use rusqlite::Connection;
 
 /// Format 3: tables of their own for each deque and index.
@@ -37,6 +37,7 @@ const FORMAT_3: &str = "
 
 fn write_down(path: &Path) {
     fs::create_dir(path).unwrap();
+    fs::create_dir(path.join("owners")).unwrap();
     #[allow(clippy::disallowed_methods, reason = "nobody has it open")]
     let earlier = Connection::open(path.join("store.db")).unwrap();
     earlier.execute_batch(FORMAT_3).unwrap();
@@ -50,6 +51,28 @@ fn write_down(path: &Path) {
     // The number of rows is the greatest id less this.
     let base = "INSERT INTO indexes VALUES (2, 2)";
     earlier.execute(base, ()).unwrap();
+}
+
+#[test]
+fn who_may_only_read_does_not_bring_a_store_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    write_down(&path);
+    let look = || Store::options().read_only(true).open(&path);
+    let todo = |store: &Store| {
+        let as_written = Deque::<u64>::options().codec::<Bincode>();
+        as_written.find(store, "todo")
+    };
+    let once = |error: Error| error.is_read_only() && error.to_string().contains("open it once");
+    assert!(once(look().unwrap_err()));
+    // The tables of a kind are brought over with its first structure.
+    drop(Store::open(&path).unwrap());
+    let store = look().unwrap();
+    assert!(once(todo(&store).unwrap_err()));
+    drop(store);
+    todo(&Store::open(&path).unwrap()).unwrap();
+    let todo = todo(&look().unwrap()).unwrap().unwrap();
+    assert_eq!(todo.to_vec().unwrap(), [5, 6, 7, 8]);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn signed(max: u64) -> i64 {
 impl Inner {
     /// What is recorded; read again only when somebody has changed something. For who has the turn to write.
     pub(crate) fn config(&self, db: &Db<'_>) -> Result<Config> {
-        let changes = self.structure.changes(db.store());
+        let changes = self.structure.changes(db.store())?;
         if let Some((known, config)) = *self.config.lock()
             && known == changes
         {

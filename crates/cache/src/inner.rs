@@ -54,6 +54,9 @@ impl Inner {
             return misses.add();
         };
         hits.add();
+        if self.store.is_read_only() {
+            return;
+        }
         let due = self.uses.note(found, || self.timeline.now());
         if due == Due::Soon {
             self.forget_what_was_inherited();

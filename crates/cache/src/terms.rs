@@ -72,9 +72,7 @@ impl Terms {
         Begun {
             until: Until::of(self.expiry, timeline, now),
             tag: self.tag.as_deref(),
-            cost: self
-                .cost
-                .map(|cost| i64::try_from(cost).unwrap_or(i64::MAX)),
+            cost: self.cost.map(|cost| cost.min(MOST).cast_signed()),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::connection::{self, Role};
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
 use crate::options::Options;
+use crate::reading::overtaken;
 use crate::store::Store;
 
 impl Store {
@@ -62,6 +63,9 @@ impl Store {
             Backup::new(reader.connection()?, &mut copy)
                 .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::ZERO, None))
                 .map_err(from_sqlite)?;
+            if !reader.is_true(self)? {
+                return Err(overtaken());
+            }
         }
         let mut linked = copy
             .prepare("SELECT id FROM value_files")

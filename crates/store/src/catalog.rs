@@ -92,6 +92,36 @@ const TIMELINES: &str = "
 
 /// Makes an empty database a store; refuses what is not one. Called by one process at a time.
 pub(crate) fn prepare(connection: &Connection) -> Result<()> {
+    match format(connection)? {
+        FORMAT => Ok(()),
+        earlier => make(connection, earlier),
+    }
+}
+
+/// Refuses what is no store of this format, for who may only read.
+pub(crate) fn must_be_of_this_format(connection: &Connection) -> Result<()> {
+    match format(connection)? {
+        FORMAT => Ok(()),
+        0 => Err(empty()),
+        earlier => Err(Error::new(
+            ErrorKind::ReadOnly,
+            format!(
+                "the store has format {earlier}, and this diskette has {FORMAT}: let a user who may write open it once, which \
+                 brings it over"
+            ),
+        )),
+    }
+}
+
+pub(crate) fn empty() -> Error {
+    Error::new(
+        ErrorKind::NotAStore,
+        "store.db is empty: whoever makes the store has not come far",
+    )
+}
+
+/// The format of a store, or an earlier one; 0: the database is empty.
+fn format(connection: &Connection) -> Result<i32> {
     let pragma = |name| {
         connection
             .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
@@ -101,9 +131,7 @@ pub(crate) fn prepare(connection: &Connection) -> Result<()> {
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
         .map_err(from_sqlite)?;
-    if application == APPLICATION && format == FORMAT {
-        Ok(())
-    } else if application == APPLICATION && format > FORMAT {
+    if application == APPLICATION && format > FORMAT {
         Err(Error::new(
             ErrorKind::NewerFormat,
             format!(
@@ -111,9 +139,9 @@ pub(crate) fn prepare(connection: &Connection) -> Result<()> {
             ),
         ))
     } else if application == APPLICATION && format > 0 {
-        make(connection, format)
+        Ok(format)
     } else if application == 0 && tables == 0 {
-        make(connection, 0)
+        Ok(0)
     } else {
         Err(Error::new(
             ErrorKind::NotAStore,

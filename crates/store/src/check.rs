@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::access::Access;
 use crate::catalog;
 use crate::error::{Error, Result, from_sqlite};
+use crate::reading::overtaken;
 use crate::store::Store;
 
 /// What [`Store::check`] found.
@@ -81,6 +82,7 @@ impl Store {
     /// Those of the database; [`is_timeout`](Error::is_timeout) when the turn to write didn't come.
     pub fn repair(&self) -> Result<Report> {
         let mend = || {
+            self.must_be_writable()?;
             self.settle_the_dead()?;
             self.sweep()?;
             let turn = self.writer().enter(self)?;
@@ -105,7 +107,7 @@ impl Store {
     fn check_parts(&self) -> Result<Report> {
         let mut problems = Vec::new();
         {
-            let reader = self.readers().lend(self)?;
+            let reader = self.read_truth(|| self.readers().lend(self).map(Some))?;
             let mut check = reader
                 .connection()?
                 .prepare("PRAGMA integrity_check")
@@ -129,6 +131,9 @@ impl Store {
                     }
                     problems.push(Problem::Database(error.to_string()));
                 }
+            }
+            if !reader.is_true(self)? {
+                return Err(overtaken());
             }
         }
         let broken = |error: &Error| error.is_corrupt();

@@ -18,6 +18,7 @@ impl Store {
     }
 
     fn compact_all(&self) -> Result<()> {
+        self.must_be_writable()?;
         // Before the turn to write, in the order in which the background thread takes them; locks of their own, since one
         // is not enough to keep two threads apart.
         let deadline = Deadline::after(self.timeout());
@@ -35,7 +36,7 @@ impl Store {
         let connection = turn.connection()?;
         connection.execute_batch("VACUUM").map_err(from_sqlite)?;
         // SQLite knows of snapshots by locks that their process loses if it reads the database's files itself.
-        let eras = &self.values().eras;
+        let eras = self.values().eras()?;
         let over = || {
             let now = eras.now()? + 1;
             eras.begin(now)?;

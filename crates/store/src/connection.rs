@@ -1,5 +1,7 @@
 //! The one place that opens connections, and how they are set.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,22 +45,8 @@ pub(crate) fn require_sound_sqlite() -> Result<()> {
 }
 
 /// Opens the database, which exists.
-#[allow(clippy::disallowed_methods)]
 pub(crate) fn open(database: &Path, role: Role, durability: Durability) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(database, flags).map_err(from_sqlite)?;
-    connection.busy_timeout(STRANGERS).map_err(from_sqlite)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Nothing that somebody else has put into the database is run.
-    for (setting, on) in [
-        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
-        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
-        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
-    ] {
-        connection.set_db_config(setting, on).map_err(from_sqlite)?;
-    }
+    let connection = connect(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(from_sqlite)?;
@@ -72,7 +60,7 @@ pub(crate) fn open(database: &Path, role: Role, durability: Durability) -> Resul
     let longest_log = CAP * 4096;
     connection
         .execute_batch(&format!(
-            "PRAGMA cache_size = -{CACHE}; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
+            "{COMMON} PRAGMA cache_size = -{CACHE};
              PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {longest_log};"
         ))
         .map_err(from_sqlite)?;
@@ -80,6 +68,57 @@ pub(crate) fn open(database: &Path, role: Role, durability: Durability) -> Resul
         connection
             .pragma_update(None, "query_only", true)
             .map_err(from_sqlite)?;
+    }
+    Ok(connection)
+}
+
+/// Opens the database for who may only read it, without touching a file: with its log, which is there, or without it where
+/// nobody has it open.
+pub(crate) fn open_to_read(database: &Path, log: Log) -> Result<Connection> {
+    let how = match log {
+        Log::Beside => "readonly_shm=1",
+        Log::None => "immutable=1",
+    };
+    let mut uri = OsString::from("file:").into_vec();
+    for &byte in database.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(byte),
+            _ if byte.is_ascii_alphanumeric() => uri.push(byte),
+            _ => uri.extend(format!("%{byte:02x}").bytes()),
+        }
+    }
+    uri.extend(format!("?{how}").bytes());
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = connect(Path::new(&OsString::from_vec(uri)), flags)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .and_then(|_| connection.execute_batch(&format!("{COMMON} PRAGMA cache_size = -{CACHE};")))
+        .map_err(from_sqlite)?;
+    Ok(connection)
+}
+
+/// Whether who only reads the database has to look into its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    Beside,
+    None,
+}
+
+const COMMON: &str = "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;";
+
+#[allow(clippy::disallowed_methods)]
+fn connect(database: &Path, access: OpenFlags) -> Result<Connection> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(database, flags).map_err(from_sqlite)?;
+    connection.busy_timeout(STRANGERS).map_err(from_sqlite)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Nothing that somebody else has put into the database is run.
+    for (setting, on) in [
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    ] {
+        connection.set_db_config(setting, on).map_err(from_sqlite)?;
     }
     Ok(connection)
 }

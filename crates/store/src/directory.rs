@@ -53,7 +53,32 @@ impl Directory {
             Err(error) => return Err(failed(error)),
         }
         let directory = Directory(path.canonicalize().map_err(failed)?);
-        let on = filesystem::kind(&directory.0).map_err(failed)?;
+        directory.refuse_network(path, options)?;
+        for part in ["locks", "owners", "values"] {
+            plain_file::create_directory(&directory.0.join(part)).map_err(failed)?;
+        }
+        Ok(directory)
+    }
+
+    /// Finds the directory of a store that is there, for who may only read it.
+    pub(crate) fn find(path: &Path, options: &Options) -> Result<Self> {
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(path),
+            _ => Error::reading(format!("can't read the store {}", path.display()), source),
+        };
+        let found = fs::metadata(path).map_err(failed)?;
+        refuse_strangers(path, &found, options)?;
+        fs::metadata(path.join("store.db")).map_err(failed)?;
+        let directory = Directory(path.canonicalize().map_err(failed)?);
+        directory.refuse_network(path, options)?;
+        Ok(directory)
+    }
+
+    fn refuse_network(&self, path: &Path, options: &Options) -> Result<()> {
+        let on = filesystem::kind(&self.0);
+        let on = on.map_err(|source| {
+            Error::io(format!("can't open the store {}", path.display()), source)
+        })?;
         if on.network && !options.network {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -65,10 +90,7 @@ impl Directory {
                 ),
             ));
         }
-        for part in ["locks", "owners", "values"] {
-            plain_file::create_directory(&directory.0.join(part)).map_err(failed)?;
-        }
-        Ok(directory)
+        Ok(())
     }
 
     /// Makes sure that the database file exists, readable by its owner only, and that a power cut doesn't take the
@@ -113,6 +135,10 @@ impl Directory {
 
     pub(crate) fn wal(&self) -> PathBuf {
         self.0.join("store.db-wal")
+    }
+
+    pub(crate) fn wal_index(&self) -> PathBuf {
+        self.0.join("store.db-shm")
     }
 
     pub(crate) fn values(&self) -> PathBuf {

@@ -1,6 +1,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::reading::log_needs_writer;
+
 /// What diskette's calls return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -53,7 +55,7 @@ pub enum ErrorKind {
     Removed,
     /// There is no room left on the device.
     DiskFull,
-    /// The file system, the directory or the transaction doesn't allow writing.
+    /// The file system or the directory doesn't allow writing, or the store or the snapshot is for reading only.
     ReadOnly,
     /// Waiting would never end: each of several threads waits for what another holds.
     Deadlock,
@@ -183,6 +185,22 @@ impl Error {
         self
     }
 
+    /// A failed call to the operating system while `doing` something for which one need only read.
+    pub(crate) fn reading(doing: impl fmt::Display, source: std::io::Error) -> Self {
+        if source.kind() != std::io::ErrorKind::PermissionDenied {
+            return Error::io(doing, source);
+        }
+        let hint = "this user may not read it: its owner can allow that, by `chmod -R o+rX` (or `g+rX`) of the store";
+        Error::new(ErrorKind::Io, format!("{doing}: {source}; {hint}")).caused_by(source)
+    }
+
+    /// The same error with another way out.
+    #[must_use]
+    pub(crate) fn or(mut self, way_out: &str) -> Self {
+        self.0.message.push_str(way_out);
+        self
+    }
+
     /// Bytes that could not be written or read as a value.
     pub fn codec(
         codec: &'static str,
@@ -265,6 +283,12 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> Error {
         Code::DiskFull => (
             ErrorKind::DiskFull,
             "the disk is full; nothing was changed: make room and try again".into(),
+        ),
+        Code::ReadOnly if log_needs_writer(&error) => (
+            ErrorKind::ReadOnly,
+            "a process was killed while it began to write, so that the log can't be read by who may only read: let a user \
+             who may write open the store once"
+                .into(),
         ),
         Code::ReadOnly | Code::PermissionDenied | Code::AuthorizationForStatementDenied => (
             ErrorKind::ReadOnly,

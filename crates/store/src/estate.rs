@@ -50,6 +50,7 @@ impl Store {
     ///
     /// Those of creating the owner's file.
     pub fn claimant(&self) -> Result<OwnerId> {
+        self.must_be_writable()?;
         self.owners()
             .me()
             .map_err(|error| Error::io("can't create the owner file of this process", error))
@@ -57,7 +58,7 @@ impl Store {
 
     /// Who an owner is, as far as the board knows: one of his threads.
     pub fn party_of(&self, owner: OwnerId) -> Option<Party> {
-        self.board().party_of(owner)
+        self.board().ok()?.party_of(owner)
     }
 
     /// Gives back, at once, the claims of the dead in a structure. Deaths are heard of anyway: this is
@@ -70,6 +71,9 @@ impl Store {
         let Some(claims) = &structure.kind().claims else {
             return Ok(());
         };
+        if self.is_read_only() {
+            return Ok(());
+        }
         let of_this = [structure.id().into()];
         for owner in self.read_one(|db| db.query(claims.owners, &of_this, |row| row.int(0)))? {
             let owner = OwnerId::from_i64(owner);
@@ -84,6 +88,9 @@ impl Store {
 impl Store {
     /// Takes on the kind of a structure: this process gives back its claims when their owners die.
     pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
+        if self.is_read_only() {
+            return Ok(());
+        }
         {
             let kinds = &mut self.undertaker().0.lock().kinds;
             if !kinds.iter().any(|kind| kind.name == structure.kind().name) {
@@ -125,6 +132,7 @@ impl Store {
 
     /// Makes sure that a thread of this process hears of the deaths of others.
     pub(crate) fn watch_deaths(&self) -> Result<()> {
+        self.must_be_writable()?;
         let watch = &mut self.undertaker().0.lock().watch;
         if watch
             .as_ref()
@@ -203,11 +211,13 @@ fn hear_of_deaths(mut deaths: DeathWatch, store: &Weak<Shared>) {
         };
         match death {
             Ok(Some(owner)) => {
-                shared.board.bury(owner);
+                if let Some(board) = shared.board() {
+                    board.bury(owner);
+                }
                 Store::from(shared).mourn([owner]);
             }
             Ok(None) => return,
-            Err(_) if shared.board.is_intact() => {
+            Err(_) if shared.is_intact() => {
                 drop(shared);
                 clock::sleep(PAUSE);
             }

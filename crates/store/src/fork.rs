@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once, Weak};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use diskette_ipc::fork::{self, Hook};
@@ -138,7 +138,7 @@ impl Still {
         let stores = open
             .iter()
             .flat_map(HashMap::values)
-            .filter_map(Weak::upgrade)
+            .filter_map(|open| open.shared.upgrade())
             .map(StillStore::keep);
         Still {
             stores: stores.collect(),

@@ -14,7 +14,7 @@
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
 
-use diskette_ipc::{FileLock, Mode, Seen, Stay, plain_file};
+use diskette_ipc::{Eras, FileLock, Mode, Seen, Stay, plain_file};
 use rusqlite::Connection;
 
 use crate::db::Db;
@@ -39,8 +39,8 @@ const STRIKE: &str = "DELETE FROM garbage WHERE id = ?1";
 pub(crate) struct Files<'s> {
     store: &'s Store,
     stay: Option<Stay<'s>>,
-    /// The garbage that there was.
-    seen: Seen,
+    /// The garbage that there was, for who may remove some.
+    seen: Option<Seen>,
 }
 
 /// Step 1.
@@ -48,10 +48,12 @@ pub(crate) fn add(db: &Db<'_>, file: i64) -> Result<()> {
     let era = match db.next_era().get() {
         Some(era) => era,
         None => {
-            let era = db.store().values().eras.now().map_err(cant_keep)? + 1;
+            let era = db.store().values().eras()?.now().map_err(cant_keep)? + 1;
             db.next_era().set(Some(era));
             db.on_commit(|store| {
-                store.bell().ring(MORE);
+                if let Ok(bell) = store.bell() {
+                    bell.ring(MORE);
+                }
                 store.wake(Job::Sweep);
             });
             era
@@ -70,15 +72,23 @@ pub(crate) fn is_there(db: &Db<'_>) -> Result<bool> {
 impl Store {
     /// Step 2, in the turn to write. If it fails, whoever sweeps does it.
     pub(crate) fn begin_era(&self, era: u64) {
-        let _ = self.values().eras.begin(era);
+        if let Ok(eras) = self.values().eras() {
+            let _ = eras.begin(era);
+        }
     }
 
     pub(crate) fn keep_files(&self) -> Result<Files<'_>> {
-        let seen = self.bell().seen(MORE);
-        let stay = self.values().eras.enter().map_err(cant_keep)?;
+        let (seen, eras) = match self.reading() {
+            None => (Some(self.bell()?.seen(MORE)), Some(self.values().eras()?)),
+            Some(reading) => {
+                let failed = |error| Error::reading("can't keep the value files", error);
+                (None, reading.eras().map_err(failed)?)
+            }
+        };
+        let stay = eras.map(Eras::enter).transpose().map_err(cant_keep)?;
         Ok(Files {
             store: self,
-            stay: Some(stay),
+            stay,
             seen,
         })
     }
@@ -91,7 +101,7 @@ impl Store {
                 let reader = self.readers().lend(self)?;
                 let batch = Batch::after(last, reader.connection()?)?;
                 drop(reader);
-                if batch.latest > self.values().eras.now().map_err(cant_keep)? {
+                if batch.latest > self.values().eras()?.now().map_err(cant_keep)? {
                     let _turn = self.writer().enter(self)?;
                     self.begin_era(batch.latest);
                 }
@@ -116,7 +126,7 @@ pub(crate) fn sweep_before_closing(
 ) -> Result<()> {
     alone(directory, || {
         let batch = Batch::after(i64::MIN, connection)?;
-        values.eras.begin(batch.latest).map_err(cant_keep)?;
+        values.eras()?.begin(batch.latest).map_err(cant_keep)?;
         strike(&batch.unlink(values, directory)?, connection)
     })
 }
@@ -158,13 +168,14 @@ impl Batch {
 
     /// Steps 3 and 4; says which are gone.
     fn unlink(&self, values: &Values, directory: &Directory) -> Result<Vec<i64>> {
+        let eras = values.eras()?;
         let unlink = || {
             // Of a thousand files most have the same era.
             let mut over = BTreeMap::new();
             let mut gone = Vec::new();
             for &(file, era) in &self.files {
                 let is_over = match over.entry(era) {
-                    Entry::Vacant(unknown) => *unknown.insert(values.eras.is_over(era)?),
+                    Entry::Vacant(unknown) => *unknown.insert(eras.is_over(era)?),
                     Entry::Occupied(known) => *known.get(),
                 };
                 if is_over {
@@ -211,7 +222,9 @@ fn sync_log(directory: &Directory) -> io::Result<()> {
 impl Drop for Files<'_> {
     fn drop(&mut self) {
         self.stay = None;
-        if self.store.bell().seen(MORE) != self.seen {
+        if let (Ok(bell), Some(seen)) = (self.store.bell(), self.seen)
+            && bell.seen(MORE) != seen
+        {
             self.store.wake(Job::Sweep);
         }
     }

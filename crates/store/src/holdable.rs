@@ -34,7 +34,8 @@ impl Holdable {
         limit: u32,
     ) -> Result<Self> {
         let open = || {
-            let board = store.board();
+            store.must_be_writable()?;
+            let board = store.board()?;
             let slots = board
                 .sync()
                 .and_then(|()| board.slots(structure.id(), limit));

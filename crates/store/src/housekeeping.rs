@@ -59,8 +59,8 @@ const JOBS: [Job; 5] = [
 
 /// The thread, started when first needed, and what it has to do.
 pub(crate) struct Housekeeper {
-    /// Held by the one process that makes a checkpoint.
-    checkpointing: FileLock,
+    /// Held by the one process that makes a checkpoint; `None`: the store is open for reading only.
+    checkpointing: Option<FileLock>,
     thread: Arc<Mutex<Running>>,
     due: AtomicU8,
     errands: Mutex<Vec<PutOff>>,
@@ -74,7 +74,7 @@ pub(crate) struct Housekeeper {
 pub(crate) type Running = Option<(u64, Thread)>;
 
 impl Housekeeper {
-    pub(crate) fn new(checkpointing: FileLock) -> Self {
+    pub(crate) fn new(checkpointing: Option<FileLock>) -> Self {
         Housekeeper {
             checkpointing,
             thread: Arc::default(),
@@ -101,11 +101,12 @@ impl Housekeeper {
         if self.due.load(Ordering::Acquire) & Job::Sweep as u8 != 0 {
             let _ = garbage::sweep_before_closing(connection, values, directory);
         }
-        if log_length(connection).is_ok_and(|length| length >= DUE)
-            && matches!(self.checkpointing.try_lock(Mode::Exclusive), Ok(true))
+        if let Some(checkpointing) = &self.checkpointing
+            && log_length(connection).is_ok_and(|length| length >= DUE)
+            && matches!(checkpointing.try_lock(Mode::Exclusive), Ok(true))
         {
             let _ = checkpoint(connection);
-            let _ = self.checkpointing.unlock();
+            let _ = checkpointing.unlock();
         }
     }
 }
@@ -113,7 +114,7 @@ impl Housekeeper {
 impl Store {
     /// Has a job done soon, by the thread. If none can be had, the next to wake it tries again.
     pub(crate) fn wake(&self, job: Job) {
-        if is_torn() {
+        if is_torn() || self.reading().is_some() {
             return;
         }
         let housekeeper = self.housekeeper();
@@ -174,7 +175,9 @@ impl Store {
 
     /// Copies what is in the log into the database, unless another process is at it.
     fn checkpoint(&self) -> Result<()> {
-        let lock = &self.housekeeper().checkpointing;
+        let Some(lock) = &self.housekeeper().checkpointing else {
+            return Ok(());
+        };
         if !matches!(lock.try_lock(Mode::Exclusive), Ok(true)) {
             return Ok(());
         }
@@ -224,7 +227,7 @@ fn keep_house(store: &Weak<Shared>) {
         for job in JOBS.into_iter().filter(|&job| due & job as u8 != 0) {
             // The log is synced once for all the garbage there is by then.
             let gathers = matches!(job, Job::Sweep) && !mem::replace(&mut gathered, true);
-            if gathers || store.attempt(job).is_err() && store.board().is_intact() {
+            if gathers || store.attempt(job).is_err() && store.is_intact() {
                 left |= job as u8;
             }
         }

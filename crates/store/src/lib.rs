@@ -37,6 +37,7 @@ pub mod key;
 mod like;
 mod options;
 mod readers;
+mod reading;
 mod removal;
 mod reserve;
 mod share;

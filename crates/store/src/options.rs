@@ -65,6 +65,7 @@ pub struct Options {
     pub(crate) strangers: bool,
     pub(crate) create: bool,
     pub(crate) group: bool,
+    pub(crate) read_only: bool,
 }
 
 impl Default for Options {
@@ -76,6 +77,7 @@ impl Default for Options {
             strangers: false,
             create: true,
             group: false,
+            read_only: false,
         }
     }
 }
@@ -127,6 +129,61 @@ impl Options {
     #[must_use]
     pub fn share_with_group(mut self, share: bool) -> Self {
         self.group = share;
+        self
+    }
+
+    /// Opens a store that is there to look at it, without changing any of its files; `false` unless said. For who may not write to
+    /// it: another user, or anybody on a read-only mount. Reading, iterating, [`snapshot`](Store::snapshot),
+    /// [`stats`](Store::stats), [`check`](Store::check) and [`backup`](Store::backup) work. What writes is an error
+    /// ([`is_read_only`](crate::Error::is_read_only)), and so is all that concerns locks and semaphores, which aren't in the
+    /// database.
+    ///
+    /// What is read is the store as it is, with all that was committed, or an error:
+    ///
+    /// | the store | is read |
+    /// |---|---|
+    /// | is open elsewhere to write | beside the writers, whose commits are seen at once |
+    /// | was closed in order | as it was left; beside the writers, once there are some |
+    /// | was open to write when its processes were killed, or its mount became read-only | with what they have committed |
+    /// | lacks one of `store.db-wal` and `store.db-shm` while the other has something to say: after a power cut, or in an incomplete copy | not, until a user who may write has opened it once |
+    /// | is of an earlier format | not, until a user who may write has opened it once, and its structures of that kind |
+    /// | was removed or replaced meanwhile | no more ([`is_removed`](crate::Error::is_removed)) |
+    /// | is on a disk that another machine writes to | **wrongly, perhaps**: neither sees the other's locks |
+    ///
+    /// A snapshot that was taken while nobody had the store open ends in an error when somebody opens it to write: take it again.
+    ///
+    /// All files must be readable: `chmod -R o+rX` (or `g+rX`) does it, for those that are made later too. This process can't open
+    /// the store to write while it has it open for reading only ([`is_misuse`](crate::Error::is_misuse)); where it has it open
+    /// to write, that serves this handle as well.
+    ///
+    /// # Process safety
+    ///
+    /// Writers never wait for those who only read. While there are some, the log isn't removed when the last writer closes the store. A
+    /// snapshot keeps large values and the log as any other does; a large value that was replaced during one is
+    /// removed with the next that is.
+    ///
+    /// # Cost
+    ///
+    /// Two to four system calls more for each call than where one may write. Linux only
+    /// ([`is_unsupported`](crate::Error::is_unsupported) elsewhere).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{Index, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("crawl");
+    /// # Index::<String, u32>::new(&Store::open(&path)?, "pages")?.insert("a", &1)?;
+    /// let store = Store::options().read_only(true).open(path)?;
+    /// let pages = Index::<String, u32>::find(&store, "pages")?.expect("the crawler has made it");
+    /// assert_eq!(pages.get("a")?, Some(1));
+    /// assert!(pages.insert("b", &2).unwrap_err().is_read_only());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
         self
     }
 

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use crate::connection::{self, Role};
 use crate::error::{Result, removed};
 use crate::fork;
+use crate::reading::Reading;
 use crate::store::Store;
 
 /// Connections that are kept open between reads; more are opened, and closed again, when more
@@ -26,6 +27,8 @@ pub(crate) struct Pool {
     lent: usize,
     /// Those of them with which the program's own work goes on, for however long.
     to_snapshots: usize,
+    /// Whether the log came after connections without it were made.
+    beside_log: bool,
 }
 
 impl Readers {
@@ -33,10 +36,12 @@ impl Readers {
     pub(crate) fn lend<'s>(&'s self, store: &'s Store) -> Result<Reader<'s>> {
         fork::must_be_whole()?;
         store.door().pass();
-        let idle = {
+        let (idle, without_log) = {
             let mut pool = self.pool.lock();
             pool.lent += 1;
-            pool.idle.pop()
+            let reading = store.reading();
+            let without_log = reading.is_some_and(|reading| !reading.is_beside_log());
+            (pool.idle.pop(), without_log)
         };
         let connection = match idle {
             Some(connection) => Ok(connection),
@@ -47,14 +52,11 @@ impl Readers {
                 readers: self,
                 connection: Some(connection),
                 to_snapshot: false,
+                without_log,
             }),
             Err(error) => {
-                self.give_back(None, false);
-                Err(if !store.board().is_intact() {
-                    removed()
-                } else {
-                    error
-                })
+                self.give_back(None, false, false);
+                Err(if !store.is_intact() { removed() } else { error })
             }
         }
     }
@@ -83,13 +85,23 @@ impl Readers {
         (pool, true)
     }
 
-    fn give_back(&self, connection: Option<Connection>, to_snapshot: bool) {
+    /// The log has come to a store that is open for reading only: nobody reads without it any more.
+    pub(crate) fn go_beside_log(&self, reading: &Reading) {
+        let mut pool = self.pool.lock();
+        reading.set_beside_log();
+        pool.beside_log = true;
+        pool.idle.clear();
+    }
+
+    fn give_back(&self, connection: Option<Connection>, to_snapshot: bool, without_log: bool) {
         let mut surplus = None;
         {
             let mut pool = self.pool.lock();
             pool.to_snapshots -= usize::from(to_snapshot);
             match connection {
-                Some(connection) if pool.idle.len() < KEPT => pool.idle.push(connection),
+                Some(connection) if pool.idle.len() < KEPT && !(without_log && pool.beside_log) => {
+                    pool.idle.push(connection);
+                }
                 more => surplus = more,
             }
             pool.lent -= usize::from(surplus.is_none());
@@ -107,9 +119,23 @@ pub(crate) struct Reader<'s> {
     readers: &'s Readers,
     connection: Option<Connection>,
     to_snapshot: bool,
+    /// Whether it was lent by a store that is open for reading only while there was no log.
+    without_log: bool,
 }
 
 impl Reader<'_> {
+    /// Whether what was read by it until now was the store's state.
+    pub(crate) fn is_true(&self, store: &Store) -> Result<bool> {
+        let Some(reading) = store.reading() else {
+            return Ok(true);
+        };
+        if !reading.is_there() {
+            return Err(removed());
+        }
+        store.look_for_log()?;
+        Ok(!(self.without_log && reading.is_beside_log()))
+    }
+
     pub(crate) fn connection(&self) -> Result<&Connection> {
         self.connection.as_ref().ok_or_else(connection::closed)
     }
@@ -122,6 +148,6 @@ impl Drop for Reader<'_> {
             return;
         }
         self.readers
-            .give_back(self.connection.take(), self.to_snapshot);
+            .give_back(self.connection.take(), self.to_snapshot, self.without_log);
     }
 }

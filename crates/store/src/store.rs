@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use diskette_ipc::clock::Deadline;
+use diskette_ipc::clock::{self, Deadline};
 use diskette_ipc::{Board, Doorbell, Eras, FileLock, Mode, Mutex, Owners, Stop};
 use rusqlite::Connection;
 
@@ -15,7 +16,7 @@ use crate::catalog;
 use crate::connection::{self, Role};
 use crate::db::Outcome;
 use crate::directory::{Directory, Identity};
-use crate::error::{Error, Result, stopped, timed_out};
+use crate::error::{Error, ErrorKind, Result, stopped, timed_out};
 use crate::estate::Undertaker;
 use crate::fork::{self, Door};
 use crate::garbage;
@@ -23,6 +24,7 @@ use crate::gate::Gate;
 use crate::housekeeping::{Housekeeper, Job};
 use crate::options::{AtomicDurability, Durability, Options};
 use crate::readers::Readers;
+use crate::reading::{self, Reading};
 use crate::removal;
 use crate::values::Values;
 use crate::writer::{Turn, Writer};
@@ -74,6 +76,7 @@ pub struct Store {
     shared: Arc<Shared>,
     timeout: Duration,
     stop: Option<Stop>,
+    read_only: bool,
 }
 
 /// What all handles of a store in this process share.
@@ -88,15 +91,29 @@ pub(crate) struct Shared {
     values: Values,
     owners: Arc<Owners>,
     pub(crate) undertaker: Undertaker,
-    bell: Arc<Doorbell>,
-    pub(crate) board: Arc<Board>,
+    /// What it shares with other processes' memory, and what it has instead if it is open for reading only.
+    together: Result<Together, Reading>,
     pub(crate) put_off: Arc<Mutex<Vec<PutOff>>>,
     waiting: AtomicBool,
+    /// Last: once it is gone, so are all the files that were open.
+    open: Arc<()>,
+}
+
+pub(crate) struct Together {
+    bell: Doorbell,
+    board: Arc<Board>,
 }
 
 pub(crate) type PutOff = Box<dyn FnOnce(&Store) + Send>;
 
-pub(crate) type OpenStores = HashMap<Identity, Weak<Shared>>;
+pub(crate) type OpenStores = HashMap<Identity, OpenStore>;
+
+/// A store that is open in this process, or is being closed.
+pub(crate) struct OpenStore {
+    pub(crate) shared: Weak<Shared>,
+    read_only: bool,
+    open: Weak<()>,
+}
 
 /// The stores that are open in this process.
 pub(crate) static OPEN: Mutex<Option<OpenStores>> = Mutex::new(None);
@@ -109,7 +126,8 @@ impl Store {
     ///
     /// - [`is_not_a_store`](Error::is_not_a_store): a file, or a directory of something else.
     /// - [`is_newer_format`](Error::is_newer_format): a newer diskette wrote it.
-    /// - [`is_read_only`](Error::is_read_only): this user may not write there.
+    /// - [`is_read_only`](Error::is_read_only): this user may not write there; [`Options::read_only`] may be the way.
+    /// - [`is_misuse`](Error::is_misuse): this process has it open for reading only.
     /// - [`is_unsupported`](Error::is_unsupported): a network file system, or too old an SQLite.
     /// - [`is_corrupt`](Error::is_corrupt): the database is damaged.
     pub fn open(path: impl AsRef<Path>) -> Result<Store> {
@@ -128,6 +146,7 @@ impl Store {
             shared: Arc::clone(&self.shared),
             timeout,
             stop: self.stop.clone(),
+            read_only: self.read_only,
         }
     }
 
@@ -160,7 +179,13 @@ impl Store {
             shared: Arc::clone(&self.shared),
             timeout: self.timeout,
             stop: Some(stop.clone()),
+            read_only: self.read_only,
         }
+    }
+
+    /// Whether it was opened for reading only, by [`Options::read_only`].
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The directory of the store.
@@ -175,7 +200,17 @@ impl Store {
 
     pub(crate) fn open_with(path: &Path, options: &Options) -> Result<Store> {
         let place = || format!("opening the store {}", path.display());
-        Self::open_directory(path, options).map_err(|error| error.at(place))
+        let opened = if options.read_only {
+            Self::open_directory_to_read(path, options)
+        } else {
+            Self::open_directory(path, options).map_err(|error| {
+                match error.is_read_only() && path.join("store.db").exists() {
+                    true => error.or("; to look at the store only, use Options::read_only"),
+                    false => error,
+                }
+            })
+        };
+        opened.map_err(|error| error.at(place))
     }
 
     fn open_directory(path: &Path, options: &Options) -> Result<Store> {
@@ -187,24 +222,13 @@ impl Store {
         // Held to the end, so that two threads that open one directory open it once.
         let mut open = OPEN.lock();
         let open = open.get_or_insert_default();
-        let found = open.get(&identity).and_then(Weak::upgrade);
-        // A new directory may get the number of one that was removed while it was open here.
-        if let Some(shared) = found.filter(|shared| shared.board.is_intact()) {
-            shared.durability.raise_to(options.durability);
-            return Ok(Store {
-                shared,
-                timeout: options.timeout,
-                stop: None,
-            });
+        if let Some(store) = found(open, identity, options)? {
+            store.must_be_open_to_write()?;
+            store.shared.durability.raise_to(options.durability);
+            return Ok(store);
         }
-        let shared = Arc::new(Shared::open(directory, identity, options)?);
-        open.retain(|_, shared| shared.strong_count() > 0);
-        open.insert(identity, Arc::downgrade(&shared));
-        let store = Store {
-            shared,
-            timeout: options.timeout,
-            stop: None,
-        };
+        let shared = Shared::open(directory, identity, options)?;
+        let store = keep(open, shared, options);
         store.keep_reserve();
         store.mourn_the_dead()?;
         if store.read_one(garbage::is_there)? {
@@ -214,6 +238,90 @@ impl Store {
             store.wake(Job::Clear);
         }
         Ok(store)
+    }
+
+    fn open_directory_to_read(path: &Path, options: &Options) -> Result<Store> {
+        connection::require_sound_sqlite()?;
+        fork::must_be_whole()?;
+        fork::watch();
+        let directory = Directory::find(path, options)?;
+        let identity = directory.identity()?;
+        let mut open = OPEN.lock();
+        let open = open.get_or_insert_default();
+        if let Some(store) = found(open, identity, options)? {
+            return Ok(store);
+        }
+        let shared = Shared::open_to_read(directory, identity, options)?;
+        let store = keep(open, shared, options);
+        store.read_truth(|| {
+            let reader = store.readers().lend(&store)?;
+            catalog::must_be_of_this_format(reader.connection()?)?;
+            Ok(reader.is_true(&store)?.then_some(()))
+        })?;
+        Ok(store)
+    }
+
+    /// SQLite would take what it needs to write for what it has to read.
+    fn must_be_open_to_write(&self) -> Result<()> {
+        match self.shared.together {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::new(
+                ErrorKind::Misuse,
+                "this process has the store open for reading only: drop all that belongs to it first, or open it to write \
+                 before, which serves those who only read as well",
+            )),
+        }
+    }
+}
+
+/// The store that is open in this process already. One that is being closed, for reading only or beside one that is to be, is
+/// waited for: closing its files takes POSIX locks from the process.
+fn found(open: &OpenStores, identity: Identity, options: &Options) -> Result<Option<Store>> {
+    let Some(entry) = open.get(&identity) else {
+        return Ok(None);
+    };
+    if let Some(shared) = entry.shared.upgrade() {
+        let store = Store {
+            shared,
+            timeout: options.timeout,
+            stop: None,
+            read_only: options.read_only,
+        };
+        // A new directory may get the number of one that was removed while it was open here.
+        return Ok(Some(store).filter(Store::is_intact));
+    }
+    if !entry.read_only && !options.read_only {
+        return Ok(None);
+    }
+    let deadline = Deadline::after(options.timeout);
+    while entry.open.strong_count() > 0 {
+        if deadline.is_past() {
+            return Err(timed_out(
+                "this process to close the store",
+                options.timeout,
+            ));
+        }
+        clock::sleep(Duration::from_millis(1));
+    }
+    Ok(None)
+}
+
+fn keep(open: &mut OpenStores, shared: Shared, options: &Options) -> Store {
+    let shared = Arc::new(shared);
+    open.retain(|_, entry| entry.open.strong_count() > 0);
+    open.insert(
+        shared.identity,
+        OpenStore {
+            shared: Arc::downgrade(&shared),
+            read_only: options.read_only,
+            open: Arc::downgrade(&shared.open),
+        },
+    );
+    Store {
+        shared,
+        timeout: options.timeout,
+        stop: None,
+        read_only: options.read_only,
     }
 }
 
@@ -244,7 +352,7 @@ impl Shared {
         let board = Arc::new(board::open(&directory, &owners, &first)?);
         opening.unlock().map_err(failed)?;
         let eras = Eras::open(&directory.lock("eras")).map_err(failed)?;
-        let bell = Arc::new(Doorbell::open(directory.bell()).map_err(failed)?);
+        let bell = Doorbell::open(directory.bell()).map_err(failed)?;
 
         Ok(Shared {
             door: Door::default(),
@@ -254,18 +362,59 @@ impl Shared {
                 options.durability,
             ),
             readers: Readers::default(),
-            housekeeper: Housekeeper::new(lock("checkpoint")?),
-            values: Values::new(directory.clone(), eras),
+            housekeeper: Housekeeper::new(Some(lock("checkpoint")?)),
+            values: Values::new(directory.clone(), Some(eras)).map_err(failed)?,
             owners,
             undertaker: Undertaker::default(),
-            bell,
-            board,
+            together: Ok(Together { bell, board }),
             put_off: Arc::default(),
             waiting: AtomicBool::new(false),
             durability: options.durability.into(),
             identity,
             directory,
+            open: Arc::default(),
         })
+    }
+
+    fn open_to_read(directory: Directory, identity: Identity, options: &Options) -> Result<Self> {
+        let reading = Reading::open(&directory, options.timeout)?;
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => Error::new(
+                ErrorKind::ReadOnly,
+                "whoever copied the store left out its directories: let a user who may write open it once, which makes them",
+            ),
+            _ => Error::reading("can't read the store", source),
+        };
+        let owners = Owners::open(&directory.owners(), directory.lock("owners")).map_err(failed)?;
+        Ok(Shared {
+            door: Door::default(),
+            writer: Writer::nobody(options.durability),
+            readers: Readers::default(),
+            housekeeper: Housekeeper::new(None),
+            values: Values::new(directory.clone(), None).map_err(failed)?,
+            owners: Arc::new(owners),
+            undertaker: Undertaker::default(),
+            together: Err(reading),
+            put_off: Arc::default(),
+            waiting: AtomicBool::new(false),
+            durability: options.durability.into(),
+            identity,
+            directory,
+            open: Arc::default(),
+        })
+    }
+
+    /// `None`: it is open for reading only.
+    pub(crate) fn board(&self) -> Option<&Arc<Board>> {
+        self.together.as_ref().ok().map(|together| &together.board)
+    }
+
+    /// Whether the files that are open here are those of the directory.
+    pub(crate) fn is_intact(&self) -> bool {
+        match &self.together {
+            Ok(together) => together.board.is_intact(),
+            Err(reading) => reading.is_there(),
+        }
     }
 }
 
@@ -352,12 +501,30 @@ impl Store {
         &self.shared.housekeeper
     }
 
-    pub(crate) fn bell(&self) -> &Doorbell {
-        &self.shared.bell
+    /// # Errors
+    ///
+    /// [`is_read_only`](Error::is_read_only).
+    pub(crate) fn bell(&self) -> Result<&Doorbell> {
+        let together = self.shared.together.as_ref();
+        together
+            .map(|together| &together.bell)
+            .map_err(|_| reading::refused())
     }
 
-    pub(crate) fn board(&self) -> &Arc<Board> {
-        &self.shared.board
+    /// # Errors
+    ///
+    /// [`is_read_only`](Error::is_read_only).
+    pub(crate) fn board(&self) -> Result<&Arc<Board>> {
+        self.shared.board().ok_or_else(reading::refused)
+    }
+
+    /// What there is instead of these where nobody in this process may write.
+    pub(crate) fn reading(&self) -> Option<&Reading> {
+        self.shared.together.as_ref().err()
+    }
+
+    pub(crate) fn is_intact(&self) -> bool {
+        self.shared.is_intact()
     }
 
     pub(crate) fn undertaker(&self) -> &Undertaker {
@@ -370,7 +537,10 @@ impl Store {
 
     /// Opens a connection of its own.
     pub(crate) fn connect(&self, role: Role) -> Result<Connection> {
-        connection::open(&self.shared.directory.database(), role, self.durability())
+        match self.reading() {
+            Some(reading) => reading.connect(),
+            None => connection::open(&self.shared.directory.database(), role, self.durability()),
+        }
     }
 
     /// Ends a turn to write; then, never while the gate is held, comes what was to follow, a checkpoint if one is due,
@@ -380,11 +550,14 @@ impl Store {
             self.begin_era(era);
         }
         drop(turn);
-        if !outcome.rings.is_empty() && self.board().is_listened_to() {
+        if !outcome.rings.is_empty()
+            && let Ok(together) = &self.shared.together
+            && together.board.is_listened_to()
+        {
             outcome
                 .rings
                 .iter()
-                .for_each(|&line| self.bell().ring(line));
+                .for_each(|&line| together.bell.ring(line));
         }
         for then in outcome.then {
             then(self);
@@ -402,6 +575,7 @@ impl Store {
 impl From<Arc<Shared>> for Store {
     fn from(shared: Arc<Shared>) -> Self {
         Store {
+            read_only: shared.board().is_none(),
             shared,
             timeout: Options::default().timeout,
             stop: None,

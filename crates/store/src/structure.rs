@@ -104,7 +104,8 @@ impl Structure {
     ///
     /// [`is_invalid_input`](Error::is_invalid_input) for a name that is empty, longer than 255 bytes
     /// or has control characters; [`is_wrong_kind`](Error::is_wrong_kind) when the name belongs to
-    /// another kind of structure or another codec; [`is_newer_format`](Error::is_newer_format).
+    /// another kind of structure or another codec; [`is_newer_format`](Error::is_newer_format);
+    /// [`is_read_only`](Error::is_read_only) when it would have to be made, or brought over, in a store that is open for reading only.
     pub fn open(
         access: &impl Access,
         kind: &'static Kind,
@@ -117,6 +118,9 @@ impl Structure {
             check_name(name)?;
             let structure = match access.read_one(|db| find(db, kind, name, codec))? {
                 Some(structure) => structure,
+                None if store.is_read_only() => {
+                    return Err(access.read_one(|db| cant_make(db, kind))?);
+                }
                 None => access.write(|db| {
                     prepare(db, kind)?;
                     match find(db, kind, name, codec)? {
@@ -145,10 +149,15 @@ impl Structure {
         let seek = || {
             check_name(name)?;
             let found = match access.read_one(|db| find(db, kind, name, codec))? {
-                None if access.read_one(|db| is_behind(db, kind))? => access.write(|db| {
-                    prepare(db, kind)?;
-                    find(db, kind, name, codec)
-                })?,
+                None if access.read_one(|db| is_behind(db, kind))? => {
+                    if store.is_read_only() {
+                        return Err(access.read_one(|db| cant_make(db, kind))?);
+                    }
+                    access.write(|db| {
+                        prepare(db, kind)?;
+                        find(db, kind, name, codec)
+                    })?
+                }
                 found => found,
             };
             let opened = found.map(|structure| Self::opened(store, structure));
@@ -217,7 +226,10 @@ impl Structure {
 
     /// Whether nothing was removed since it was last seen; for who has just taken a slot on the board.
     pub(crate) fn is_known_to_be_there(&self, store: &Store) -> bool {
-        self.removals[0].load(Ordering::Relaxed) == store.board().removals_after_look()
+        let board = store.board();
+        board.is_ok_and(|board| {
+            self.removals[0].load(Ordering::Relaxed) == board.removals_after_look()
+        })
     }
 
     /// Refuses if it was removed. Costs a look into shared memory, unless some structure was.
@@ -227,14 +239,14 @@ impl Structure {
     /// [`is_removed`](Error::is_removed).
     pub fn must_be_there(&self, db: &Db<'_>) -> Result<()> {
         // A reader may look just before the removal is committed: so what he saw doesn't count for who writes.
-        let (writes, board) = (db.writes(), db.store().board());
+        let writes = db.writes();
         let known = &self.removals[usize::from(writes)];
         let removals = match writes {
             // Who writes has passed the gate, which is on the board.
-            true => board.removals_after_look(),
+            true => db.store().board()?.removals_after_look(),
             false => removals(db.store())?,
         };
-        if known.load(Ordering::Relaxed) == removals {
+        if known.load(Ordering::Relaxed) == removals && removals != UNKNOWN {
             return Ok(());
         }
         let there = db.query_one(IS_THERE, &[self.id().into()], |_| Ok(()))?;
@@ -253,8 +265,12 @@ impl Structure {
 
     /// A number that differs once something was changed that was told by [`tell_changed`](Self::tell_changed); for what is
     /// known of the structure by heart. Read in a turn to write, before the rows that it is about.
-    pub fn changes(&self, store: &Store) -> u64 {
-        store.board().removals_after_look()
+    ///
+    /// # Errors
+    ///
+    /// [`is_read_only`](Error::is_read_only).
+    pub fn changes(&self, store: &Store) -> Result<u64> {
+        Ok(store.board()?.removals_after_look())
     }
 
     /// Says that something of it was changed, within the turn to write that does it.
@@ -264,7 +280,7 @@ impl Structure {
     /// [`is_removed`](Error::is_removed) when the board is gone.
     pub fn tell_changed(&self, db: &Db<'_>) -> Result<()> {
         fn tell(store: &Store) -> Result<()> {
-            let told = store.board().tell_changed();
+            let told = store.board()?.tell_changed();
             told.map_err(|error| removed().caused_by(error))
         }
         // Who looked in the middle of a transaction that is undone looks again.
@@ -311,12 +327,17 @@ pub(crate) fn arrivals(structure: i64) -> usize {
     usize::try_from(structure).unwrap_or(0) * 2
 }
 
+/// What tells whether to look into the catalog: always, where nobody in this process may write.
 fn removals(store: &Store) -> Result<u64> {
-    store
-        .board()
-        .removals()
-        .map_err(|error| removed().caused_by(error))
+    if store.reading().is_some() {
+        return Ok(UNKNOWN);
+    }
+    let removals = store.board()?.removals();
+    removals.map_err(|error| removed().caused_by(error))
 }
+
+/// More than there will ever be, and never known.
+const UNKNOWN: u64 = u64::MAX - 1;
 
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let wrong = if name.is_empty() {
@@ -371,6 +392,20 @@ fn find(db: &Db<'_>, kind: &'static Kind, name: &str, codec: &str) -> Result<Opt
 fn is_behind(db: &Db<'_>, kind: &Kind) -> Result<bool> {
     let found = db.query_one(FORMAT, &[kind.name.into()], |row| row.int(0))?;
     Ok(found.is_some_and(|format| format < kind.format))
+}
+
+/// Why one can't be found, or made, where nobody may write.
+fn cant_make(db: &Db<'_>, kind: &Kind) -> Result<Error> {
+    let message = match is_behind(db, kind)? {
+        true => {
+            "it may be there, in the format of an earlier diskette: let a user who may write open it once, which brings it over"
+        }
+        false => {
+            "there is none of this name, and none can be made, since the store is open for reading only: use `find` to ask, or \
+             open the store without Options::read_only"
+        }
+    };
+    Ok(Error::new(ErrorKind::ReadOnly, message))
 }
 
 /// Makes the tables of the kind, if they are missing, or of the format before.

@@ -49,7 +49,8 @@ impl Timeline {
         let goes_on = |mark: &Mark| mark.boot == reading.boot.cast_signed();
         let mark = match access.read_one(find)?.filter(goes_on) {
             Some(mark) => mark,
-            // After a restart, or at the very first time.
+            // After a restart, or at the very first time; who may not write goes by what he would have written.
+            None if access.store().is_read_only() => Mark::after(access.read_one(find)?, &reading),
             None => access.write(|db| match find(db)? {
                 Some(mark) if goes_on(&mark) => Ok(mark),
                 mark => Mark::after(mark, &reading).save(db),

@@ -6,6 +6,8 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
 use crate::fork;
+use crate::readers::Reader;
+use crate::reading::overtaken;
 use crate::store::Store;
 use crate::writer::Turn;
 
@@ -34,6 +36,7 @@ pub struct Transaction<'s> {
 /// one is open, so that a long one costs disk.
 pub struct Snapshot<'s> {
     db: Db<'s>,
+    reader: &'s Reader<'s>,
 }
 
 impl Store {
@@ -101,10 +104,19 @@ impl Store {
     ) -> Result<R, E> {
         // Taken before the state is: no value file that belongs to it can go while it is held.
         let _files = self.keep_files()?;
-        let reader = self.readers().lend_to_snapshot(self)?;
-        let open = Open::begin(reader.connection()?, "BEGIN", "ROLLBACK")?;
+        let reader = self.read_truth(|| {
+            let reader = self.readers().lend_to_snapshot(self)?;
+            let open = Open::begin(reader.connection()?, "BEGIN", "ROLLBACK")?;
+            if self.reading().is_some() {
+                take_state(open.connection)?;
+            }
+            open.goes_on();
+            Ok(Some(reader))
+        })?;
+        let open = Open::begun(reader.connection()?, "ROLLBACK");
         let snapshot = Snapshot {
             db: Db::new(self, open.connection),
+            reader: &reader,
         };
         look(&snapshot)
     }
@@ -126,14 +138,16 @@ impl Store {
         if self.writer().is_mine() {
             return Err(within_another());
         }
-        let read = || {
+        let look = || {
             let reader = self.readers().lend(self)?;
             let connection = reader.connection()?;
             let _open = consistent
                 .then(|| Open::begin(connection, "BEGIN", "ROLLBACK"))
                 .transpose()?;
-            operation(&Db::new(self, connection))
+            let answer = operation(&Db::new(self, connection))?;
+            Ok(reader.is_true(self)?.then_some(answer))
         };
+        let read = || self.read_truth(look);
         match read() {
             Err(error) if error.is_corrupt() => {
                 // Perhaps a value's file was replaced between the row and the file. While this is held
@@ -234,17 +248,27 @@ impl Access for Transaction<'_> {
     }
 }
 
+impl Snapshot<'_> {
+    fn look<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
+        let answer = operation(&self.db);
+        match self.reader.is_true(self.db.store())? {
+            true => answer,
+            false => Err(overtaken()),
+        }
+    }
+}
+
 impl Access for Snapshot<'_> {
     fn store(&self) -> &Store {
         self.db.store()
     }
 
     fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        operation(&self.db)
+        self.look(operation)
     }
 
     fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        operation(&self.db)
+        self.look(operation)
     }
 
     fn write<R>(&self, _: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
@@ -285,6 +309,19 @@ impl<'c> Open<'c> {
         })
     }
 
+    /// One that was begun before and [went on](Self::goes_on).
+    fn begun(connection: &'c Connection, undo: &'static str) -> Self {
+        Open {
+            connection,
+            undo,
+            over: false,
+        }
+    }
+
+    fn goes_on(mut self) {
+        self.over = true;
+    }
+
     fn end(mut self, end: &str) -> Result<()> {
         run(self.connection, end)?;
         self.over = true;
@@ -308,6 +345,14 @@ fn run(connection: &Connection, statement: &str) -> Result<()> {
         .and_then(|mut statement| statement.raw_execute())
         .map(drop)
         .map_err(from_sqlite)
+}
+
+/// SQLite begins with the first read only.
+fn take_state(connection: &Connection) -> Result<()> {
+    let mut read = connection
+        .prepare_cached("SELECT 1 FROM structures LIMIT 1")
+        .map_err(from_sqlite)?;
+    read.exists([]).map(drop).map_err(from_sqlite)
 }
 
 fn half_done() -> Error {

@@ -191,7 +191,7 @@ fn rotten(how: &str) -> io::Error {
 }
 
 fn unreadable(error: io::Error) -> Error {
-    Error::io("can't read a value's file", error)
+    Error::reading("can't read a value's file", error)
 }
 
 fn damaged(path: &Path, how: &str) -> Error {

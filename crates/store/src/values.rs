@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use diskette_ipc::{Eras, fork, plain_file, random};
@@ -12,6 +13,7 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::garbage;
 use crate::like::Like;
+use crate::reading;
 use crate::store::Store;
 use crate::value_file::{self, StreamReader};
 
@@ -32,7 +34,10 @@ pub const INLINE: usize = 512 * 1024;
 /// background, once no power cut and no snapshot can want it back.
 pub struct Values {
     directory: Directory,
-    pub(crate) eras: Eras,
+    /// `None`: the store is open for reading only.
+    eras: Option<Eras>,
+    /// Who else may read the database, as mode bits: he may read these files too.
+    others: u32,
     /// A bit for each directory of files that this process knows to be there for good.
     synced: [AtomicU64; 4],
 }
@@ -64,12 +69,20 @@ struct NewFile {
 }
 
 impl Values {
-    pub(crate) fn new(directory: Directory, eras: Eras) -> Self {
-        Values {
+    pub(crate) fn new(directory: Directory, eras: Option<Eras>) -> io::Result<Self> {
+        Ok(Values {
+            others: fs::metadata(directory.database())?.mode() & 0o044,
             directory,
             eras,
             synced: Default::default(),
-        }
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`is_read_only`](Error::is_read_only).
+    pub(crate) fn eras(&self) -> Result<&Eras> {
+        self.eras.as_ref().ok_or_else(reading::refused)
     }
 
     pub(crate) fn remove(&self, id: i64) -> io::Result<()> {
@@ -80,7 +93,10 @@ impl Values {
     }
 
     fn create(&self, id: i64) -> io::Result<File> {
-        plain_file::create_directory(&self.directory.parent_of_value(id))?;
+        let parent = self.directory.parent_of_value(id);
+        if plain_file::create_directory(&parent)? && self.others != 0 {
+            plain_file::let_read(&File::open(&parent)?, self.others)?;
+        }
         // Whoever made it may have been killed, or be about to sync it.
         let number = id.cast_unsigned() >> 56;
         let (word, bit) = (&self.synced[number as usize / 64], 1 << (number % 64));
@@ -88,7 +104,11 @@ impl Values {
             plain_file::sync_directory(&self.directory.values())?;
             word.fetch_or(bit, Ordering::AcqRel);
         }
-        plain_file::create(&self.directory.value(id))
+        let file = plain_file::create(&self.directory.value(id))?;
+        if self.others != 0 {
+            plain_file::let_read(&file, self.others)?;
+        }
+        Ok(file)
     }
 }
 
@@ -130,6 +150,7 @@ impl Store {
     #[doc(hidden)]
     pub fn store_stream(&self, from: &mut dyn Read) -> Result<Stored> {
         let failed = |error| Error::io("can't write a value's file", error);
+        self.must_be_writable()?;
         let id = random::number().map_err(failed)?;
         self.owners().bequeath(id).map_err(failed)?;
         let mut file = match self.values().create(id) {

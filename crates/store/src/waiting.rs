@@ -57,15 +57,18 @@ pub(crate) fn wait_at<R>(
     deadline: Deadline,
     mut attempt: impl FnMut() -> Result<Option<R>>,
 ) -> Result<Option<R>> {
-    let boards = places.iter().map(|place| place.store.board());
-    let _listeners: Vec<_> = boards.map(|board| board.listen()).collect();
+    let listen = |place: &Place<'_>| {
+        place.store.must_be_writable()?;
+        Ok(place.store.board()?.listen())
+    };
+    let _listeners = places.iter().map(listen).collect::<Result<Vec<_>>>()?;
     let stops: Vec<&Stop> = places
         .iter()
         .filter_map(|place| place.store.stop())
         .collect();
     let mut overslept = false;
     loop {
-        let awaited: Vec<_> = places.iter().map(Place::look).collect();
+        let awaited = places.iter().map(Place::look).collect::<Result<Vec<_>>>()?;
         let given_back = match overslept {
             true => places.iter().try_for_each(|place| {
                 let store = place.store.hurried(deadline);
@@ -92,9 +95,9 @@ pub(crate) fn wait_at<R>(
 }
 
 impl<'p> Place<'p> {
-    fn look(&self) -> Awaited<'p> {
-        let (bell, line) = (self.store.bell(), self.line);
+    fn look(&self) -> Result<Awaited<'p>> {
+        let (bell, line) = (self.store.bell()?, self.line);
         let seen = bell.seen(line);
-        Awaited { bell, line, seen }
+        Ok(Awaited { bell, line, seen })
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{Error, Result, removed, timed_out};
 use crate::fork;
 use crate::gate::Gate;
 use crate::options::{AtomicDurability, Durability};
+use crate::reading;
 use crate::store::Store;
 use crate::transaction::within_another;
 
@@ -24,7 +25,8 @@ pub(crate) struct Writer {
     connection: Arc<Mutex<Option<Connection>>>,
     /// With what durability it commits.
     durability: AtomicDurability,
-    gate: Gate,
+    /// `None`: the store is open for reading only.
+    gate: Option<Gate>,
     /// Whether the program's own work goes on inside, for however long.
     lent: AtomicBool,
     /// The thread that has the connection, or 0: to tell a second transaction within a transaction.
@@ -35,8 +37,17 @@ impl Writer {
     pub(crate) fn new(gate: Gate, first: Connection, durability: Durability) -> Self {
         Writer {
             connection: Arc::new(Mutex::new(Some(first))),
+            gate: Some(gate),
+            ..Writer::nobody(durability)
+        }
+    }
+
+    /// Where nobody may write.
+    pub(crate) fn nobody(durability: Durability) -> Self {
+        Writer {
+            connection: Arc::default(),
             durability: durability.into(),
-            gate,
+            gate: None,
             lent: AtomicBool::new(false),
             holder: AtomicU64::new(0),
         }
@@ -49,6 +60,7 @@ impl Writer {
 
     /// Waits for the turn of this thread.
     pub(crate) fn enter<'s>(&'s self, store: &Store) -> Result<Turn<'s>> {
+        store.must_be_writable()?;
         if self.is_mine() {
             return Err(within_another());
         }
@@ -81,12 +93,13 @@ impl Writer {
             io::ErrorKind::NotFound => removed().caused_by(source),
             _ => Error::io("can't pass the writers' gate", source),
         };
-        if let Some(inside) = self.gate.try_enter().map_err(failed)? {
+        let gate = self.gate.as_ref().ok_or_else(reading::refused)?;
+        if let Some(inside) = gate.try_enter().map_err(failed)? {
             return Ok(inside);
         }
         store.watch_deaths()?;
         let timeout = store.timeout();
-        let inside = self.gate.enter(Deadline::after(timeout));
+        let inside = gate.enter(Deadline::after(timeout));
         inside
             .map_err(failed)?
             .ok_or_else(|| timed_out("the turn to write", timeout))
@@ -112,8 +125,9 @@ impl Writer {
 
     /// When the store is closed.
     pub(crate) fn with_last(&self, work: impl FnOnce(&Connection)) {
-        if let (Some(connection), Ok(Some(_inside))) =
-            (&*self.connection.lock(), self.gate.try_enter())
+        if let Some(gate) = &self.gate
+            && let (Some(connection), Ok(Some(_inside))) =
+                (&*self.connection.lock(), gate.try_enter())
         {
             work(connection);
         }

@@ -49,7 +49,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
                     let now = self.inner.timeline.now();
                     let found = self.live(db, &key, now)?;
                     let begun = terms.begin(&self.inner.timeline, now);
-                    let mut stored = Some(self.store().store_value::<C, V, _>(&value)?);
+                    let mut stored = Some(self.encode(&key, &value)?);
                     while !self.put(db, &key, found, &mut stored, Some(&begun), now)? {}
                 }
                 Ok(())

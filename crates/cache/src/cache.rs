@@ -207,7 +207,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     {
         self.doing("insert", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C, V, _>(value)?;
+            let stored = self.encode(&key, value)?;
             self.store_entry(&key, stored, &terms.into())
         })
     }
@@ -236,7 +236,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
             if self.inside().look(|db| self.look_at(db, &key))?.is_some() {
                 return Ok(false);
             }
-            let stored = self.store().store_value::<C, V, _>(value)?;
+            let stored = self.encode(&key, value)?;
             let terms = terms.into();
             self.put_in_turns(stored, |db, stored, now| {
                 match self.live(db, &key, now)? {
@@ -417,7 +417,7 @@ where
             }
             Ok(Some((
                 Use::of(row)?,
-                read_value::<V, C>(self.store(), row)?,
+                read_value::<V, C>(self.store(), row, key)?,
             )))
         });
         found.map(Option::flatten)

@@ -1,6 +1,6 @@
 //! Reading and writing an entry as one step, that nobody else comes between.
 
-use diskette_store::entries::{Changed, Entry, Upsert};
+use diskette_store::entries::{Entry, Maybe, Upsert};
 use diskette_store::{Access, Ahead, Codec, Error, ErrorKind, Like, Result, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,7 +65,7 @@ where
             self.with_found(&key, terms, |old| {
                 let new = change(old);
                 let then = match &new {
-                    Some(new) => Then::Put(self.store().store_value::<C, V, _>(new)?),
+                    Some(new) => Then::Put(self.encode(&key, new)?),
                     None => Then::Remove,
                 };
                 Ok((then, new))
@@ -86,7 +86,7 @@ where
         self.doing("replace", || {
             let key = self.key(key)?;
             self.with_found(&key, Some(&terms.into()), |old| {
-                let stored = self.store().store_value::<C, V, _>(value)?;
+                let stored = self.encode(&key, value)?;
                 Ok((Then::Put(stored), old))
             })
         })
@@ -110,30 +110,27 @@ where
         Entry::new(self, self.key(key))
     }
 
-    /// Puts `new` in the place of `expected`, if that is what is there; was it? `None` is no entry, on
-    /// either side. Values are compared as a `V`, not byte by byte. The entry keeps its terms; a new one never expires.
+    /// Puts `new` in the place of `expected`, if that is what is there; was it? Each is a value or `None`, for no entry: see
+    /// [`Maybe`]. Values are compared as a `V`, not byte by byte. The entry keeps its terms; a new one never expires.
     ///
     /// # Errors
     ///
     /// Those of [`insert`](Self::insert) and [`get`](Self::get).
-    pub fn compare_and_swap<Q>(
-        &self,
-        key: &Q,
-        expected: Option<&V>,
-        new: Option<&V>,
-    ) -> Result<bool>
+    pub fn compare_and_swap<Q, E, N>(&self, key: &Q, expected: E, new: N) -> Result<bool>
     where
         Q: Like<K> + ?Sized,
-        V: PartialEq,
+        E: Maybe<V>,
+        N: Maybe<V>,
+        V: PartialEq<E::Value>,
     {
         self.doing("compare_and_swap", || {
             let key = self.key(key)?;
             self.with_found(&key, None, |found| {
-                if found.as_ref() != expected {
+                if !expected.is(found.as_ref()) {
                     return Ok((Then::Keep, false));
                 }
-                let then = match new {
-                    Some(new) => Then::Put(self.store().store_value::<C, V, _>(new)?),
+                let then = match new.value() {
+                    Some(new) => Then::Put(self.encode(&key, new)?),
                     None => Then::Remove,
                 };
                 Ok((then, true))
@@ -176,7 +173,7 @@ where
                         format!("{sum} is out of the range of its type; nothing was changed"),
                     )
                 })?;
-                Ok((Then::Put(self.store().store_value::<C, V, _>(&sum)?), sum))
+                Ok((Then::Put(self.encode(&key, &sum)?), sum))
             })
         })
     }
@@ -206,7 +203,7 @@ where
             let key = self.key(key)?;
             let found = self.with_found(&key, Some(&terms.into()), |found| match found {
                 Some(found) => Ok((Then::Keep, Some(found))),
-                None => Ok((Then::Put(self.store().store_value::<C, V, _>(&made)?), None)),
+                None => Ok((Then::Put(self.encode(&key, &made)?), None)),
             })?;
             Ok(found.unwrap_or(made))
         })
@@ -259,19 +256,24 @@ where
     C: Codec,
     A: Access,
 {
+    fn encode<W: Like<V> + ?Sized>(&self, key: &[u8], value: &W) -> Result<Stored> {
+        self.encode(key, value)
+    }
+
+    fn decode(&self, stored: &Stored) -> Result<V> {
+        stored.read::<C, V>()
+    }
+
     fn upsert(
         &self,
         key: Result<Vec<u8>>,
-        make: impl FnOnce(Option<V>) -> (V, Changed),
+        make: impl FnOnce(&[u8], Option<V>) -> Result<(V, Option<Stored>)>,
     ) -> Result<V> {
         self.doing("entry", || {
-            self.with_found(&key?, None, |found| {
-                let (value, changed) = make(found);
-                let then = match changed {
-                    true => Then::Put(self.store().store_value::<C, V, _>(&value)?),
-                    false => Then::Keep,
-                };
-                Ok((then, value))
+            let key = key?;
+            self.with_found(&key, None, |found| {
+                let (value, stored) = make(&key, found)?;
+                Ok((stored.map_or(Then::Keep, Then::Put), value))
             })
         })
     }

@@ -42,7 +42,7 @@ mod uses;
 
 pub use cache::Cache;
 pub use diskette_ipc::{Clock, ManualClock, SystemClock};
-pub use diskette_store::entries::{Entry, Iter, Keys, Range, RangeKeys, Values};
+pub use diskette_store::entries::{Entry, Iter, Keys, Maybe, Range, RangeKeys, Values};
 pub use diskette_store::{Content, Stream};
 pub use fresh::Fresh;
 pub use memoized::Memoized;

@@ -123,8 +123,8 @@ where
         let value = compute()?;
         let took = self.inner.timeline.now() - begun;
         self.doing("memoize", || {
-            let stored = self.store().store_value::<C, V, _>(&value)?;
             let key = flight.key().to_owned();
+            let stored = self.encode(&key, &value)?;
             self.put_in_turns(stored, |db, stored, now| {
                 let found = self.live(db, &key, now)?;
                 let terms = fresh.terms();
@@ -227,7 +227,7 @@ where
                 return Ok(None);
             }
             Ok(Some(Memo {
-                value: read_value::<V, C>(db.store(), row)?,
+                value: read_value::<V, C>(db.store(), row, key)?,
                 of: Use::of(row)?,
                 good_until: row.opt_int(7)?,
                 took: row.opt_int(8)?.unwrap_or(0),

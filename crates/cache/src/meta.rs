@@ -77,7 +77,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
                     }
                     let micros = |idle: i64| Duration::from_micros(idle.unsigned_abs());
                     let meta = Meta {
-                        value: read_value::<V, C>(self.store(), row)?,
+                        value: read_value::<V, C>(self.store(), row, &key)?,
                         expires: expires.map(|expires| timeline.wall(expires)),
                         idle: row.opt_int(4)?.map(micros),
                         tag: row.opt_text(8)?.map(str::to_owned),

@@ -44,7 +44,7 @@ impl<K, V, C, A: Access + Clone> Cache<K, V, C, A> {
         V: DeserializeOwned,
         C: Codec,
     {
-        let read = |store: &Store, row: &Row<'_>| read_value::<V, C>(store, row);
+        let read = |store: &Store, row: &Row<'_>| read_value::<V, C>(store, row, row.blob(3)?);
         let reading = self.reading("values", sql::ENTRIES.in_order, read);
         self.entries().walk(reading).into()
     }

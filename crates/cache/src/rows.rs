@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use diskette_store::entries::{Entries, Place};
+use diskette_store::entries::{Entries, Place, unreadable};
 use diskette_store::{Access, Ahead, Codec, Db, Inside, Like, Result, Row, Store, Stored};
 use serde::de::DeserializeOwned;
 
@@ -273,6 +273,11 @@ where
     C: Codec,
     A: Access,
 {
+    /// A value on its way to a key.
+    pub(crate) fn encode<W: Like<V> + ?Sized>(&self, key: &[u8], value: &W) -> Result<Stored> {
+        self.entries().encode::<C, V, W>(key, value)
+    }
+
     /// The entry of a key and its value, for a turn in which it is taken; no value: it is to be read before the next.
     pub(crate) fn find_ahead(
         &self,
@@ -285,7 +290,8 @@ where
         let found = db.query_one(sql::FIND_FOUND, &[key.into()], |row| {
             let found = Found::of(row)?;
             if found.lives(now) {
-                value = ahead.value::<C>(db, row, 6, 1)?;
+                let read = ahead.value::<C>(db, row, 6, 1);
+                value = read.map_err(|error| unreadable(error, key))?;
             }
             Ok(found)
         })?;

@@ -1,6 +1,5 @@
 //! At the ends: pushing, popping, looking.
 
-use std::borrow::Borrow;
 use std::sync::atomic::Ordering;
 
 use diskette_store::{Access, Codec, Db, Like, Result, Row, Stored};
@@ -53,10 +52,23 @@ where
     /// # Cost
     ///
     /// One transaction. The items are encoded before it begins, and held in memory so.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{Deque, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let todo = Deque::<String>::new(&store, "todo")?;
+    /// todo.extend(["write", "read"])?;
+    /// todo.extend(&vec!["think".to_string()])?;
+    /// assert_eq!(todo.to_vec()?, ["write", "read", "think"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn extend<I>(&self, items: I) -> Result<()>
     where
         I: IntoIterator,
-        I::Item: Borrow<T>,
+        I::Item: Like<T>,
     {
         self.doing("extend", self.push_many(End::Back, items))
     }
@@ -70,7 +82,7 @@ where
     pub fn extend_front<I>(&self, items: I) -> Result<()>
     where
         I: IntoIterator,
-        I::Item: Borrow<T>,
+        I::Item: Like<T>,
     {
         self.doing("extend_front", self.push_many(End::Front, items))
     }
@@ -200,9 +212,9 @@ where
     fn push_many<I>(&self, end: End, items: I) -> Result<()>
     where
         I: IntoIterator,
-        I::Item: Borrow<T>,
+        I::Item: Like<T>,
     {
-        let encode = |item: I::Item| self.encode(item.borrow());
+        let encode = |item: I::Item| self.encode(&item);
         let stored = items.into_iter().map(encode).collect::<Result<Vec<_>>>()?;
         if stored.is_empty() {
             return Ok(());

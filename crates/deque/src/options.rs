@@ -24,7 +24,7 @@ use crate::deque::Deque;
 ///     .codec::<Json>()
 ///     .new(&store, "latest")?;
 ///
-/// latest.extend(&["a".into(), "b".into(), "c".into()])?;
+/// latest.extend(["a", "b", "c"])?;
 /// assert_eq!(latest.to_vec()?, ["b", "c"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

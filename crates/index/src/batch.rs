@@ -1,10 +1,7 @@
 //! Many entries in one transaction.
 
-use std::borrow::Borrow;
-
 use diskette_store::entries::{End, PAGE, Page, Place, Reading, read_entry};
 use diskette_store::{Access, Codec, Like, Result};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
@@ -31,25 +28,25 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// squares.extend((0..100).map(|n| (n, n * n)))?;
     /// squares.extend(&HashMap::from([(100, 10_000)]))?;
     /// assert_eq!(squares.len()?, 101);
+    ///
+    /// let ages = Index::<String, u32>::new(&store, "ages")?;
+    /// ages.extend([("Ada", 36), ("Alan", 41)])?;
+    /// assert_eq!(ages.get("Alan")?, Some(41));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn extend<Q, W>(&self, entries: impl IntoIterator<Item = (Q, W)>) -> Result<()>
     where
-        Q: Borrow<K>,
-        W: Borrow<V>,
-        K: Serialize,
-        V: Serialize + DeserializeOwned,
+        Q: Like<K>,
+        W: Like<V>,
+        V: DeserializeOwned,
         C: Codec,
     {
         self.doing("extend", || {
             self.inside().write(|db| {
                 for (key, value) in entries {
-                    let key = self.key(key.borrow())?;
-                    self.put(
-                        db,
-                        &key,
-                        self.store().store_value::<C, V, _>(value.borrow())?,
-                    )?;
+                    let key = self.key(&key)?;
+                    let stored = self.encode(&key, &value)?;
+                    self.put(db, &key, stored)?;
                 }
                 Ok(())
             })

@@ -1,7 +1,7 @@
 //! Reading and writing an entry as one step, that nobody else comes between.
 
-use diskette_store::entries::{Changed, Entry, Place, Upsert};
-use diskette_store::{Access, Ahead, Codec, Db, Like, Result};
+use diskette_store::entries::{Entry, Maybe, Place, Upsert};
+use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,7 +25,7 @@ where
     {
         self.doing("replace", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C, V, _>(value)?;
+            let stored = self.encode(&key, value)?;
             self.with_found(&key, |db, place, old| {
                 self.swap(db, &key, place, Some(stored))?;
                 Ok(old)
@@ -71,10 +71,7 @@ where
             let key = self.key(key)?;
             self.with_found(&key, |db, place, old| {
                 let new = change(old);
-                let stored = new
-                    .as_ref()
-                    .map(|new| self.store().store_value::<C, V, _>(new))
-                    .transpose()?;
+                let stored = new.as_ref().map(|new| self.encode(&key, new)).transpose()?;
                 self.swap(db, &key, place, stored)?;
                 Ok(new)
             })
@@ -124,7 +121,7 @@ where
                 return Ok(value);
             }
             let made = make();
-            let stored = self.store().store_value::<C, V, _>(&made)?;
+            let stored = self.encode(&key, &made)?;
             let found = self.with_found(&key, |db, place, found| {
                 if place.is_none() {
                     self.add(db, &key, stored)?;
@@ -135,8 +132,8 @@ where
         })
     }
 
-    /// Puts `new` in the place of `expected`, if that is what is there; was it? `None` is no entry, on
-    /// either side. Values are compared as a `V`, not byte by byte.
+    /// Puts `new` in the place of `expected`, if that is what is there; was it? Each is a value or `None`, for no entry: see
+    /// [`Maybe`]. Values are compared as a `V`, not byte by byte.
     ///
     /// # Errors
     ///
@@ -148,33 +145,29 @@ where
     /// # use diskette::{Index, Store};
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
-    /// let leader = Index::<String, u32>::new(&store, "leader")?;
-    /// assert!(leader.compare_and_swap("eu", None, Some(&7))?);
-    /// assert!(!leader.compare_and_swap("eu", None, Some(&8))?);
-    /// assert!(leader.compare_and_swap("eu", Some(&7), None)?);
+    /// let leader = Index::<String, String>::new(&store, "leader")?;
+    /// assert!(leader.compare_and_swap("eu", None, "Ada")?);
+    /// assert!(!leader.compare_and_swap("eu", None, "Alan")?);
+    /// assert!(leader.compare_and_swap("eu", "Ada", "Alan")?);
+    /// assert!(leader.compare_and_swap("eu", "Alan", None)?);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn compare_and_swap<Q>(
-        &self,
-        key: &Q,
-        expected: Option<&V>,
-        new: Option<&V>,
-    ) -> Result<bool>
+    pub fn compare_and_swap<Q, E, N>(&self, key: &Q, expected: E, new: N) -> Result<bool>
     where
         Q: Like<K> + ?Sized,
-        V: Serialize + PartialEq,
+        E: Maybe<V>,
+        N: Maybe<V>,
+        V: PartialEq<E::Value>,
     {
         self.doing("compare_and_swap", || {
             let key = self.key(key)?;
-            let stored = new
-                .map(|new| self.store().store_value::<C, V, _>(new))
-                .transpose()?;
+            let stored = new.value().map(|new| self.encode(&key, new)).transpose()?;
             self.with_found(&key, |db, place, found| {
-                let expected = found.as_ref() == expected;
-                if expected {
+                let as_expected = expected.is(found.as_ref());
+                if as_expected {
                     self.swap(db, &key, place, stored)?;
                 }
-                Ok(expected)
+                Ok(as_expected)
             })
         })
     }
@@ -205,18 +198,25 @@ where
     C: Codec,
     A: Access,
 {
+    fn encode<W: Like<V> + ?Sized>(&self, key: &[u8], value: &W) -> Result<Stored> {
+        self.encode(key, value)
+    }
+
+    fn decode(&self, stored: &Stored) -> Result<V> {
+        stored.read::<C, V>()
+    }
+
     fn upsert(
         &self,
         key: Result<Vec<u8>>,
-        make: impl FnOnce(Option<V>) -> (V, Changed),
+        make: impl FnOnce(&[u8], Option<V>) -> Result<(V, Option<Stored>)>,
     ) -> Result<V> {
         self.doing("entry", || {
             let key = key?;
             self.with_found(&key, |db, place, found| {
-                let (value, changed) = make(found);
-                if changed {
-                    let stored = self.store().store_value::<C, V, _>(&value)?;
-                    self.swap(db, &key, place, Some(stored))?;
+                let (value, stored) = make(&key, found)?;
+                if stored.is_some() {
+                    self.swap(db, &key, place, stored)?;
                 }
                 Ok(value)
             })

@@ -2,7 +2,6 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskette_store::entries::read_value;
 use diskette_store::{
     Access, Ahead, Codec, Content, Like, MessagePack, Result, Store, Structure, Transaction,
 };
@@ -49,7 +48,7 @@ use crate::sql;
 ///   [`oldest`](Self::oldest), [`newest`](Self::newest). Writing to a key that is there keeps its place;
 ///   removing and inserting it again puts it at the end; [`move_to_end`](Self::move_to_end) and
 ///   [`move_to_front`](Self::move_to_front) change it.
-/// - *Key order*: [`range`](Self::range), [`prefix`](Self::prefix),
+/// - *Key order*: [`sorted`](Self::sorted), [`range`](Self::range), [`prefix`](Self::prefix),
 ///   [`first_key_value`](Self::first_key_value), [`last_key_value`](Self::last_key_value).
 ///
 /// # Cost
@@ -176,7 +175,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("insert", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C, V, _>(value)?;
+            let stored = self.encode(&key, value)?;
             // By itself, without a transaction around it, as long as no file comes or goes.
             if !stored.is_file()
                 && self
@@ -216,7 +215,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("insert_if_absent", || {
             let key = self.key(key)?;
-            let stored = self.store().store_value::<C, V, _>(value)?;
+            let stored = self.encode(&key, value)?;
             if stored.is_file() {
                 self.inside().write(|db| self.add(db, &key, stored))
             } else {
@@ -243,11 +242,8 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("get", || {
             let key = self.key(key)?;
-            self.inside().look(|db| {
-                db.query_one(sql::FIND, &[key.as_slice().into()], |row| {
-                    read_value::<V, C>(self.store(), row)
-                })
-            })
+            let found = self.inside().look(|db| self.look_up(db, &key))?;
+            Ok(found.map(|(_, value)| value))
         })
     }
 

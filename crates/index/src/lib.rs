@@ -32,7 +32,7 @@ mod rows;
 mod sql;
 mod stream;
 
-pub use diskette_store::entries::{Entry, Iter, Keys, Range, RangeKeys, Values};
+pub use diskette_store::entries::{Entry, Iter, Keys, Maybe, Range, RangeKeys, Values};
 pub use diskette_store::{Content, Stream};
 pub use index::Index;
 pub use options::IndexOptions;

@@ -4,7 +4,7 @@ use std::ops::RangeBounds;
 
 use diskette_store::entries::{
     Bounds, Directions, End, Iter, Keys, Place, Range, Reading, Values, all_keys, read_entry,
-    read_key, read_value,
+    read_key, read_value, unreadable,
 };
 use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Row, Value};
 use serde::Serialize;
@@ -96,7 +96,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         A: Clone,
     {
         let reading = Reading::new("values", sql::ENTRIES.in_order, |store, row| {
-            read_value::<V, C>(store, row).map(Some)
+            read_value::<V, C>(store, row, row.blob(3)?).map(Some)
         });
         self.entries().walk(reading).into()
     }
@@ -245,6 +245,29 @@ where
         self.pop_by_key("pop_last", End::Back)
     }
 
+    /// The entries, in key order; a double-ended iterator of `Result<(K, V)>`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{Index, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let ages = Index::<String, u32>::new(&store, "ages")?;
+    /// ages.extend([("Bob", 25), ("Ada", 36), ("Cy", 7)])?;
+    /// let keys = ages.sorted_keys().collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(keys, ["Ada", "Bob", "Cy"]);
+    /// let last = ages.sorted().rev().next().transpose()?;
+    /// assert_eq!(last, Some(("Cy".into(), 7)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sorted(&self) -> Range<K, V, A>
+    where
+        A: Clone,
+    {
+        self.between("sorted", Ok((None, None)))
+    }
+
     /// The entries whose keys are in `range`, in key order; a double-ended iterator of `Result<(K, V)>`.
     ///
     /// A range that ends before it begins has no entries; it does not panic, as `BTreeMap`'s would.
@@ -353,8 +376,9 @@ where
         self.doing(verb, || {
             Ahead::take::<C, _>(&self.inside(), |db, ahead| {
                 let found = db.query_one(order.to(end), &[first, last, 1.into()], |row| {
-                    let value = ahead.value::<C>(db, row, 2, 1)?;
-                    Ok((Place::of(row)?, read_key(row)?, value))
+                    let value = ahead.value::<C>(db, row, 2, 1);
+                    let unreadable = |error| unreadable(error, row.blob(3).unwrap_or_default());
+                    Ok((Place::of(row)?, read_key(row)?, value.map_err(unreadable)?))
                 })?;
                 let Some((place, key, value)) = found else {
                     return Ok(Some(None));

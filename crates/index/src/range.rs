@@ -2,7 +2,7 @@
 
 use std::ops::RangeBounds;
 
-use diskette_store::entries::{Place, RangeKeys, Reading, ends, read_key};
+use diskette_store::entries::{Bounds, Place, RangeKeys, Reading, ends, read_key};
 use diskette_store::{Access, Like, Result};
 use serde::de::DeserializeOwned;
 
@@ -34,13 +34,16 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         K: DeserializeOwned,
         A: Clone,
     {
-        let reading = Reading::new("range_keys", sql::ENTRIES.keys_by_key, |_, row| {
-            read_key(row).map(Some)
-        });
-        let entries = self.entries();
-        let bounds = entries.bounds::<K, Q, R>(&range);
-        let range = bounds.and_then(|bounds| entries.until_now(bounds));
-        entries.walk_through(reading, range).into()
+        self.keys_between("range_keys", self.entries().bounds::<K, Q, R>(&range))
+    }
+
+    /// All keys, in key order, without a look at the values; a double-ended iterator of `Result<K>`.
+    pub fn sorted_keys(&self) -> RangeKeys<K, A>
+    where
+        K: DeserializeOwned,
+        A: Clone,
+    {
+        self.keys_between("sorted_keys", Ok((None, None)))
     }
 
     /// How many keys are in `range`.
@@ -91,5 +94,18 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 Ok(places.len())
             })
         })
+    }
+
+    fn keys_between(&self, verb: &'static str, bounds: Result<Bounds>) -> RangeKeys<K, A>
+    where
+        K: DeserializeOwned,
+        A: Clone,
+    {
+        let reading = Reading::new(verb, sql::ENTRIES.keys_by_key, |_, row| {
+            read_key(row).map(Some)
+        });
+        let entries = self.entries();
+        let range = bounds.and_then(|bounds| entries.until_now(bounds));
+        entries.walk_through(reading, range).into()
     }
 }

@@ -1,6 +1,6 @@
 //! What the methods are made of: each of these runs within one operation.
 
-use diskette_store::entries::{Entries, Place, read_value};
+use diskette_store::entries::{Entries, Place, read_value, unreadable};
 use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Stored};
 use serde::de::DeserializeOwned;
 
@@ -86,10 +86,15 @@ where
     C: Codec,
     A: Access,
 {
+    /// A value on its way to a key.
+    pub(crate) fn encode<W: Like<V> + ?Sized>(&self, key: &[u8], value: &W) -> Result<Stored> {
+        self.entries().encode::<C, V, W>(key, value)
+    }
+
     /// The value of a key, and its place.
     pub(crate) fn look_up(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Place, V)>> {
         db.query_one(sql::FIND, &[key.into()], |row| {
-            Ok((Place::of(row)?, read_value::<V, C>(self.store(), row)?))
+            Ok((Place::of(row)?, read_value::<V, C>(self.store(), row, key)?))
         })
     }
 
@@ -101,7 +106,9 @@ where
         ahead: &mut Ahead<V>,
     ) -> Result<Option<(Place, Option<V>)>> {
         db.query_one(sql::FIND, &[key.into()], |row| {
-            Ok((Place::of(row)?, ahead.value::<C>(db, row, 2, 1)?))
+            let value = ahead.value::<C>(db, row, 2, 1);
+            let value = value.map_err(|error| unreadable(error, key))?;
+            Ok((Place::of(row)?, value))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What a user of an index relies on, beyond what `model.rs` compares step by step.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Bound;
@@ -664,4 +664,62 @@ fn events_are_in_the_order_of_their_time() {
     assert_eq!(times(events.range(from)), [1000, 1000, 1500, 1500]);
     assert_eq!(times(events.prefix(&(at(500),))), [500, 500]);
     assert_eq!(events.get(&(at(500), "end")).unwrap(), Some(1));
+}
+
+/// Of a million entries one could not be read, and the message didn't say which.
+#[test]
+fn an_error_of_an_entry_names_its_key() {
+    let (_dir, store) = store();
+    let words = Index::<(String, u8), String>::new(&store, "index").unwrap();
+    words.insert(&("tea\n", 7), "hot").unwrap();
+
+    let numbers = Index::<(String, u8), u32>::new(&store, "index").unwrap();
+    let key = ("tea\n", 7);
+    let errors = [
+        numbers.get(&key).unwrap_err(),
+        numbers.remove(&key).unwrap_err(),
+        numbers.replace(&key, &1).unwrap_err(),
+        numbers.iter().next().unwrap().unwrap_err(),
+        numbers.sorted().next_back().unwrap().unwrap_err(),
+        numbers.pop_first().unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.is_codec());
+        let message = error.to_string();
+        assert!(
+            message.contains(r#"at the key ("tea\n", 7): "#),
+            "{message}"
+        );
+        assert!(message.contains("`delete`"), "{message}");
+    }
+
+    let others = Index::<u32, String>::new(&store, "index").unwrap();
+    let error = others.keys().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains(r#"at the key ("tea\n", 7): "#), "{error}");
+
+    let maybe = Index::<String, Option<Option<u8>>>::new(&store, "maybe").unwrap();
+    let refused = maybe.insert(&"x".repeat(100), &Some(None)).unwrap_err();
+    assert!(refused.to_string().contains(r#"at the key "xxx"#));
+    assert!(refused.to_string().contains("xx…: "), "{refused}");
+}
+
+#[test]
+fn what_stands_for_a_value_may_be_given_wherever_one_is_written() {
+    let (_dir, store) = store();
+    let index = Index::<String, String>::new(&store, "index").unwrap();
+    let long = "long".repeat(INLINE);
+    index.extend([("a", "1"), ("b", "2")]).unwrap();
+    index
+        .extend(&HashMap::from([("c".to_string(), "3".to_string())]))
+        .unwrap();
+    assert_eq!(index.entry("a").or_insert("0").unwrap(), "1");
+    assert_eq!(index.entry("d").or_insert(&long).unwrap(), long);
+    assert_eq!(value_files(&store), 1);
+
+    assert!(index.compare_and_swap("b", "2", long.as_str()).unwrap());
+    assert!(!index.compare_and_swap("b", "2", None).unwrap());
+    assert!(index.compare_and_swap("b", Some(&long), "4").unwrap());
+    assert!(index.compare_and_swap("b", "4", None).unwrap());
+    assert_eq!(all(index.sorted_keys()), ["a", "c", "d"]);
+    assert_eq!(all(index.sorted_keys().rev()), ["d", "c", "a"]);
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod entry;
 mod iter;
+mod maybe;
 mod statements;
 mod walk;
 
@@ -14,17 +15,19 @@ use serde::de::DeserializeOwned;
 use crate::access::Access;
 use crate::codec::Codec;
 use crate::db::{Db, Row, Value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inside::Inside;
 use crate::key;
 use crate::like::Like;
 use crate::share::Share;
 use crate::store::Store;
 use crate::structure::Structure;
+use crate::values::Stored;
 
 pub use bounds::{Bounds, all_keys, ends};
-pub use entry::{Changed, Entry, Upsert};
+pub use entry::{Entry, Upsert};
 pub use iter::{Iter, Keys, Range, RangeKeys, Values};
+pub use maybe::Maybe;
 pub use statements::{Directions, Statements};
 pub use walk::{End, PAGE, Page, Position, Reading, Slot, Walk};
 
@@ -72,14 +75,20 @@ impl Place {
     }
 }
 
-/// The value of a row that begins with `id, file, value`.
-pub fn read_value<V: DeserializeOwned, C: Codec>(store: &Store, row: &Row<'_>) -> Result<V> {
-    store.load_value::<C, V>(row, 2, 1)
+/// The value of the key of a row that begins with `id, file, value`.
+pub fn read_value<V: DeserializeOwned, C: Codec>(
+    store: &Store,
+    row: &Row<'_>,
+    key: &[u8],
+) -> Result<V> {
+    let value = store.load_value::<C, V>(row, 2, 1);
+    value.map_err(|error| unreadable(error, key))
 }
 
 /// The key of a row that begins with `id, file, value, key`.
 pub fn read_key<K: DeserializeOwned>(row: &Row<'_>) -> Result<K> {
-    key::decode(row.blob(3)?.get(BEGINNING..).unwrap_or_default())
+    let key = row.blob(3)?;
+    key::decode(own(key)).map_err(|error| at_the_key(error, key))
 }
 
 /// The key and the value of such a row.
@@ -89,7 +98,31 @@ where
     V: DeserializeOwned,
     C: Codec,
 {
-    Ok((read_key(row)?, read_value::<V, C>(store, row)?))
+    let value = read_value::<V, C>(store, row, row.blob(3)?)?;
+    Ok((read_key(row)?, value))
+}
+
+/// Says in an error which entry's value can't be read, and what there is to do.
+pub fn unreadable(error: Error, key: &[u8]) -> Error {
+    let error = at_the_key(error, key);
+    if !error.is_codec() {
+        return error;
+    }
+    Error::new(error.kind(), format!("{error}; or remove it by `delete`")).caused_by(error)
+}
+
+/// Says in an error of an entry whose it is.
+fn at_the_key(error: Error, key: &[u8]) -> Error {
+    if !error.is_codec() && !error.is_corrupt() {
+        return error;
+    }
+    let message = format!("at the key {}: {error}", key::show(own(key)));
+    Error::new(error.kind(), message).caused_by(error)
+}
+
+/// A key without what says whose it is.
+fn own(key: &[u8]) -> &[u8] {
+    key.get(BEGINNING..).unwrap_or_default()
 }
 
 impl<'a, A: Access> Entries<'a, A> {
@@ -108,6 +141,17 @@ impl<'a, A: Access> Entries<'a, A> {
         bytes.extend(self.share().beginning());
         key::encode(key, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// A value on its way to a key.
+    pub fn encode<C, V, W>(&self, key: &[u8], value: &W) -> Result<Stored>
+    where
+        C: Codec,
+        V: DeserializeOwned,
+        W: Like<V> + ?Sized,
+    {
+        let stored = self.store().store_value::<C, V, W>(value);
+        stored.map_err(|error| at_the_key(error, key))
     }
 
     /// The rows that it may have.

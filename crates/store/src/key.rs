@@ -111,6 +111,7 @@ mod number;
 mod ordered;
 mod prefix;
 mod serializer;
+mod show;
 mod tag;
 mod text;
 
@@ -118,6 +119,7 @@ pub use deserializer::decode;
 pub use ordered::Ordered;
 pub use prefix::prefix;
 pub use serializer::encode;
+pub use show::show;
 
 /// How deep a key may nest, so that neither it nor rotten bytes exhaust the stack.
 const LEVELS: u8 = 100;

@@ -301,6 +301,20 @@ impl Stored {
         }
     }
 
+    /// The value as it will be read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load_value`](Store::load_value).
+    pub fn read<C: Codec, T: DeserializeOwned>(&self) -> Result<T> {
+        match &self.content {
+            Content::Inline(bytes) => C::decode(bytes),
+            Content::File(NewFile { id, .. }) | Content::Linked(id) => {
+                self.store.load_file::<C, T>(*id)
+            }
+        }
+    }
+
     /// Binds the file, if there is one, to the transaction in which its row is written.
     ///
     /// # Errors

@@ -379,3 +379,30 @@ fn depth_is_bounded_alike_in_both_directions() {
     assert!(key::encode(&nested(200), &mut Vec::new()).is_err());
     assert!(key::decode::<Shape>(&b"\xf5\x24\x02".repeat(1_000_000)).is_err());
 }
+
+#[test]
+fn a_key_is_shown_as_it_was_given() {
+    fn shown(key: &(impl Serialize + ?Sized)) -> String {
+        let mut bytes = Vec::new();
+        key::encode(key, &mut bytes).unwrap();
+        key::show(&bytes)
+    }
+    assert_eq!(shown("tea\0\n\"pot\""), r#""tea\0\n\"pot\"""#);
+    assert_eq!(
+        shown(&("a", -300, 1.5, 'x', true, ())),
+        r#"("a", -300, 1.5, 'x', true, ())"#
+    );
+    assert_eq!(shown(&(Some(7), None::<u8>)), "(Some 7, None)");
+    assert_eq!(
+        shown(&vec![vec![1], vec![], vec![2, 3]]),
+        "[[1], [], [2, 3]]"
+    );
+    assert_eq!(shown(serde_bytes::Bytes::new(b"\0\xff")), "0x00ff");
+    let long = shown(&"x".repeat(100_000));
+    assert!(
+        long.ends_with("xx…") && long.chars().count() == 61,
+        "{long}"
+    );
+    assert_eq!(key::show(&[0xFF, 0, 1]), "0xff0001");
+    assert_eq!(key::show(&[0xF2, b'x']), "0xf278");
+}

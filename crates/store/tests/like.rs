@@ -33,14 +33,25 @@ fn what_is_like_a_type_is_written_as_it() {
     same::<Box<str>, str>(&text.into(), text);
     same::<Cow<str>, str>(&text.into(), text);
     same::<Option<String>, Option<&str>>(&Some(text.into()), &Some(text));
+    same::<String, Cow<str>>(&text.into(), &text.into());
+    same::<String, &str>(&text.into(), &text);
+    same::<u8, &u8>(&7, &&7);
+
+    same::<(String,), (&str,)>(&(text.into(),), &(text,));
     same::<(String, u8), (&str, u8)>(&(text.into(), 7), &(text, 7));
     same::<(u8, String), (u8, &str)>(&(7, text.into()), &(7, text));
     same::<(String, String), (&str, &str)>(&(text.into(), text.into()), &(text, text));
+    same::<(u8, String, u8), (u8, &str, u8)>(&(7, text.into(), 8), &(7, text, 8));
+    same::<(String, u8, bool, String), (&str, u8, bool, &str)>(
+        &(text.into(), 7, true, "b".into()),
+        &(text, 7, true, "b"),
+    );
 
     let list = [300, 0, 7];
     same::<Vec<i32>, [i32]>(&list.to_vec(), &list);
     same::<Box<[i32]>, [i32]>(&list.to_vec().into(), &list);
     same::<Cow<[i32]>, [i32]>(&list.to_vec().into(), &list);
+    same::<Vec<i32>, &[i32]>(&list.to_vec(), &list.as_slice());
     same::<[i32; 3], [i32; 3]>(&list, &list);
 
     same::<PathBuf, Path>(&text.into(), Path::new(text));

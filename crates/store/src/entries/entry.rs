@@ -1,6 +1,10 @@
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::error::Result;
+use crate::like::Like;
+use crate::values::Stored;
 
 /// The entry of a key of an index or a cache, there or not; made by `entry`.
 ///
@@ -20,18 +24,22 @@ type Change<'e, V> = Box<dyn FnOnce(&mut V) + 'e>;
 
 /// What has entries.
 pub trait Upsert<V> {
-    /// Gives `make` the value of a key, in one turn to write, and keeps what it returns if it says so.
+    /// A value on its way to a key.
+    fn encode<W: Like<V> + ?Sized>(&self, key: &[u8], value: &W) -> Result<Stored>;
+
+    /// The same value as it will be read.
+    fn decode(&self, stored: &Stored) -> Result<V>;
+
+    /// Gives `make` the key and its value, in one turn to write, and keeps what it wants to be stored. Returns the other that
+    /// it returns.
     fn upsert(
         &self,
         key: Result<Vec<u8>>,
-        make: impl FnOnce(Option<V>) -> (V, Changed),
+        make: impl FnOnce(&[u8], Option<V>) -> Result<(V, Option<Stored>)>,
     ) -> Result<V>;
 }
 
-/// Is it to be written?
-pub type Changed = bool;
-
-impl<'e, V, M: Upsert<V>> Entry<'e, V, M> {
+impl<'e, V: Serialize, M: Upsert<V>> Entry<'e, V, M> {
     #[doc(hidden)]
     pub fn new(map: &'e M, key: Result<Vec<u8>>) -> Self {
         Entry {
@@ -52,8 +60,24 @@ impl<'e, V, M: Upsert<V>> Entry<'e, V, M> {
     /// # Errors
     ///
     /// Those of `insert` and `get`.
-    pub fn or_insert(self, value: V) -> Result<V> {
-        self.or_insert_with(|| value)
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{Index, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let owners = Index::<String, String>::new(&store, "owners")?;
+    /// assert_eq!(owners.entry("boat").or_insert("Ada")?, "Ada");
+    /// assert_eq!(owners.entry("boat").or_insert("Alan")?, "Ada");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[allow(clippy::needless_pass_by_value, reason = "as std's takes it")]
+    pub fn or_insert<W: Like<V>>(self, value: W) -> Result<V> {
+        self.or_store(|map, key| {
+            let stored = map.encode(key, &value)?;
+            Ok((map.decode(&stored)?, stored))
+        })
     }
 
     /// Inserts what `make` returns if the key is not there. Returns the value that is there now.
@@ -62,14 +86,10 @@ impl<'e, V, M: Upsert<V>> Entry<'e, V, M> {
     ///
     /// Those of `insert` and `get`.
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Result<V> {
-        let Entry { map, key, changes } = self;
-        map.upsert(key, |found| match found {
-            Some(mut value) => {
-                let changed = !changes.is_empty();
-                changes.into_iter().for_each(|change| change(&mut value));
-                (value, changed)
-            }
-            None => (make(), true),
+        self.or_store(|map, key| {
+            let value = make();
+            let stored = map.encode(key, &value)?;
+            Ok((value, stored))
         })
     }
 
@@ -83,6 +103,19 @@ impl<'e, V, M: Upsert<V>> Entry<'e, V, M> {
         V: Default,
     {
         self.or_insert_with(V::default)
+    }
+
+    fn or_store(self, make: impl FnOnce(&M, &[u8]) -> Result<(V, Stored)>) -> Result<V> {
+        let Entry { map, key, changes } = self;
+        map.upsert(key, |key, found| match found {
+            Some(value) if changes.is_empty() => Ok((value, None)),
+            Some(mut value) => {
+                changes.into_iter().for_each(|change| change(&mut value));
+                let stored = map.encode(key, &value)?;
+                Ok((value, Some(stored)))
+            }
+            None => make(map, key).map(|(value, stored)| (value, Some(stored))),
+        })
     }
 }
 

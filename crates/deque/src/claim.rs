@@ -1,19 +1,12 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::UNIX_EPOCH;
 
-use diskette_ipc::{OwnerId, clock, fork};
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Store, Stored, Transaction};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use diskette_store::{Result, Store, Stored, Transaction};
 
-use crate::deque::Deque;
-use crate::order::Inner;
+use crate::held::{Held, gone};
 use crate::positions::End;
 use crate::sql;
-use crate::unreadable::name_the_item;
 
 /// An item of a deque in the hands of this process; made by [`Deque::claim_front`].
 ///
@@ -48,117 +41,14 @@ use crate::unreadable::name_the_item;
 /// ```
 #[must_use = "a claim that is dropped gives its item back at once"]
 pub struct Claim<T> {
-    item: T,
-    deliveries: u32,
-    encode: fn(&Store, &T) -> Result<Stored>,
-    held: Option<Held>,
+    pub(crate) item: T,
+    pub(crate) deliveries: u32,
+    pub(crate) encode: fn(&Store, &T) -> Result<Stored>,
+    pub(crate) hold: Hold,
 }
 
-/// The row of a claimed item.
-struct Held {
-    inner: Arc<Inner>,
-    store: Store,
-    owner: OwnerId,
-    /// Tells the claims of an owner apart.
-    token: i64,
-    /// Where the row was; it may have been renumbered since.
-    pos: i64,
-    /// The process that made it.
-    generation: u64,
-}
-
-impl<T, C, A> Deque<T, C, A>
-where
-    T: Serialize + DeserializeOwned,
-    C: Codec,
-    A: Access,
-{
-    /// Claims the first item if there is one. Within a transaction that is rolled back the claim is
-    /// void: the item never left its place.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`pop_front`](Self::pop_front).
-    pub fn try_claim_front(&self) -> Result<Option<Claim<T>>> {
-        self.doing("try_claim_front", self.claim(End::Front))
-    }
-
-    /// Claims the last item if there is one. Otherwise like [`try_claim_front`](Self::try_claim_front).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`pop_front`](Self::pop_front).
-    pub fn try_claim_back(&self) -> Result<Option<Claim<T>>> {
-        self.doing("try_claim_back", self.claim(End::Back))
-    }
-
-    /// The number of items that are claimed, by any process.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub fn claimed(&self) -> Result<usize> {
-        self.doing(
-            "claimed",
-            self.inside().read_one(|db| self.inner.claimed(db)),
-        )
-    }
-
-    /// Is there no item, neither in its place nor claimed? Then all work is done.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub fn is_idle(&self) -> Result<bool> {
-        let sql = sql::ANY_OR_CLAIMED;
-        let any = self
-            .inside()
-            .look(|db| db.query_one(sql, &self.inner.rows(), |_| Ok(())));
-        self.doing("is_idle", any).map(|any| any.is_none())
-    }
-
-    pub(crate) fn claim(&self, end: End) -> Result<Option<Claim<T>>> {
-        static NEXT: AtomicI64 = AtomicI64::new(1);
-        let owner = self.store().claimant()?;
-        let token = NEXT.fetch_add(1, Ordering::Relaxed);
-        let found = self.take_ahead(|db, ahead| {
-            let found = db.query_one(sql::item_at(end), &self.inner.rows(), |row| {
-                let before = u32::try_from(row.opt_int(4)?.unwrap_or(0)).unwrap_or(u32::MAX);
-                Ok((row.int(0)?, before, ahead.value::<C>(db, row, 2, 1)?))
-            })?;
-            let Some((pos, before, item)) = found else {
-                return Ok(Some(None));
-            };
-            let Some(item) = item else {
-                return Ok(None);
-            };
-            let since = unix_millis();
-            let params = [
-                owner.as_i64().into(),
-                token.into(),
-                since.into(),
-                pos.into(),
-            ];
-            db.execute(sql::CLAIM, &params)?;
-            db.execute(sql::DELETE, &[pos.into()])?;
-            Ok(Some(Some((pos, before, item))))
-        });
-        let found = found.map_err(|error| name_the_item(error, end))?;
-        Ok(found.map(|(pos, before, item)| Claim {
-            item,
-            deliveries: before.saturating_add(1),
-            encode: Store::store_value::<C, T, T>,
-            held: Some(Held {
-                inner: Arc::clone(&self.inner),
-                store: self.store().clone(),
-                owner,
-                token,
-                pos,
-                generation: fork::generation(),
-            }),
-        }))
-    }
-}
+/// What gives the item back when it is dropped; nothing, once that is done, or the item gone.
+pub(crate) struct Hold(pub(crate) Option<Held>);
 
 impl<T> Claim<T> {
     /// How often the item was claimed, this time included: also by those who died of it, or gave it back.
@@ -199,14 +89,14 @@ impl<T> Claim<T> {
     ///
     /// Those of [`complete`](Self::complete).
     pub fn release_back(mut self) -> Result<()> {
-        let Some(held) = self.held.as_ref() else {
+        let Some(held) = self.hold.0.as_ref() else {
             return Ok(());
         };
         let released = held
             .release(&held.store, Some(End::Back))
             .and_then(|found| found.then_some(()).ok_or_else(gone));
         held.inner.structure.doing("releasing a claim", released)?;
-        self.held = None;
+        self.hold.0 = None;
         Ok(())
     }
 
@@ -217,7 +107,7 @@ impl<T> Claim<T> {
     ///
     /// Those of [`complete`](Self::complete), and of [`Deque::push_back`], but that it is never full.
     pub fn requeue(self, tx: &Transaction<'_>, item: &T) -> Result<()> {
-        let Some(held) = self.held.as_ref() else {
+        let Some(held) = self.hold.0.as_ref() else {
             return Ok(());
         };
         let (inner, deliveries) = (Arc::clone(&held.inner), self.deliveries);
@@ -244,7 +134,7 @@ impl<T> Claim<T> {
     /// [`is_misuse`](Error::is_misuse) if the claim is no longer held: it was made in a transaction
     /// that was rolled back, or by another process (in a forked child).
     pub fn complete(mut self, tx: &Transaction<'_>) -> Result<()> {
-        let Some(held) = self.held.as_ref() else {
+        let Some(held) = self.hold.0.as_ref() else {
             return Ok(());
         };
         let place = &held.inner.structure;
@@ -252,7 +142,7 @@ impl<T> Claim<T> {
             .must_be_ours()
             .and_then(|()| place.inside(tx).write(|db| held.complete(db)));
         place.doing("completing a claim", completed)?;
-        if let Some(held) = self.held.take() {
+        if let Some(held) = self.hold.0.take() {
             tx.on_rollback(move |_| held.give_back());
         }
         Ok(())
@@ -264,9 +154,34 @@ impl<T> Claim<T> {
     ///
     /// Those of [`complete`](Self::complete) and [`Store::transaction`]: then the item goes back to its
     /// place.
-    pub fn complete_now(mut self) -> Result<()> {
-        let Some(held) = self.held.as_ref() else {
-            return Ok(());
+    pub fn complete_now(self) -> Result<()> {
+        self.into_inner().map(drop)
+    }
+
+    /// Removes the item from the deque, in a transaction of its own, and returns it: from here on nobody but the caller has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`complete_now`](Self::complete_now).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diskette::{Deque, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let todo = Deque::<String>::new(&store, "todo")?;
+    /// todo.push_back("write")?;
+    /// if let Some(claim) = todo.try_claim_front()? {
+    ///     let item: String = claim.into_inner()?;
+    ///     assert_eq!(item, "write");
+    /// }
+    /// assert!(todo.is_idle()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_inner(mut self) -> Result<T> {
+        let Some(held) = self.hold.0.as_ref() else {
+            return Ok(self.item);
         };
         let inside = held.inner.structure.inside(&held.store);
         let completed = held
@@ -275,8 +190,8 @@ impl<T> Claim<T> {
         held.inner
             .structure
             .doing("completing a claim", completed)?;
-        self.held = None;
-        Ok(())
+        self.hold.0 = None;
+        Ok(self.item)
     }
 
     /// Gives the item back to its place, and says whether that went well; dropping the claim does
@@ -287,19 +202,19 @@ impl<T> Claim<T> {
     /// [`is_misuse`](Error::is_misuse) within a transaction of this thread: the item goes back after its
     /// end. Those of [`Store::transaction`]: it goes back when this process ends.
     pub fn release(mut self) -> Result<()> {
-        let Some(held) = self.held.as_ref() else {
+        let Some(held) = self.hold.0.as_ref() else {
             return Ok(());
         };
         let released = held.release(&held.store, None).map(drop);
         held.inner.structure.doing("releasing a claim", released)?;
-        self.held = None;
+        self.hold.0 = None;
         Ok(())
     }
 }
 
-impl<T> Drop for Claim<T> {
+impl Drop for Hold {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
+        if let Some(held) = self.0.take() {
             held.give_back();
         }
     }
@@ -317,119 +232,4 @@ impl<T: fmt::Debug> fmt::Debug for Claim<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Claim").field(&self.item).finish()
     }
-}
-
-impl Held {
-    fn must_be_ours(&self) -> Result<()> {
-        match self.is_ours() {
-            true => Ok(()),
-            false => Err(not_held(
-                "belongs to the process that this one was forked from",
-            )),
-        }
-    }
-
-    fn complete(&self, db: &Db<'_>) -> Result<()> {
-        let (pos, file) = self.find(db)?.ok_or_else(gone)?;
-        db.execute(sql::CLOSE_GAP, &[pos.into()])?;
-        db.store().forget_value(db, file)?;
-        self.inner.vacate(db, pos)?;
-        self.inner.stay_in_the_middle(db, pos)?;
-        db.ring(self.inner.structure.departures());
-        Ok(())
-    }
-
-    /// Gives the item back to its place, or to an end; was it still held?
-    fn release(&self, store: &Store, to: Option<End>) -> Result<bool> {
-        if !self.is_ours() {
-            return Ok(false);
-        }
-        let inner = &*self.inner;
-        inner.structure.inside(store).write(|db| {
-            // Without a row the item is back in its place already.
-            let Some((pos, _)) = self.find(db)? else {
-                return Ok(false);
-            };
-            inner.give_back(db, pos, to)?;
-            Ok(true)
-        })
-    }
-
-    /// Releases as soon as this thread is in no transaction. If that fails, the item is back when this
-    /// process ends.
-    fn give_back(self) {
-        if self.is_ours() {
-            let store = self.store.clone();
-            store.when_free(move |store| {
-                let _ = self.release(store, None);
-            });
-        }
-    }
-
-    fn find(&self, db: &Db<'_>) -> Result<Option<(i64, Option<i64>)>> {
-        let (pos, owner, token) = (
-            self.pos.into(),
-            self.owner.as_i64().into(),
-            self.token.into(),
-        );
-        let found = db.query_one(sql::HELD_AT, &[pos, owner, token], |row| {
-            Ok((row.int(0)?, row.opt_int(1)?))
-        })?;
-        if found.is_some() {
-            return Ok(found);
-        }
-        self.inner.find_claim(db, self.owner, self.token)
-    }
-
-    fn is_ours(&self) -> bool {
-        self.generation == fork::generation()
-    }
-}
-
-impl Inner {
-    /// The position of a claim, and its file.
-    pub(crate) fn find_claim(
-        &self,
-        db: &Db<'_>,
-        owner: OwnerId,
-        token: i64,
-    ) -> Result<Option<(i64, Option<i64>)>> {
-        let [first, end] = self.rows();
-        let params = [first, end, owner.as_i64().into(), token.into()];
-        db.query_one(sql::HELD, &params, |row| Ok((row.int(0)?, row.opt_int(1)?)))
-    }
-
-    /// Gives a claimed item back to its place, or to an end.
-    pub(crate) fn give_back(&self, db: &Db<'_>, pos: i64, to: Option<End>) -> Result<()> {
-        let to = match to {
-            Some(end) => end.after(self.edge(db, end)?),
-            None => pos,
-        };
-        db.execute(sql::GIVE_BACK, &[to.into(), pos.into()])?;
-        db.execute(sql::CLOSE_GAP, &[pos.into()])?;
-        if to != pos {
-            self.vacate(db, pos)?;
-            self.stay_in_the_middle(db, to)?;
-        }
-        db.ring(self.structure.arrivals());
-        Ok(())
-    }
-}
-
-fn unix_millis() -> i64 {
-    let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn gone() -> Error {
-    not_held(
-        "was made in a transaction that was rolled back, is completed already, or was taken away",
-    )
-}
-
-fn not_held(why: &str) -> Error {
-    Error::new(
-        ErrorKind::Misuse,
-        format!("this claim {why}; nothing was changed: claim the item anew"),
-    )
 }

@@ -31,10 +31,12 @@
 
 mod bound;
 mod claim;
+mod claiming;
 mod claims;
 mod deque;
 mod ends;
 mod gaps;
+mod held;
 mod iter;
 mod middle;
 mod options;

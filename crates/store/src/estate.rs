@@ -11,8 +11,9 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::housekeeping::Job;
+use crate::kind::{Claims, Kind};
 use crate::store::{Shared, Store};
-use crate::structure::{self, Claims, Kind, Structure};
+use crate::structure::{self, Structure};
 
 /// Knows the kinds of structures in which the dead may have claims, and runs the thread that hears of deaths.
 #[derive(Default)]

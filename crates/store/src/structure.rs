@@ -6,69 +6,9 @@ use crate::codec;
 use crate::db::Db;
 use crate::directory::Identity;
 use crate::error::{Error, ErrorKind, Result, removed};
+use crate::kind::Kind;
 use crate::share::Share;
 use crate::store::Store;
-
-/// A kind of structure: what the store has to know of it.
-#[derive(Debug)]
-pub struct Kind {
-    /// Its name in the catalog.
-    pub name: &'static str,
-    /// The format of its tables; grows when older versions can't use them any more.
-    pub format: i64,
-    /// Makes the tables that its structures have together, if they aren't there.
-    pub schema: &'static [&'static str],
-    /// These tables.
-    pub tables: &'static [Table],
-    /// Brings the structure with the number `{id}`, of the format before, into these tables.
-    pub bring_over: &'static [&'static str],
-    /// How claims of dead processes are given back, if the kind has claims.
-    pub claims: Option<Claims>,
-}
-
-/// A table that all structures of a kind have together. The store writes down in the catalog what it has to know of it, so that
-/// any process can count what a structure has, and remove it.
-#[derive(Debug)]
-pub struct Table {
-    /// Its name.
-    pub name: &'static str,
-    /// Whose a row is, says this column.
-    pub column: &'static str,
-    /// Whether the rows are items, numbered within the structure's [`Share`], with the columns `file` and `value`, of which one
-    /// isn't NULL where there is a value. Else the column has the structure's own number.
-    pub items: bool,
-}
-
-impl Table {
-    /// One of items.
-    pub const fn of_items(name: &'static str, column: &'static str) -> Self {
-        Table {
-            name,
-            column,
-            items: true,
-        }
-    }
-
-    /// One that says something of each structure.
-    pub const fn of_structures(name: &'static str, column: &'static str) -> Self {
-        Table {
-            name,
-            column,
-            items: false,
-        }
-    }
-}
-
-/// How claims of dead processes are given back.
-#[derive(Debug)]
-pub struct Claims {
-    /// The owners of claims in the structure `$1`: one column.
-    pub owners: &'static str,
-    /// The numbers of the structures in which the owner `$1` has claims: one column.
-    pub structures: &'static str,
-    /// Gives back what the owner `$1` holds, in all structures.
-    pub give_back: &'static [&'static str],
-}
 
 /// A structure in the catalog of a store: a name, a number, and its share of the tables of its kind.
 ///
@@ -89,13 +29,7 @@ pub struct Structure {
 const FIND: &str = "SELECT structures.id, kind, format, codec FROM structures JOIN kinds ON kinds.name = kind \
     WHERE structures.name = $1";
 const CREATE: &str = "INSERT INTO structures (name, kind, codec) VALUES ($1, $2, $3) RETURNING id";
-const FORMAT: &str = "SELECT format FROM kinds WHERE name = $1";
-const SET_FORMAT: &str = "INSERT INTO kinds (name, format) VALUES ($1, $2) \
-    ON CONFLICT (name) DO UPDATE SET format = excluded.format";
 const IS_THERE: &str = "SELECT 1 FROM structures WHERE id = $1";
-const ADD_TABLE: &str = "INSERT INTO tables (name, kind, whose, items) VALUES ($1, $2, $3, $4) \
-    ON CONFLICT (name) DO NOTHING";
-const OF_KIND: &str = "SELECT id FROM structures WHERE kind = $1";
 
 impl Structure {
     /// Finds the structure, or makes it as `first` wants it: `first` runs in the transaction that makes it.
@@ -122,7 +56,7 @@ impl Structure {
                     return Err(access.read_one(|db| cant_make(db, kind))?);
                 }
                 None => access.write(|db| {
-                    prepare(db, kind)?;
+                    kind.prepare(db)?;
                     match find(db, kind, name, codec)? {
                         Some(structure) => Ok(structure),
                         None => create(db, kind, name, codec, first),
@@ -149,12 +83,12 @@ impl Structure {
         let seek = || {
             check_name(name)?;
             let found = match access.read_one(|db| find(db, kind, name, codec))? {
-                None if access.read_one(|db| is_behind(db, kind))? => {
+                None if access.read_one(|db| kind.is_behind(db))? => {
                     if store.is_read_only() {
                         return Err(access.read_one(|db| cant_make(db, kind))?);
                     }
                     access.write(|db| {
-                        prepare(db, kind)?;
+                        kind.prepare(db)?;
                         find(db, kind, name, codec)
                     })?
                 }
@@ -370,7 +304,7 @@ fn find(db: &Db<'_>, kind: &'static Kind, name: &str, codec: &str) -> Result<Opt
                 format!("this name belongs to a structure of kind {found}: open it as that, or choose another name"),
             ));
         }
-        must_be_known(kind, format)?;
+        kind.must_know(format)?;
         if written != codec {
             return Err(Error::new(
                 ErrorKind::WrongKind,
@@ -388,15 +322,9 @@ fn find(db: &Db<'_>, kind: &'static Kind, name: &str, codec: &str) -> Result<Opt
     found.map(Option::flatten)
 }
 
-/// Are its tables those of the format before?
-fn is_behind(db: &Db<'_>, kind: &Kind) -> Result<bool> {
-    let found = db.query_one(FORMAT, &[kind.name.into()], |row| row.int(0))?;
-    Ok(found.is_some_and(|format| format < kind.format))
-}
-
 /// Why one can't be found, or made, where nobody may write.
 fn cant_make(db: &Db<'_>, kind: &Kind) -> Result<Error> {
-    let message = match is_behind(db, kind)? {
+    let message = match kind.is_behind(db)? {
         true => {
             "it may be there, in the format of an earlier diskette: let a user who may write open it once, which brings it over"
         }
@@ -406,45 +334,6 @@ fn cant_make(db: &Db<'_>, kind: &Kind) -> Result<Error> {
         }
     };
     Ok(Error::new(ErrorKind::ReadOnly, message))
-}
-
-/// Makes the tables of the kind, if they are missing, or of the format before.
-fn prepare(db: &Db<'_>, kind: &'static Kind) -> Result<()> {
-    let found = db.query_one(FORMAT, &[kind.name.into()], |row| row.int(0))?;
-    let before = found.filter(|&format| format < kind.format);
-    if found.is_some() && before.is_none() {
-        return must_be_known(kind, found.unwrap_or_default());
-    }
-    for statement in kind.schema {
-        db.execute(statement, &[])?;
-    }
-    for table in kind.tables {
-        let (name, column) = (table.name.into(), table.column.into());
-        let row = [name, kind.name.into(), column, table.items.into()];
-        db.execute(ADD_TABLE, &row)?;
-    }
-    if before.is_some() {
-        for id in db.query(OF_KIND, &[kind.name.into()], |row| row.int(0))? {
-            for template in kind.bring_over {
-                db.execute(&template.replace("{id}", &id.to_string()), &[])?;
-            }
-        }
-    }
-    db.execute(SET_FORMAT, &[kind.name.into(), kind.format.into()])?;
-    Ok(())
-}
-
-fn must_be_known(kind: &Kind, format: i64) -> Result<()> {
-    if format <= kind.format {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::NewerFormat,
-        format!(
-            "it has format {format}, this diskette knows formats up to {}: update diskette",
-            kind.format
-        ),
-    ))
 }
 
 fn create(

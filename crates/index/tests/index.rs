@@ -354,6 +354,11 @@ fn a_damaged_file_is_an_error_until_the_entry_goes() {
         index.insert(&2, &vec![2]).unwrap();
         damage(&files_below(&directory.path().join("store/values"))[0]).unwrap();
 
+        let problem = store.check().unwrap().problems[0].to_string();
+        assert!(
+            problem.starts_with(r#""index", at the key 1: "#),
+            "{problem}"
+        );
         assert!(index.get(&1).unwrap_err().is_corrupt());
         assert!(index.remove(&1).unwrap_err().is_corrupt());
         assert!(index.pop_oldest().unwrap_err().is_corrupt());

@@ -11,6 +11,7 @@ use crate::catalog;
 use crate::error::{Error, Result, from_sqlite};
 use crate::reading::overtaken;
 use crate::store::Store;
+use crate::whose;
 
 /// What [`Store::check`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -42,6 +43,10 @@ pub enum Problem {
     ValueFile {
         /// The file's number.
         id: i64,
+        /// The name of the structure whose it is, if an entry names it.
+        structure: Option<String>,
+        /// Where the entry is in there: its key or its index, or that it is claimed.
+        place: Option<String>,
         /// What is wrong with it.
         how: String,
     },
@@ -56,7 +61,17 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::Database(what) | Problem::Schema(what) => write!(f, "database: {what}"),
-            Problem::ValueFile { how, .. } => f.write_str(how),
+            Problem::ValueFile {
+                structure,
+                place,
+                how,
+                ..
+            } => {
+                if let (Some(structure), Some(place)) = (structure, place) {
+                    write!(f, "{structure:?}, {place}: ")?;
+                }
+                f.write_str(how)
+            }
             Problem::Orphan { id } => write!(f, "value file {id:016x} belongs to no entry"),
         }
     }
@@ -198,29 +213,38 @@ impl Store {
     }
 
     fn broken_value_files(&self) -> Result<Vec<Problem>> {
+        let look = |id, bytes| match self.open_stream(id) {
+            Ok(file) if i64::try_from(file.len()) == Ok(bytes) => Ok(None),
+            Ok(_) => Ok(Some("its file has another length than recorded".into())),
+            Err(error) if error.is_corrupt() => Ok(Some(error.to_string())),
+            Err(error) => Err(error),
+        };
         self.snapshot(|snapshot| {
-            let mut problems = Vec::new();
-            for (id, bytes) in snapshot.read(|db| {
-                db.query("SELECT id, bytes FROM value_files", &[], |row| {
-                    Ok((row.int(0)?, row.int(1)?))
-                })
-            })? {
-                match self.open_stream(id) {
-                    Ok(file) if i64::try_from(file.len()) == Ok(bytes) => {}
-                    Ok(_) => problems.push(Problem::ValueFile {
-                        id,
-                        how: "a value file has another length than recorded".into(),
-                    }),
-                    Err(error) if error.is_corrupt() => {
-                        problems.push(Problem::ValueFile {
-                            id,
-                            how: error.to_string(),
-                        });
-                    }
-                    Err(error) => return Err(error),
+            let all = "SELECT id, bytes FROM value_files";
+            let files =
+                snapshot.read(|db| db.query(all, &[], |row| Ok((row.int(0)?, row.int(1)?))))?;
+            let mut broken = BTreeMap::new();
+            for (id, bytes) in files {
+                if let Some(how) = look(id, bytes)? {
+                    broken.insert(id, how);
                 }
             }
-            Ok(problems)
+            let ids = broken.keys().copied().collect();
+            // Where the database is damaged as well, that is what stands in the way of names.
+            let named = snapshot.read(|db| whose::entries(db, &ids));
+            let mut named = named.unwrap_or_default();
+            let problem = |(id, how)| {
+                let entry = named.remove(&id);
+                let entry = entry.map(|entry| (entry.structure, entry.place));
+                let (structure, place) = entry.unzip();
+                Problem::ValueFile {
+                    id,
+                    structure,
+                    place,
+                    how,
+                }
+            };
+            Ok(broken.into_iter().map(problem).collect())
         })
     }
 

@@ -51,6 +51,7 @@ mod value_file;
 mod values;
 mod wait_any;
 mod waiting;
+mod whose;
 mod writer;
 
 pub use access::Access;

@@ -31,6 +31,11 @@ impl Share {
         ))
     }
 
+    /// Of the structure that has the row with this number.
+    pub(crate) fn around(row: i64) -> Result<Self> {
+        Self::of(row >> BITS)
+    }
+
     /// The number of the structure.
     pub fn structure(self) -> i64 {
         self.0
@@ -78,6 +83,7 @@ mod tests {
             assert_eq!(this.rows().end, next.rows().start);
             assert_eq!(this.keys().end, next.beginning());
             assert!(this.beginning() < next.beginning());
+            assert_eq!(Share::around(this.rows().end - 1)?, this);
             assert!(this.has_room_around(this.middle()));
             assert!(
                 !this.has_room_around(this.rows().start) && !this.has_room_around(this.rows().end)

@@ -1,7 +1,7 @@
 //! Items that are files.
 
 use diskette_deque::Deque;
-use diskette_store::Store;
+use diskette_store::{Problem, Store};
 use diskette_testkit::{PATIENCE, eventually, files_below};
 
 use crate::store;
@@ -70,4 +70,35 @@ fn none_is_left_by_what_did_not_happen() {
     assert!(result.is_err());
     files_become(&store, 1);
     assert!(deque.front().unwrap().unwrap() == large(1));
+}
+
+/// `check` gave the number of the file, and nobody could tell whose it is.
+#[test]
+fn a_damaged_one_is_reported_with_its_place() {
+    let (_dir, store) = store();
+    let deque = Deque::<Vec<u8>>::new(&store, "blobs").unwrap();
+    deque.extend([large(1), vec![2], large(3)]).unwrap();
+    let claim = deque.try_claim_front().unwrap();
+    for file in files_below(&store.path().join("values")) {
+        std::fs::write(file, b"rotten").unwrap();
+    }
+    let problems = store.check().unwrap().problems;
+    let mut places: Vec<_> = problems
+        .iter()
+        .map(|problem| match problem {
+            Problem::ValueFile {
+                structure, place, ..
+            } => (structure.as_deref(), place.as_deref()),
+            other => panic!("{other}"),
+        })
+        .collect();
+    places.sort_unstable();
+    assert_eq!(
+        places,
+        [
+            (Some("blobs"), Some("at index 1")),
+            (Some("blobs"), Some("claimed"))
+        ]
+    );
+    drop(claim);
 }

@@ -20,10 +20,12 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use diskette::{Cache, Store};
+    /// use std::time::Duration;
+    /// use diskette::{Cache, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let squares = Cache::<u64, u64>::new(&store, "squares")?;
     /// squares.insert_many((0..100).map(|n| (n, n * n)), Duration::from_secs(60))?;
     /// assert_eq!(squares.get_many([&7, &100])?, [Some(49), None]);

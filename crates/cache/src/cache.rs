@@ -57,7 +57,8 @@ use crate::uses::Use;
 /// use diskette::{Cache, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # std::env::set_current_dir(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir("store")?;
 /// let store = Store::open("crawl")?;
 /// let pages = Cache::<String, String>::options()
 ///     .max_bytes(100 << 20)

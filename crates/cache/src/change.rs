@@ -98,9 +98,11 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Cache, Store};
+    /// use diskette::{Cache, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let views = Cache::<String, u64>::new(&store, "views")?;
     /// views.entry("/").and_modify(|count| *count += 1).or_insert(1)?;
     /// assert_eq!(views.get("/")?, Some(1));
@@ -149,9 +151,11 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Cache, Store};
+    /// use diskette::{Cache, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let stock = Cache::<String, u32>::new(&store, "stock")?;
     /// assert_eq!(stock.increment("apple", 3)?, 3);
     /// assert_eq!(stock.increment("apple", -1)?, 2);

@@ -11,7 +11,8 @@ use crate::terms::{Expiry, Terms};
 /// use diskette::{Cache, Fresh};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let pages = Cache::<u64, String>::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let pages = Cache::<u64, String>::open("store")?;
 /// // Good for a minute. Somebody renders it anew shortly before that is over; and if nobody came by then, whoever comes within
 /// // the next hour gets the old one, but for the one who renders the new.
 /// let fresh = Fresh::for_(Duration::from_secs(60)).early(1.0).stale_for(Duration::from_secs(3600));

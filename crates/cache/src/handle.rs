@@ -20,10 +20,12 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use diskette::{Cache, Deque, Store};
+    /// use std::time::Duration;
+    /// use diskette::{Cache, Deque, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let pages = Cache::<String, u16>::new(&store, "pages")?;
     /// let todo = Deque::<String>::new(&store, "todo")?;
     ///

@@ -67,7 +67,8 @@ where
     /// use diskette::{Cache, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let squares = Cache::<u64, u64>::new(&store, "squares")?;
     /// for _ in 0..3 {
     ///     assert_eq!(squares.memoize(&7, Duration::from_secs(60), || 7 * 7)?, 49);

@@ -34,7 +34,8 @@ use crate::memoize::Turn;
 /// use diskette::{Cache, Error, Fresh, Memoized, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let render = Memoized::new(
 ///     Cache::<(u64, String), String>::new(&store, "render")?,
 ///     Fresh::for_(Duration::from_secs(60)).early(1.0),

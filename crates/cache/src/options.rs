@@ -19,7 +19,8 @@ use crate::policy::Policy;
 /// use diskette::{Cache, Policy, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let latest = Cache::<u32, String>::options()
 ///     .max_entries(2)
 ///     .policy(Policy::LeastRecentlyStored)

@@ -26,7 +26,8 @@ impl<K, C, A: Access> Cache<K, Stream, C, A> {
     /// use diskette::{Cache, Stream};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// let films = Cache::<String, Stream>::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let films = Cache::<String, Stream>::open("store")?;
     /// films.write("short", [7_u8; 100_000].as_slice(), Duration::from_secs(60))?;
     ///
     /// let mut first = [0; 10];

@@ -13,7 +13,8 @@ use diskette_store::Timeline;
 /// use diskette::{Cache, Terms};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let cache = Cache::<String, String>::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let cache = Cache::<String, String>::open("store")?;
 /// cache.insert_with("news", "…", Duration::from_secs(60))?;
 /// cache.insert_with("weather", "…", Terms::default().idle(Duration::from_secs(600)).tag("pages"))?;
 /// assert_eq!(cache.evict_tag("pages")?, 1);

@@ -39,7 +39,8 @@ impl<K, V, C> Cache<K, V, C> {
     /// use diskette::{Cache, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let cache = Cache::<String, u32>::new(&store, "cache")?;
     /// let _upkeep = cache.upkeep(Duration::from_secs(60))?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

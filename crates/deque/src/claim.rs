@@ -26,10 +26,12 @@ use crate::sql;
 /// # Example
 ///
 /// ```
-/// # use std::time::Duration;
-/// # use diskette::Deque;
+/// use std::time::Duration;
+/// use diskette::Deque;
+///
 /// # let dir = tempfile::tempdir()?;
-/// let todo = Deque::<String>::open(dir.path().join("todo"))?;
+/// # std::env::set_current_dir(&dir)?;
+/// let todo = Deque::<String>::open("todo")?;
 /// todo.push_back("write")?;
 ///
 /// let claim = todo.claim_front(Duration::ZERO)?.expect("there is one");
@@ -56,10 +58,12 @@ impl<T> Claim<T> {
     /// # Example
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use diskette::{Deque, Error, Store};
+    /// use std::time::Duration;
+    /// use diskette::{Deque, Error, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let todo = Deque::<String>::new(&store, "todo")?;
     /// let dead = Deque::<String>::new(&store, "dead letters")?;
     /// todo.push_back("kills its worker")?;
@@ -167,9 +171,11 @@ impl<T> Claim<T> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Deque, Store};
+    /// use diskette::{Deque, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let todo = Deque::<String>::new(&store, "todo")?;
     /// todo.push_back("write")?;
     /// if let Some(claim) = todo.try_claim_front()? {

@@ -61,13 +61,16 @@ where
     /// # Example
     ///
     /// ```
-    /// # use std::time::{Duration, SystemTime};
-    /// # use diskette::Deque;
+    /// use std::time::{Duration, SystemTime};
+    /// use diskette::Deque;
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let todo = Deque::<String>::open(dir.path().join("todo"))?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let limit = Duration::from_secs(600);
+    /// let todo = Deque::<String>::open("todo")?;
+    /// # let limit = Duration::ZERO;
     /// # todo.push_back("hang")?;
     /// # let hanging = todo.try_claim_front()?.expect("there is one");
-    /// # let limit = Duration::ZERO;
     /// for claim in todo.claims()? {
     ///     if SystemTime::now().duration_since(claim.since).unwrap_or_default() >= limit {
     ///         todo.take_away(&claim)?;

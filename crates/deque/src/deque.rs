@@ -53,8 +53,8 @@ use crate::sql::{self, KIND};
 /// use diskette::{Deque, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("store");
-/// let store = Store::open(path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let todo = Deque::<String>::new(&store, "todo")?;
 /// todo.push_back("write")?;
 /// todo.push_back("read")?;
@@ -100,8 +100,8 @@ impl<T> Deque<T> {
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("numbers");
-    /// let numbers = diskette::Deque::<u32>::open(path)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let numbers = diskette::Deque::<u32>::open("numbers")?;
     /// numbers.push_back(&1)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -127,9 +127,11 @@ impl<T> Deque<T> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Deque, Store};
+    /// use diskette::{Deque, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let hosts = Deque::<String>::new(&store, "hosts")?;
     /// store.transaction(|tx| {
     ///     hosts.within(tx).push_back("example.org")?;
@@ -194,9 +196,11 @@ impl<T, C, A: Access> Deque<T, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Deque, Error, Store};
+    /// use diskette::{Deque, Error, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let todo = Deque::<u32>::new(&store, "todo")?;
     /// let done = Deque::<u32>::new(&store, "done")?;
     /// todo.push_back(&1)?;

@@ -56,9 +56,11 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Deque, Store};
+    /// use diskette::{Deque, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let todo = Deque::<String>::new(&store, "todo")?;
     /// todo.extend(["write", "read"])?;
     /// todo.extend(&vec!["think".to_string()])?;

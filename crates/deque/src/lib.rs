@@ -11,8 +11,8 @@
 //! use diskette::{Deque, Error, Store};
 //!
 //! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("crawl");
-//! let store = Store::open(path)?;
+//! # std::env::set_current_dir(&dir)?;
+//! let store = Store::open("crawl")?;
 //! let todo = Deque::<String>::new(&store, "todo")?;
 //! let done = Deque::<String>::new(&store, "done")?;
 //! todo.push_back("https://example.org/")?;

@@ -17,7 +17,8 @@ use crate::deque::Deque;
 /// use diskette::{Deque, Json, Store, WhenFull};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let latest = Deque::<String>::options()
 ///     .max_len(2)
 ///     .when_full(WhenFull::DropOther)

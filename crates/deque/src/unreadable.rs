@@ -35,9 +35,11 @@ where
     /// Nothing is lost: what can't be read is set aside in the transaction in which it goes.
     ///
     /// ```
-    /// # use diskette::{Deque, Error, Store};
+    /// use diskette::{Deque, Error, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// # Deque::<String>::new(&store, "todo")?.push_back("of an older program")?;
     /// let todo = Deque::<u64>::new(&store, "todo")?;
     /// let aside = Deque::<Vec<u8>>::new(&store, "unreadable")?;

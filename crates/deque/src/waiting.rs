@@ -30,10 +30,12 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::Deque;
-    /// # use std::time::Duration;
+    /// use std::time::Duration;
+    /// use diskette::Deque;
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// let calls = Deque::<u32>::open(dir.path().join("calls"))?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let calls = Deque::<u32>::open("calls")?;
     /// let line = calls.clone();
     /// let answering = std::thread::spawn(move || line.pop_front_timeout(Duration::from_secs(60)));
     /// calls.push_back(&7)?;

@@ -15,8 +15,8 @@
 //! use diskette::{Deque, Error, Index, Store};
 //!
 //! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("words");
-//! let store = Store::open(path)?;
+//! # std::env::set_current_dir(&dir)?;
+//! let store = Store::open("words")?;
 //! let todo = Deque::<String>::new(&store, "todo")?;
 //! let lengths = Index::<String, usize>::new(&store, "lengths")?;
 //!
@@ -84,7 +84,8 @@ pub use diskette_throttle::{Chain, Rate, Reservation, RetryAfter, Throttle};
 /// use diskette::{Deque, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let todo = Deque::<String>::new(&store, "todo")?;
 /// store.transaction(|tx| {
 ///     todo.within(tx).push_back("write")?;

@@ -20,10 +20,13 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use std::collections::HashMap;
-    /// # use diskette::{Index, Store};
+    /// use std::collections::HashMap;
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let squares = Index::<u64, u64>::new(&store, "squares")?;
     /// squares.extend((0..100).map(|n| (n, n * n)))?;
     /// squares.extend(&HashMap::from([(100, 10_000)]))?;
@@ -62,9 +65,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
     /// ages.insert("Ada", &36)?;
     /// assert_eq!(ages.get_many(["Ada", "Bob"])?, [Some(36), None]);

@@ -46,9 +46,12 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let stock = Index::<String, u32>::new(&store, "stock")?;
     /// stock.insert("apple", &2)?;
     ///
@@ -84,9 +87,12 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let words = Index::<String, u64>::new(&store, "words")?;
     /// for word in "to be or not to be".split(' ') {
     ///     words.entry(word).and_modify(|count| *count += 1).or_insert(1)?;
@@ -142,9 +148,12 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let leader = Index::<String, String>::new(&store, "leader")?;
     /// assert!(leader.compare_and_swap("eu", None, "Ada")?);
     /// assert!(!leader.compare_and_swap("eu", None, "Alan")?);

@@ -18,9 +18,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Error, Index, Store};
+    /// use diskette::{Error, Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let balance = Index::<String, i64>::new(&store, "balance")?;
     /// balance.extend([("from".to_string(), 10), ("to".to_string(), 0)])?;
     ///

@@ -64,8 +64,9 @@ use crate::sql;
 /// use diskette::{Index, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("crawl");
-/// let store = Store::open(path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("crawl")?;
 /// let pages = Index::<String, Vec<u8>>::new(&store, "pages")?;
 /// let seen = Index::<(u32, String), u64>::new(&store, "seen")?;
 ///
@@ -102,9 +103,12 @@ impl<K, V: Content<MessagePack>> Index<K, V> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
     /// ages.insert("Ada", &36)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -198,9 +202,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let seen = Index::<String, ()>::new(&store, "seen")?;
     /// assert!(seen.insert_if_absent("https://example.org/", &())?);
     /// assert!(!seen.insert_if_absent("https://example.org/", &())?);

@@ -8,8 +8,9 @@
 //! use diskette::Index;
 //!
 //! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("ages");
-//! let ages = Index::<String, u32>::open(path)?;
+//! # std::env::set_current_dir(&dir)?;
+//! # std::env::set_current_dir(&dir)?;
+//! let ages = Index::<String, u32>::open("ages")?;
 //! ages.insert("Ada", &36)?;
 //! ages.insert("Alan", &41)?;
 //! assert_eq!(ages.get("Ada")?, Some(36));

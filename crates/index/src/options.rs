@@ -15,7 +15,9 @@ use crate::index::{Index, Types};
 /// use diskette::{Index, Json, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let ages = Index::<String, u32>::options().codec::<Json>().new(&store, "ages")?;
 /// ages.insert("Ada", &36)?;
 ///

@@ -20,9 +20,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
     /// ages.insert("Bob", &25)?;
     /// ages.insert("Ada", &36)?;
@@ -250,9 +253,12 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
     /// ages.extend([("Bob", 25), ("Ada", 36), ("Cy", 7)])?;
     /// let keys = ages.sorted_keys().collect::<Result<Vec<_>, _>>()?;
@@ -275,9 +281,12 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let readings = Index::<(String, u64), f64>::new(&store, "readings")?;
     /// readings.insert(&("roof", 1_700_000_000), &21.5)?;
     /// readings.insert(&("roof", 1_700_000_060), &21.75)?;
@@ -316,9 +325,12 @@ where
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let pages = Index::<String, u32>::new(&store, "pages")?;
     /// pages.insert("https://example.org/", &200)?;
     /// pages.insert("http://example.org/", &301)?;

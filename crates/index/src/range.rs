@@ -15,9 +15,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let squares = Index::<u64, u64>::new(&store, "squares")?;
     /// squares.extend((0..100).rev().map(|n| (n, n * n)))?;
     /// let keys = squares.range_keys(97..).collect::<Result<Vec<_>, _>>()?;

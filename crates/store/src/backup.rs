@@ -31,11 +31,14 @@ impl Store {
     /// # Example
     ///
     /// ```
-    /// # use diskette::Store;
+    /// use diskette::Store;
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// let store = Store::open(dir.path().join("live"))?;
-    /// store.backup(dir.path().join("copy"))?;
-    /// assert!(Store::open(dir.path().join("copy"))?.check()?.is_sound());
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// store.backup("copy")?;
+    /// assert!(Store::open("copy")?.check()?.is_sound());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {

@@ -32,7 +32,9 @@ pub trait Content<C>: Sealed<C> {
 /// use diskette::{Index, Stream};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let films = Index::<String, Stream>::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let films = Index::<String, Stream>::open("store")?;
 /// films.write("short", [7_u8; 100_000].as_slice())?;
 ///
 /// let mut first = [0; 10];

@@ -16,8 +16,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ```
 /// use diskette::Store;
 ///
-/// let file = tempfile::NamedTempFile::new()?;
-/// let error = Store::open(file.path()).unwrap_err();
+/// # let dir = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
+/// std::fs::write("notes.txt", "")?;
+/// let error = Store::open("notes.txt").unwrap_err();
 /// assert!(error.is_not_a_store());
 /// assert!(error.to_string().contains("is a file"));
 /// # Ok::<(), std::io::Error>(())

@@ -50,11 +50,12 @@ impl From<Durability> for AtomicDurability {
 /// use diskette::{Durability, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("jobs");
+/// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::options()
 ///     .durability(Durability::Power)
 ///     .timeout(Duration::from_secs(2))
-///     .open(path)?;
+///     .open("jobs")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -173,9 +174,9 @@ impl Options {
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("crawl");
+    /// # std::env::set_current_dir(&dir)?;
     /// # Index::<String, u32>::new(&Store::open(&path)?, "pages")?.insert("a", &1)?;
-    /// let store = Store::options().read_only(true).open(path)?;
+    /// let store = Store::options().read_only(true).open("crawl")?;
     /// let pages = Index::<String, u32>::find(&store, "pages")?.expect("the crawler has made it");
     /// assert_eq!(pages.get("a")?, Some(1));
     /// assert!(pages.insert("b", &2).unwrap_err().is_read_only());

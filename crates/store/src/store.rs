@@ -66,8 +66,9 @@ use crate::writer::{Turn, Writer};
 /// use diskette::Store;
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("crawl");
-/// let store = Store::open(&path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("crawl")?;
 /// assert!(store.check()?.is_sound());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -161,8 +162,9 @@ impl Store {
     /// use diskette::{Deque, Stop, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
     /// let stop = Stop::new();
-    /// let store = Store::open(dir.path())?.with_stop(&stop);
+    /// let store = Store::open("store")?.with_stop(&stop);
     /// let todo = Deque::<String>::new(&store, "todo")?;
     /// todo.push_back("the last")?;
     /// stop.stop();

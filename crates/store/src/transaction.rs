@@ -51,16 +51,25 @@ impl Store {
     /// # Example
     ///
     /// ```
-    /// # use diskette::Store;
-    /// # type Failure = Box<dyn std::error::Error>;
+    /// use diskette::{Deque, Store};
+    ///
+    /// type Failure = Box<dyn std::error::Error>;
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let todo = Deque::<String>::new(&store, "todo")?;
     /// store.transaction(|tx| {
-    ///     // structure.within(tx).insert(…)?;
-    ///     let part = tx.transaction(|_nested| Err::<(), Failure>("only this part is undone".into()));
+    ///     todo.within(tx).push_back("write")?;
+    ///     let part = tx.transaction(|part| {
+    ///         todo.within(part).clear()?;
+    ///         Err::<(), Failure>("only this part is undone".into())
+    ///     });
     ///     assert!(part.is_err());
     ///     Ok::<(), Failure>(())
     /// })?;
+    /// assert_eq!(todo.len()?, 1);
     /// # Ok::<(), Failure>(())
     /// ```
     pub fn transaction<R, E: From<Error>>(

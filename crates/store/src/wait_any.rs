@@ -44,7 +44,8 @@ pub trait Arrivals {
 /// use diskette::{Deque, Store, wait_any};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let urgent = Deque::<String>::new(&store, "urgent")?;
 /// let numbers = Deque::<u64>::new(&store, "numbers")?;
 /// numbers.extend([1, 2])?;

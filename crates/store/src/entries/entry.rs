@@ -64,9 +64,12 @@ impl<'e, V: Serialize, M: Upsert<V>> Entry<'e, V, M> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Index, Store};
+    /// use diskette::{Index, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let owners = Index::<String, String>::new(&store, "owners")?;
     /// assert_eq!(owners.entry("boat").or_insert("Ada")?, "Ada");
     /// assert_eq!(owners.entry("boat").or_insert("Alan")?, "Ada");

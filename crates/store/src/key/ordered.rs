@@ -35,7 +35,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// use diskette::{Index, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// // Two events may be of the same moment, so their key goes on with a number.
 /// let events = Index::<(Ordered<SystemTime>, u64), String>::new(&store, "events")?;
 ///
@@ -55,14 +56,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// With the features `chrono` and `uuid`:
 ///
 /// ```
-/// # #[cfg(all(feature = "chrono", feature = "uuid"))] {
 /// use chrono::{DateTime, TimeDelta, Utc};
 /// use diskette::key::Ordered;
 /// use diskette::{Index, Store};
 /// use uuid::Uuid;
 ///
+/// # #[cfg(all(feature = "chrono", feature = "uuid"))] {
+///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let orders = Index::<(Ordered<DateTime<Utc>>, Ordered<Uuid>), f64>::new(&store, "orders")?;
 ///
 /// let start = DateTime::UNIX_EPOCH;

@@ -1,0 +1,4 @@
+//! The examples, each a module; `build.rs` finds them.
+#![allow(unused, clippy::all)]
+
+include!(concat!(env!("OUT_DIR"), "/examples.rs"));

@@ -2,7 +2,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diskette_store::{Access, Error, ErrorKind, Result, Structure, Timeline};
+use diskette_store::{Access, Error, ErrorKind, Result, Store, Structure, Timeline};
 
 use crate::cache::Cache;
 use crate::config::Config;
@@ -42,6 +42,16 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
             inner: Arc::clone(&self.inner),
             types: PhantomData,
         }
+    }
+
+    /// The name of the cache in its store.
+    pub fn name(&self) -> &str {
+        self.inner.structure.name()
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
+        self.access.store()
     }
 
     pub(crate) fn make(

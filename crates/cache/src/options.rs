@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diskette_ipc::{Clock, SystemClock};
-use diskette_store::{Content, Error, MessagePack, Result, Store, Transaction};
+use diskette_store::{Codec, Content, Error, MessagePack, Result, Store, Transaction};
 
 use crate::cache::{Cache, Types};
 use crate::policy::Policy;
@@ -72,7 +72,7 @@ impl<K, V, C> CacheOptions<K, V, C> {
     }
 
     /// How values become bytes; [`MessagePack`] unless said.
-    pub fn codec<D>(self) -> CacheOptions<K, V, D> {
+    pub fn codec<D: Codec>(self) -> CacheOptions<K, V, D> {
         CacheOptions {
             max_bytes: self.max_bytes,
             max_entries: self.max_entries,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use diskette_store::entries::{Entries, Place, unreadable};
-use diskette_store::{Access, Ahead, Codec, Db, Inside, Like, Result, Row, Store, Stored};
+use diskette_store::{Access, Ahead, Codec, Db, Inside, Like, Result, Row, Stored};
 use serde::de::DeserializeOwned;
 
 use crate::cache::{Cache, Why};
@@ -44,10 +44,6 @@ impl Found {
 }
 
 impl<K, V, C, A: Access> Cache<K, V, C, A> {
-    pub(crate) fn store(&self) -> &Store {
-        self.access.store()
-    }
-
     pub(crate) fn inside(&self) -> Inside<'_, A> {
         self.inner.structure.inside(&self.access)
     }

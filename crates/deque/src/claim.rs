@@ -8,7 +8,7 @@ use crate::held::{Held, gone};
 use crate::positions::End;
 use crate::sql;
 
-/// An item of a deque in the hands of this process; made by [`Deque::claim_front`].
+/// An item of a deque in the hands of this process; made by [`Deque::claim_front`](crate::Deque::claim_front).
 ///
 /// It keeps its place in the deque, where nobody else sees it, until it is completed, which removes
 /// it, or released, which gives it back. Dropping a claim releases it.
@@ -16,7 +16,7 @@ use crate::sql;
 /// # Process safety
 ///
 /// A claim belongs to the process that made it. In a forked child it is a copy: reading the item
-/// works, completing fails with [`is_misuse`](Error::is_misuse), dropping does nothing.
+/// works, completing fails with [`is_misuse`](diskette_store::Error::is_misuse), dropping does nothing.
 ///
 /// # Crashes
 ///
@@ -109,7 +109,7 @@ impl<T> Claim<T> {
     ///
     /// # Errors
     ///
-    /// Those of [`complete`](Self::complete), and of [`Deque::push_back`], but that it is never full.
+    /// Those of [`complete`](Self::complete), and of [`Deque::push_back`](crate::Deque::push_back), but that it is never full.
     pub fn requeue(self, tx: &Transaction<'_>, item: &T) -> Result<()> {
         let Some(held) = self.hold.0.as_ref() else {
             return Ok(());
@@ -135,7 +135,7 @@ impl<T> Claim<T> {
     ///
     /// # Errors
     ///
-    /// [`is_misuse`](Error::is_misuse) if the claim is no longer held: it was made in a transaction
+    /// [`is_misuse`](diskette_store::Error::is_misuse) if the claim is no longer held: it was made in a transaction
     /// that was rolled back, or by another process (in a forked child).
     pub fn complete(mut self, tx: &Transaction<'_>) -> Result<()> {
         let Some(held) = self.hold.0.as_ref() else {
@@ -205,7 +205,7 @@ impl<T> Claim<T> {
     ///
     /// # Errors
     ///
-    /// [`is_misuse`](Error::is_misuse) within a transaction of this thread: the item goes back after its
+    /// [`is_misuse`](diskette_store::Error::is_misuse) within a transaction of this thread: the item goes back after its
     /// end. Those of [`Store::transaction`]: it goes back when this process ends.
     pub fn release(mut self) -> Result<()> {
         let Some(held) = self.hold.0.as_ref() else {

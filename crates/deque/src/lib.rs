@@ -52,6 +52,7 @@ pub use bound::WhenFull;
 pub use claim::Claim;
 pub use claims::Claimed;
 pub use deque::Deque;
+pub use diskette_ipc::Party;
 pub use iter::Iter;
 pub use options::DequeOptions;
 pub use unreadable::Unreadable;

@@ -33,6 +33,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Each is opened by `new`, which makes it if it is missing, or by `find`, which doesn't. A [`Deque`] and an [`Index`] can have a
+//! store of their own, by `open`, and be made within a transaction, by `new_within`. What isn't the default is said by `options()`.
+//!
 //! # One operation, one transaction
 //!
 //! Each method is atomic by itself. [`Store::transaction`] makes one transaction of several, over
@@ -57,14 +60,16 @@
 #![forbid(unsafe_code)]
 
 pub use diskette_cache as cache;
-pub use diskette_cache::{Cache, CacheStats, Expiry, Fresh, Memoized, Meta, Policy, Terms, Upkeep};
+pub use diskette_cache::{
+    Cache, CacheOptions, CacheStats, Expiry, Fresh, Memoized, Meta, Policy, Terms, Upkeep,
+};
 pub use diskette_deque as deque;
-pub use diskette_deque::{Claim, Claimed, Deque, Unreadable, WhenFull};
+pub use diskette_deque::{Claim, Claimed, Deque, DequeOptions, Unreadable, WhenFull};
 pub use diskette_index as index;
-pub use diskette_index::{Index, Stream};
+pub use diskette_index::{Entry, Index, IndexOptions, Stream};
 pub use diskette_lock as lock;
 pub use diskette_lock::{
-    Barrier, BarrierWait, Guard, Holder, Lock, OwnedGuard, RLock, RwLock, synchronized,
+    Barrier, BarrierWait, Guard, Holder, Lock, OwnedGuard, Party, RLock, RwLock, synchronized,
 };
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};
@@ -74,7 +79,7 @@ pub use diskette_store::{
     Transaction, key, wait_any,
 };
 pub use diskette_throttle as throttle;
-pub use diskette_throttle::{Chain, Rate, Reservation, RetryAfter, Throttle};
+pub use diskette_throttle::{Chain, Rate, Reservation, RetryAfter, Throttle, ThrottleOptions};
 
 /// `Ok`, with diskette's error: for the end of a closure that says nothing else of its error.
 ///

@@ -45,7 +45,13 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         }
     }
 
-    pub(crate) fn store(&self) -> &Store {
+    /// The name of the index in its store.
+    pub fn name(&self) -> &str {
+        self.structure.name()
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
         self.access.store()
     }
 
@@ -101,9 +107,9 @@ impl<K, V, C, A: Clone> Clone for Index<K, V, C, A> {
 impl<K, V, C, A: Access> fmt::Debug for Index<K, V, C, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Index")
-            .field("name", &self.structure.name())
+            .field("name", &self.name())
             .field("store", &self.store().path())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

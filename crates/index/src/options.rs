@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use diskette_store::{Content, MessagePack, Result, Store, Transaction};
+use diskette_store::{Codec, Content, MessagePack, Result, Store, Transaction};
 
 use crate::index::{Index, Types};
 
@@ -38,7 +38,7 @@ impl<K, V> Default for IndexOptions<K, V> {
 
 impl<K, V, C> IndexOptions<K, V, C> {
     /// How values become bytes; [`MessagePack`] unless said.
-    pub fn codec<D>(self) -> IndexOptions<K, V, D> {
+    pub fn codec<D: Codec>(self) -> IndexOptions<K, V, D> {
         IndexOptions { types: PhantomData }
     }
 }

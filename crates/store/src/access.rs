@@ -4,19 +4,18 @@ use crate::store::Store;
 
 /// How a structure reaches the database: through a [`Store`], where each operation is a transaction by
 /// itself, or through an open [`Transaction`](crate::Transaction) or [`Snapshot`](crate::Snapshot), of
-/// which it then is a part. One implementation of a structure serves all three.
-///
-/// A reading closure may run twice: a large value's file that was replaced between the row and the
-/// file is read again.
+/// which it then is a part. One implementation of a structure serves all three, and nothing else implements it.
 pub trait Access {
     /// The store that is reached.
     fn store(&self) -> &Store;
 
-    /// Several statements that see one consistent state.
+    /// Several statements that see one consistent state. Like that of [`read_one`](Self::read_one), the closure may run twice: a
+    /// large value's file that was replaced between the row and the file is read again.
     ///
     /// # Errors
     ///
     /// Those of `operation`, and of the database.
+    #[doc(hidden)]
     fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R>;
 
     /// One reading statement.
@@ -24,6 +23,7 @@ pub trait Access {
     /// # Errors
     ///
     /// Those of `operation`, and of the database.
+    #[doc(hidden)]
     fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R>;
 
     /// Several statements, all of them or nothing.
@@ -32,6 +32,7 @@ pub trait Access {
     ///
     /// Those of `operation`, and of the database. Within a transaction, an error after the first
     /// write dooms that transaction: it can only be rolled back.
+    #[doc(hidden)]
     fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
 
     /// At most one writing statement, and no reading one that it depends on: spares the transaction
@@ -40,6 +41,7 @@ pub trait Access {
     /// # Errors
     ///
     /// Those of `operation`, and of the database.
+    #[doc(hidden)]
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
 }
 

@@ -162,9 +162,10 @@ impl Error {
     }
 }
 
-/// For the structures, which build their own errors.
+/// For the structures, and codecs, which make their own errors.
 impl Error {
     /// An error of `kind` that says `message`.
+    #[doc(hidden)]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner {
             kind,
@@ -175,6 +176,7 @@ impl Error {
     }
 
     /// The same error with what caused it.
+    #[doc(hidden)]
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
@@ -182,6 +184,7 @@ impl Error {
     }
 
     /// The same error with where it happened, unless that is known already.
+    #[doc(hidden)]
     #[must_use]
     pub fn at(mut self, place: impl FnOnce() -> String) -> Self {
         self.0.place.get_or_insert_with(place);
@@ -204,7 +207,8 @@ impl Error {
         self
     }
 
-    /// Bytes that could not be written or read as a value.
+    /// For a [`Codec`](crate::Codec) of one's own: bytes that could not be written (`doing` is `"encode"`) or read (`"decode"`)
+    /// as a value.
     pub fn codec(
         codec: &'static str,
         doing: &'static str,
@@ -221,11 +225,13 @@ impl Error {
     }
 
     /// A key that could not be written or read.
+    #[doc(hidden)]
     pub fn key(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Codec, message)
     }
 
     /// A failed call to the operating system while `doing` something.
+    #[doc(hidden)]
     pub fn io(doing: impl fmt::Display, source: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         let (kind, hint) = match source.kind() {

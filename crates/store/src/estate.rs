@@ -215,7 +215,7 @@ fn hear_of_deaths(mut deaths: DeathWatch, store: &Weak<Shared>) {
                 if let Some(board) = shared.board() {
                     board.bury(owner);
                 }
-                Store::from(shared).mourn([owner]);
+                Store::of(shared).mourn([owner]);
             }
             Ok(None) => return,
             Err(_) if shared.is_intact() => {

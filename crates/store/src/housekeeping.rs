@@ -222,7 +222,7 @@ fn keep_house(store: &Weak<Shared>) {
             return;
         };
         let due = shared.housekeeper.due.swap(0, Ordering::Acquire);
-        let store = Store::from(shared);
+        let store = Store::of(shared);
         let mut left = 0;
         for job in JOBS.into_iter().filter(|&job| due & job as u8 != 0) {
             // The log is synced once for all the garbage there is by then.

@@ -479,6 +479,15 @@ impl Store {
 }
 
 impl Store {
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Store {
+            read_only: shared.board().is_none(),
+            shared,
+            timeout: Options::default().timeout,
+            stop: None,
+        }
+    }
+
     pub(crate) fn identity(&self) -> Identity {
         self.shared.identity
     }
@@ -570,17 +579,6 @@ impl Store {
             for then in put_off {
                 then(self);
             }
-        }
-    }
-}
-
-impl From<Arc<Shared>> for Store {
-    fn from(shared: Arc<Shared>) -> Self {
-        Store {
-            read_only: shared.board().is_none(),
-            shared,
-            timeout: Options::default().timeout,
-            stop: None,
         }
     }
 }

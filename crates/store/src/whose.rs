@@ -17,6 +17,13 @@ pub(crate) struct Entry {
     pub(crate) place: String,
 }
 
+/// A row that has a file.
+struct Found {
+    file: i64,
+    row: i64,
+    key: Option<Vec<u8>>,
+}
+
 const TABLES: &str = "SELECT name, whose, items FROM tables WHERE items <> 0";
 const COLUMNS: &str = "SELECT name FROM pragma_table_info($1)";
 const NAME: &str = "SELECT name FROM structures WHERE id = $1";
@@ -32,7 +39,7 @@ pub(crate) fn entries(db: &Db<'_>, files: &BTreeSet<i64>) -> Result<BTreeMap<i64
             Ok(row.text(0)?.to_owned())
         })?;
         let has = |name: &str| columns.iter().any(|column| column == name);
-        for (file, row, key) in part.rows_of(db, files, has("key"))? {
+        for Found { file, row, key } in part.rows_of(db, files, has("key"))? {
             let share = Share::around(row)?;
             let name = db.query_one(NAME, &[share.structure().into()], |row| {
                 Ok(row.text(0)?.to_owned())
@@ -54,13 +61,8 @@ pub(crate) fn entries(db: &Db<'_>, files: &BTreeSet<i64>) -> Result<BTreeMap<i64
 }
 
 impl Part {
-    /// The files of rows, where they are among these, with the rows' numbers and keys.
-    fn rows_of(
-        &self,
-        db: &Db<'_>,
-        files: &BTreeSet<i64>,
-        keyed: bool,
-    ) -> Result<Vec<(i64, i64, Option<Vec<u8>>)>> {
+    /// The rows that have one of these files.
+    fn rows_of(&self, db: &Db<'_>, files: &BTreeSet<i64>, keyed: bool) -> Result<Vec<Found>> {
         let Part { table, column, .. } = self;
         let key = if keyed { "key" } else { "NULL" };
         let sql = format!("SELECT {column}, file, {key} FROM {table} WHERE file IS NOT NULL");
@@ -68,7 +70,8 @@ impl Part {
         db.query_each(&sql, &[], |row| {
             let file = row.int(1)?;
             if files.contains(&file) {
-                found.push((file, row.int(0)?, row.opt_blob(2)?.map(<[u8]>::to_vec)));
+                let (key, row) = (row.opt_blob(2)?.map(<[u8]>::to_vec), row.int(0)?);
+                found.push(Found { file, row, key });
             }
             Ok(ControlFlow::Continue(()))
         })?;

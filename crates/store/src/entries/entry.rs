@@ -75,7 +75,10 @@ impl<'e, V: Serialize, M: Upsert<V>> Entry<'e, V, M> {
     /// assert_eq!(owners.entry("boat").or_insert("Alan")?, "Ada");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[allow(clippy::needless_pass_by_value, reason = "as std's takes it")]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "it is given away, as to std's"
+    )]
     pub fn or_insert<W: Like<V>>(self, value: W) -> Result<V> {
         self.or_store(|map, key| {
             let stored = map.encode(key, &value)?;

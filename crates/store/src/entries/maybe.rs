@@ -8,7 +8,7 @@ use crate::like::Like;
     message = "`{Self}` is neither a reference to what stands for a `{V}`, nor an `Option<&{V}>`",
     note = "pass the value by reference, without `Some`; or `None` for no entry"
 )]
-pub trait Maybe<V>: Sealed<V> + Copy {
+pub trait Maybe<V>: Copy + Sealed<V> {
     /// What stands for the value.
     type Value: Like<V> + ?Sized;
 

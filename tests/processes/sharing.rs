@@ -122,3 +122,20 @@ fn where_none_is_to_be_made_there_is_none() {
     let shared = Store::options().share_with_group(true).open(&path);
     assert!(shared.unwrap_err().is_unsupported());
 }
+
+/// Where `umask` is 002, each new directory is group-writable; that alone shares nothing, and is no reason to refuse it.
+#[test]
+fn a_group_writable_directory_that_nobody_shared_holds_a_private_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o775)).unwrap();
+    let store = Store::open(&path).unwrap();
+    let index = Index::<u32, String>::new(&store, "index").unwrap();
+    index.insert(&0, &"x".repeat(600_000)).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o775);
+    for entry in fs::read_dir(&path).unwrap() {
+        let found = entry.unwrap().metadata().unwrap();
+        assert_eq!(found.mode() & 0o077, 0);
+    }
+}

@@ -127,6 +127,9 @@ impl Options {
     ///
     /// The directory is made group-writable, and set-group-id: what is made in it later, by whomever, is the group's too. Make
     /// it beforehand, and `chgrp` it, if the group isn't the user's own. Any store in such a directory is shared.
+    ///
+    /// Unless said, a directory that is there already stays as it is, group-writable or not, and the files of the store are the
+    /// user's alone: who else may write to the directory can't read them, but can remove them.
     #[must_use]
     pub fn share_with_group(mut self, share: bool) -> Self {
         self.group = share;

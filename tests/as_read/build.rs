@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// What people read who depend on diskette.
-const READ: [&str; 6] = [
+const READ: [&str; 10] = [
     "crates/diskette/src",
     "crates/store/src",
     "crates/deque/src",
     "crates/index/src",
+    "crates/cache/src",
+    "crates/lock/src",
+    "crates/semaphore/src",
+    "crates/throttle/src",
     "docs/cookbook.md",
     "README.md",
 ];

@@ -50,13 +50,15 @@
 //! # Bytes
 //!
 //! Values are whatever serde can handle, written by a [`Codec`]: [`MessagePack`] unless another is asked
-//! for, [`Json`] where people read, [`Bincode`] where types never change. Keys are written so that
+//! for, [`Json`] where people read, [`Bincode`] where types never change; and `Zstd` of each of them, with the feature `zstd`,
+//! where values are large and alike within. Keys are written so that
 //! their bytes sort as they do: see [`key`], and [`key::Ordered`] for instants and ids.
 //!
 //! # Features
 //!
 //! - `bundled`, on by default: SQLite is compiled in.
 //! - `chrono`, `jiff`, `uuid`: instants and ids of these crates as keys, in a [`key::Ordered`].
+//! - `zstd`: the codec `Zstd`, which compresses values; it compiles zstd in, and needs a C compiler.
 #![forbid(unsafe_code)]
 
 pub use diskette_cache as cache;
@@ -73,6 +75,8 @@ pub use diskette_lock::{
 };
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};
+#[cfg(feature = "zstd")]
+pub use diskette_store::Zstd;
 pub use diskette_store::{
     Access, Arrivals, Bincode, Codec, Durability, Error, ErrorKind, Fence, Json, Like, MessagePack,
     Options, Problem, Report, Result, Snapshot, Stats, Stop, Store, StreamReader, StructureStats,

@@ -15,7 +15,7 @@ use std::thread;
 use chrono::{DateTime, TimeDelta, Utc};
 use diskette_index::{Index, Iter, Range, Stream};
 use diskette_store::key::Ordered;
-use diskette_store::{Error, INLINE, Json, MessagePack, Store, StreamReader};
+use diskette_store::{Error, INLINE, Json, MessagePack, Store, StreamReader, Zstd};
 use diskette_testkit::{PATIENCE, eventually, files_below};
 use tempfile::TempDir;
 
@@ -233,6 +233,35 @@ fn streams_take_part_in_transactions() {
     assert!(rolled_back.is_err());
     assert_eq!(films.read("a").unwrap().map(|film| film.len()), Some(4));
     assert_eq!(value_files(&store), 1);
+}
+
+/// A value that would be a file is none, if it gets small enough.
+#[test]
+fn a_codec_that_compresses_takes_less_room() {
+    let (_directory, store) = store();
+    let packed = Index::<u32, String>::options()
+        .codec::<Zstd<Json>>()
+        .new(&store, "packed")
+        .unwrap();
+    let page = "<li>tea</li>\n".repeat(INLINE / 10);
+    packed.insert(&1, &page).unwrap();
+    assert!(
+        packed
+            .compare_and_swap(&1, Some(&page), Some(&page))
+            .unwrap()
+    );
+    assert_eq!(packed.get(&1).unwrap().as_ref(), Some(&page));
+    let stats = store.stats().unwrap();
+    assert!(
+        stats.structures[0].bytes * 50 < page.len() as u64,
+        "{stats:?}"
+    );
+    assert_eq!(stats.value_files, 0);
+
+    let refused = Index::<u32, String>::options()
+        .codec::<Json>()
+        .new(&store, "packed");
+    assert!(refused.unwrap_err().is_wrong_kind());
 }
 
 #[test]

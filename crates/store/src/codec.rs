@@ -12,10 +12,14 @@ mod limits;
 mod message_pack;
 mod refusal;
 mod stream;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 pub use self::bincode::Bincode;
 pub use self::json::Json;
 pub use self::message_pack::MessagePack;
+#[cfg(feature = "zstd")]
+pub use self::zstd::Zstd;
 
 /// How values become bytes and bytes values.
 ///
@@ -27,6 +31,8 @@ pub use self::message_pack::MessagePack;
 /// | [`Bincode`] | smallest, fastest | no | no | no |
 /// | [`MessagePack`] | small, fast | yes | yes | most languages |
 /// | [`Json`] | largest, slower | yes | yes | everyone, and people |
+///
+/// With the feature `zstd`, each of them can compress what it writes: `Zstd<Json>`, and so on.
 ///
 /// What the three promise, and another implementation must too:
 ///
@@ -123,11 +129,19 @@ pub trait Codec: Send + Sync + 'static {
 
 /// How a structure is opened that was written with the codec of this name.
 pub(crate) fn way_to(name: &str) -> String {
-    match name {
-        "message-pack" => "`codec::<MessagePack>()`".into(),
-        "bincode" => "`codec::<Bincode>()`".into(),
-        "json" => "`codec::<Json>()`".into(),
-        "stream" => "`Stream` as the type of its values".into(),
-        other => format!("the codec that is called {other}"),
+    let (inner, compressed) = match name.strip_prefix("zstd+") {
+        Some(inner) => (inner, true),
+        None => (name, false),
+    };
+    let codec = match inner {
+        "message-pack" => "MessagePack",
+        "bincode" => "Bincode",
+        "json" => "Json",
+        "stream" => return "`Stream` as the type of its values".into(),
+        _ => return format!("the codec that is called {name}"),
+    };
+    match compressed {
+        true => format!("`codec::<Zstd<{codec}>>()`, which comes with the feature `zstd`"),
+        false => format!("`codec::<{codec}>()`"),
     }
 }

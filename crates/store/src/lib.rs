@@ -2,7 +2,7 @@
 //!
 //! - [`Store`]: opening, transactions, snapshots; [`Options`], [`Durability`].
 //! - [`Transaction`], [`Snapshot`], [`Access`]: how a structure reaches the database.
-//! - [`Codec`]: how values become bytes: [`Bincode`], [`MessagePack`], [`Json`]; [`key`]: how keys do,
+//! - [`Codec`]: how values become bytes: [`Bincode`], [`MessagePack`], [`Json`], compressed by `Zstd`; [`key`]: how keys do,
 //!   in order; [`Like`]: what may stand for a stored type.
 //! - [`Stop`]: ending waits from a signal handler or another thread.
 //! - [`wait_any`]: waiting for the first of several structures to get an item.
@@ -57,6 +57,8 @@ mod writer;
 pub use access::Access;
 pub use ahead::Ahead;
 pub use check::{Problem, Report};
+#[cfg(feature = "zstd")]
+pub use codec::Zstd;
 pub use codec::{Bincode, Codec, Json, MessagePack};
 pub use content::{Content, Stream};
 pub use db::{Db, Row, Value};

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 
-use diskette_store::{Bincode, Codec, Error, Json, MessagePack};
+use diskette_store::{Bincode, Codec, Error, Json, MessagePack, Zstd};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -138,6 +138,9 @@ proptest! {
         comes_back::<Bincode, _>(&value);
         comes_back::<MessagePack, _>(&value);
         comes_back::<Json, _>(&value);
+        comes_back::<Zstd<Bincode>, _>(&value);
+        comes_back::<Zstd<MessagePack>, _>(&value);
+        comes_back::<Zstd<Json>, _>(&value);
     }
 
     #[test]
@@ -167,6 +170,9 @@ proptest! {
         survives::<Bincode>(&noise, &value, at);
         survives::<MessagePack>(&noise, &value, at);
         survives::<Json>(&noise, &value, at);
+        survives::<Zstd<Bincode>>(&noise, &value, at);
+        survives::<Zstd<MessagePack>>(&noise, &value, at);
+        survives::<Zstd<Json>>(&noise, &value, at);
     }
 }
 
@@ -224,6 +230,28 @@ fn hostile_claims_are_refused() {
     for deep in ["[", "{\"Boxed\":", "{\"Two\":[1,", "{\"a\":", "[[],"] {
         reads_as_anything::<Json>(deep.repeat(100_000).as_bytes());
     }
+    let honest = Zstd::<MessagePack>::decode::<IgnoredAny>(&bomb(1 << 20, 8));
+    assert!(refusal(honest).contains("expand"));
+    for claim in [0, 1, 1 << 20, 1 << 31, 1 << 62, u64::MAX] {
+        for blocks in [0, 1, 8, 9, 8000] {
+            let bomb = bomb(claim, blocks);
+            refusal(Zstd::<MessagePack>::decode::<IgnoredAny>(&bomb));
+            reads_as_anything::<Zstd<Bincode>>(&[&bomb[..], &bomb[1..].repeat(500)].concat());
+        }
+    }
+}
+
+/// Bytes that `Zstd` is to believe to be compressed: a frame of blocks of 128 KiB in 4 bytes each, whatever length it claims.
+fn bomb(claim: u64, blocks: usize) -> Vec<u8> {
+    const SIZE_OF_8_BYTES_AND_NO_WINDOW: u8 = 0xE0;
+    let block = |last: usize| {
+        let [a, b, c, _] = (((128 * 1024) << 3) | (1 << 1) | last as u32).to_le_bytes();
+        [a, b, c, b'"']
+    };
+    let mut bytes = vec![1, 0x28, 0xB5, 0x2F, 0xFD, SIZE_OF_8_BYTES_AND_NO_WINDOW];
+    bytes.extend(claim.to_le_bytes());
+    bytes.extend((1..=blocks).flat_map(|at| block(usize::from(at == blocks))));
+    bytes
 }
 
 /// As above, where a process that believed the claims would run out of memory.
@@ -286,6 +314,7 @@ fn depth_is_bounded_alike_in_both_directions() {
     all::<Bincode>();
     all::<MessagePack>();
     all::<Json>();
+    all::<Zstd<Json>>();
     let array = |depth| (0..depth).fold(serde_json::Value::Null, |inner, _| vec![inner].into());
     for depth in [99, 100, 101, 127, 128, 1000] {
         let mut bytes = Vec::new();
@@ -388,6 +417,7 @@ fn a_failing_file_is_not_a_failing_codec() {
     fails::<Bincode>();
     fails::<MessagePack>();
     fails::<Json>();
+    fails::<Zstd<Json>>();
 }
 
 /// What serde's attributes make of an enum, and what is hard to give back in it.
@@ -464,6 +494,9 @@ fn comes_back_or_is_refused<T: Serialize + DeserializeOwned + PartialEq + Debug>
     by::<Bincode, T>(value);
     by::<MessagePack, T>(value);
     by::<Json, T>(value);
+    by::<Zstd<Bincode>, T>(value);
+    by::<Zstd<MessagePack>, T>(value);
+    by::<Zstd<Json>, T>(value);
 }
 
 fn in_all_shapes<T>(inner: &T)
@@ -553,6 +586,7 @@ fn long_values_that_can_not_be_read_are_refused() {
     for refused in [
         Bincode::encode_as::<(String, Vec<shapes::Untagged<i128>>), _>(&odd, &mut bytes),
         MessagePack::encode_as::<(String, Vec<shapes::Untagged<i128>>), _>(&odd, &mut bytes),
+        Zstd::<Bincode>::encode_as::<(String, Vec<shapes::Untagged<i128>>), _>(&odd, &mut bytes),
     ] {
         refusal(refused);
         assert!(bytes.is_empty());

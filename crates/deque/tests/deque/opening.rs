@@ -1,9 +1,9 @@
 //! What is refused, and how it is said.
 
 use diskette_deque::Deque;
-use diskette_store::{Json, Kind, Structure};
+use diskette_store::{Json, Kind, Structure, Zstd};
 
-use crate::{numbers, store};
+use crate::{LONG, numbers, store};
 
 #[test]
 fn another_codec_and_another_kind_are_refused() {
@@ -28,6 +28,38 @@ fn another_codec_and_another_kind_are_refused() {
     let error = Deque::<u32>::new(&store, "stack").unwrap_err();
     assert!(error.is_wrong_kind());
     assert!(error.to_string().contains("kind stack"), "{error}");
+}
+
+#[test]
+fn a_codec_that_compresses_takes_less_room_and_is_asked_for_by_name() {
+    let (_dir, store) = store();
+    let options = || Deque::<String>::options().codec::<Zstd<Json>>();
+    let packed = options().new(&store, "packed").unwrap();
+    let plain = Deque::<String>::new(&store, "plain").unwrap();
+    let page = "<li>tea</li>\n".repeat(100);
+    let items = [page.clone(), "tea".into()];
+    packed.extend(&items).unwrap();
+    plain.extend(&items).unwrap();
+    let [packed, plain] = [0, 1].map(|at| store.stats().unwrap().structures[at].bytes);
+    assert!(packed * 4 < plain, "{packed} and {plain}");
+
+    let packed = options().new(&store, "packed").unwrap();
+    let claim = packed.claim_front(LONG).unwrap().unwrap();
+    assert_eq!(*claim, page);
+    claim.release().unwrap();
+    assert_eq!(packed.iter().collect::<Result<Vec<_>, _>>().unwrap(), items);
+
+    let error = Deque::<String>::new(&store, "packed").unwrap_err();
+    assert!(error.is_wrong_kind());
+    assert!(
+        error.to_string().contains("`codec::<Zstd<Json>>()`"),
+        "{error}"
+    );
+    let error = options().new(&store, "plain").unwrap_err();
+    assert!(
+        error.to_string().contains("`codec::<MessagePack>()`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -30,4 +30,13 @@ pub(super) enum Refusal {
          format doesn't record; use MessagePack or Json"
     )]
     NotSelfDescribing,
+    #[cfg(feature = "zstd")]
+    #[error("their first byte is neither that of plain bytes nor that of compressed ones")]
+    NeitherPlainNorPacked,
+    #[cfg(feature = "zstd")]
+    #[error("they expand more than any value does that was compressed here")]
+    Expands,
+    #[cfg(feature = "zstd")]
+    #[error("the compressed bytes are damaged: {0}")]
+    Damaged(&'static str),
 }

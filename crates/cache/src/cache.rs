@@ -58,6 +58,7 @@ use crate::uses::Use;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
 /// # std::env::set_current_dir("store")?;
 /// let store = Store::open("crawl")?;
 /// let pages = Cache::<String, String>::options()

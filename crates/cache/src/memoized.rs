@@ -35,6 +35,7 @@ use crate::memoize::Turn;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("store")?;
 /// let render = Memoized::new(
 ///     Cache::<(u64, String), String>::new(&store, "render")?,

@@ -38,8 +38,8 @@ use crate::sql;
 /// use diskette::{Barrier, Result, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("store");
-/// let store = Store::open(path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let loaded = Barrier::new(&store, "all have loaded", 3)?;
 ///
 /// let parties: Vec<_> = (0..3)
@@ -100,9 +100,11 @@ impl Barrier {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Barrier, Store};
+    /// use diskette::{Barrier, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let old = Barrier::new(&store, "loaded", 3)?;
     /// assert!(Barrier::new(&store, "loaded", 4).is_err());
     /// Barrier::open_or_set(&store, "loaded", 4)?;

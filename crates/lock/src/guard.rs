@@ -25,9 +25,11 @@ use crate::owned_guard::OwnedGuard;
 /// # Example
 ///
 /// ```
-/// # use diskette::{Lock, Store};
+/// use diskette::{Lock, Store};
+///
 /// # let dir = tempfile::tempdir()?;
-/// # let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let lock = Lock::new(&store, "import")?;
 /// let first = lock.lock()?;
 /// let token = first.token();

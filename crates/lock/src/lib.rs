@@ -12,8 +12,8 @@
 //! use diskette::{Error, Lock, Store};
 //!
 //! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("store");
-//! let store = Store::open(path)?;
+//! # std::env::set_current_dir(&dir)?;
+//! let store = Store::open("store")?;
 //! let import = Lock::new(&store, "import")?;
 //!
 //! let guard = import.lock()?; // if this process dies here, the lock is free at once

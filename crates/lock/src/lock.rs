@@ -54,12 +54,12 @@ static KIND: Kind = Kind {
 /// # Example
 ///
 /// ```
-/// use diskette::{Lock, Store};
 /// use std::time::Duration;
+/// use diskette::{Lock, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("store");
-/// let store = Store::open(path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let lock = Lock::new(&store, "import")?;
 ///
 /// let guard = lock.lock()?;

@@ -29,7 +29,8 @@ use diskette_store::{Fence, Holdable, Result};
 /// use diskette::{Lock, OwnedGuard, Result, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let lock = Lock::new(&store, "import")?;
 /// let guard: OwnedGuard = lock.lock()?.into_owned()?;
 /// let worker = std::thread::spawn(move || -> Result<()> {

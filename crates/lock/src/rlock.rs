@@ -41,8 +41,8 @@ static KIND: Kind = Kind {
 /// }
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("store");
-/// let store = Store::open(path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let lock = RLock::new(&store, "pages")?;
 ///
 /// let guard = lock.lock()?;

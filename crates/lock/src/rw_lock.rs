@@ -41,8 +41,8 @@ static KIND: Kind = Kind {
 /// use diskette::{RwLock, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("store");
-/// let store = Store::open(path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let lock = RwLock::new(&store, "model")?;
 ///
 /// let one = lock.read()?;

@@ -14,9 +14,11 @@ use crate::lock::Lock;
 /// # Example
 ///
 /// ```
-/// # use diskette::Store;
+/// use diskette::Store;
+///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let sum = diskette::synchronized(&store, "sums", |_guard| 1 + 1)?;
 /// assert_eq!(sum, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -8,8 +8,8 @@
 //! use diskette::{BoundedSemaphore, Store};
 //!
 //! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("store");
-//! let store = Store::open(path)?;
+//! # std::env::set_current_dir(&dir)?;
+//! let store = Store::open("store")?;
 //! let connections = BoundedSemaphore::new(&store, "connections to example.org", 4)?;
 //!
 //! let permit = connections.acquire()?; // if this process dies here, the permit is free at once

@@ -21,9 +21,11 @@ use diskette_store::{Fence, Holdable, Result};
 /// # Example
 ///
 /// ```
-/// # use diskette::{BoundedSemaphore, Store};
+/// use diskette::{BoundedSemaphore, Store};
+///
 /// # let dir = tempfile::tempdir()?;
-/// # let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let semaphore = BoundedSemaphore::new(&store, "workers", 3)?;
 /// let permit = semaphore.acquire_n(2)?;
 /// assert_eq!(permit.count(), 2);

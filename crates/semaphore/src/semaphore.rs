@@ -46,12 +46,12 @@ use crate::sql;
 /// # Example
 ///
 /// ```
-/// use diskette::{BoundedSemaphore, Store};
 /// use std::time::Duration;
+/// use diskette::{BoundedSemaphore, Store};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("store");
-/// let store = Store::open(path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let gpus = BoundedSemaphore::new(&store, "gpus", 2)?;
 ///
 /// let one = gpus.acquire()?;
@@ -101,9 +101,11 @@ impl BoundedSemaphore {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{BoundedSemaphore, Store};
+    /// use diskette::{BoundedSemaphore, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let old = BoundedSemaphore::new(&store, "gpus", 2)?;
     /// assert!(BoundedSemaphore::new(&store, "gpus", 4).is_err());
     /// BoundedSemaphore::open_or_set(&store, "gpus", 4)?;

@@ -52,6 +52,7 @@ impl From<Durability> for AtomicDurability {
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
 /// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::options()
 ///     .durability(Durability::Power)
 ///     .timeout(Duration::from_secs(2))
@@ -177,6 +178,7 @@ impl Options {
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// # Index::<String, u32>::new(&Store::open(&path)?, "pages")?.insert("a", &1)?;
     /// let store = Store::options().read_only(true).open("crawl")?;

@@ -68,6 +68,7 @@ use crate::writer::{Turn, Writer};
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
 /// # std::env::set_current_dir(&dir)?;
+/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("crawl")?;
 /// assert!(store.check()?.is_sound());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -162,6 +163,7 @@ impl Store {
     /// use diskette::{Deque, Stop, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let stop = Stop::new();
     /// let store = Store::open("store")?.with_stop(&stop);

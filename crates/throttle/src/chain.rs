@@ -41,9 +41,11 @@ use crate::throttle::Throttle;
 /// # Example
 ///
 /// ```
-/// # use diskette::{Rate, Store, Throttle};
+/// use diskette::{Rate, Store, Throttle};
+///
 /// # let dir = tempfile::tempdir()?;
-/// # let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let global = Throttle::new(&store, "global", Rate::per_second(2).burst(2))?;
 /// let slow = Throttle::new(&store, "host slow.example", Rate::per_hour(1))?;
 /// let fast = Throttle::new(&store, "host fast.example", Rate::per_second(1))?;

@@ -12,8 +12,8 @@
 //! use diskette::{Rate, Store, Throttle};
 //!
 //! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("crawl");
-//! let store = Store::open(path)?;
+//! # std::env::set_current_dir(&dir)?;
+//! let store = Store::open("crawl")?;
 //! let host = Throttle::new(&store, "host example.org", Rate::per_second(20).burst(5))?;
 //! let global = Throttle::new(&store, "global", [Rate::per_second(200), Rate::per_hour(100_000)])?;
 //!

@@ -16,7 +16,8 @@ use crate::throttle::Throttle;
 /// use diskette::throttle::{ManualClock, Rate, Throttle};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let clock = ManualClock::new();
 /// let calls = Throttle::options()
 ///     .clock(clock.clone())

@@ -50,9 +50,11 @@ impl<A: Access> Throttle<A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Rate, Store, Throttle};
+    /// use diskette::{Rate, Store, Throttle};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let calls = Throttle::new(&store, "calls", Rate::per_hour(60).burst(10))?;
     /// assert_eq!(calls.available()?, 10);
     /// calls.acquire_n(7)?;
@@ -154,9 +156,11 @@ impl Throttle {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Rate, Store, Throttle};
+    /// use diskette::{Rate, Store, Throttle};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let calls = Throttle::new(&store, "calls", Rate::per_second(1000))?;
     /// let double = calls.wrap(|x| 2 * x);
     /// assert_eq!((double(1)?, double(2)?), (2, 4));

@@ -29,13 +29,15 @@ use crate::state::nanos;
 /// # Example
 ///
 /// ```
-/// # use diskette::Store;
-/// # use diskette::throttle::{ManualClock, Rate, Throttle};
-/// # use std::time::Duration;
+/// use std::time::Duration;
+/// use diskette::Store;
+/// use diskette::throttle::{ManualClock, Rate, Throttle};
+///
 /// # let dir = tempfile::tempdir()?;
-/// # let store = Store::open(dir.path())?;
-/// # let options = Throttle::options().clock(ManualClock::new());
-/// # let calls = options.new(&store, "calls", Rate::per_minute(1))?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
+/// let options = Throttle::options().clock(ManualClock::new());
+/// let calls = options.new(&store, "calls", Rate::per_minute(1))?;
 /// calls.acquire()?;
 /// let next = calls.reserve()?;
 /// assert_eq!(next.remaining(), Duration::from_secs(60));
@@ -111,19 +113,21 @@ impl Reservation {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{RetryAfter, Store};
-    /// # use diskette::throttle::{ManualClock, Rate, Throttle};
-    /// # use std::time::Duration;
+    /// use std::time::Duration;
+    /// use diskette::throttle::{ManualClock, Rate, Throttle};
+    /// use diskette::{RetryAfter, Store};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
-    /// # let clock = ManualClock::new();
-    /// # let options = Throttle::options().clock(clock.clone());
-    /// # let calls = options.new(&store, "calls", Rate::per_minute(1))?;
-    /// # calls.acquire()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let clock = ManualClock::new();
+    /// let options = Throttle::options().clock(clock.clone());
+    /// let calls = options.new(&store, "calls", Rate::per_minute(1))?;
+    /// calls.acquire()?;
     /// let mut slot = calls.reserve()?;
     /// while let Err(RetryAfter(left)) = slot.try_wait()? {
     ///     // tokio::time::sleep(left).await;
-    /// #   clock.advance(left);
+    ///     clock.advance(left); // in a test
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

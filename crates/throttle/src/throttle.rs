@@ -47,8 +47,8 @@ use crate::state::State;
 /// use diskette::{Rate, RetryAfter, Store, Throttle};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("store");
-/// let store = Store::open(path)?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let calls = Throttle::new(&store, "calls", Rate::per_hour(60).burst(2))?;
 /// calls.acquire()?;
 /// assert_eq!(calls.try_acquire()?, Ok(()));
@@ -88,9 +88,11 @@ impl Throttle {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Rate, Store, Throttle};
+    /// use diskette::{Rate, Store, Throttle};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let old = Throttle::new(&store, "calls", Rate::per_second(10))?;
     /// assert!(Throttle::new(&store, "calls", Rate::per_second(20)).is_err());
     /// Throttle::open_or_set(&store, "calls", Rate::per_second(20))?;
@@ -189,9 +191,11 @@ impl<A: Access> Throttle<A> {
     /// # Example
     ///
     /// ```
-    /// # use diskette::{Error, Rate, Store, Throttle};
+    /// use diskette::{Error, Rate, Store, Throttle};
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let store = Store::open(dir.path())?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
     /// let mails = Throttle::new(&store, "mails", Rate::per_hour(1))?;
     /// let sent = store.transaction(|tx| {
     ///     let passed = mails.within(tx).try_acquire()?;

@@ -51,7 +51,8 @@ use self::packing::Packing;
 /// use diskette::{Index, Json, Store, Zstd};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let store = Store::open(dir.path())?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
 /// let pages = Index::<String, String>::options()
 ///     .codec::<Zstd<Json>>()
 ///     .new(&store, "pages")?;

@@ -25,7 +25,6 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let squares = Cache::<u64, u64>::new(&store, "squares")?;
     /// squares.insert_many((0..100).map(|n| (n, n * n)), Duration::from_secs(60))?;

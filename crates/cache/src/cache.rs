@@ -58,8 +58,6 @@ use crate::uses::Use;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir("store")?;
 /// let store = Store::open("crawl")?;
 /// let pages = Cache::<String, String>::options()
 ///     .max_bytes(100 << 20)

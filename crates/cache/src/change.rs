@@ -102,7 +102,6 @@ where
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let views = Cache::<String, u64>::new(&store, "views")?;
     /// views.entry("/").and_modify(|count| *count += 1).or_insert(1)?;
@@ -155,7 +154,6 @@ where
     /// use diskette::{Cache, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let stock = Cache::<String, u32>::new(&store, "stock")?;

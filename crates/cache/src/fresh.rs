@@ -12,7 +12,6 @@ use crate::terms::{Expiry, Terms};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let pages = Cache::<u64, String>::open("store")?;
 /// // Good for a minute. Somebody renders it anew shortly before that is over; and if nobody came by then, whoever comes within
 /// // the next hour gets the old one, but for the one who renders the new.

@@ -25,7 +25,6 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let pages = Cache::<String, u16>::new(&store, "pages")?;
     /// let todo = Deque::<String>::new(&store, "todo")?;

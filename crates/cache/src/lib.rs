@@ -10,8 +10,6 @@
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # std::env::set_current_dir(&dir)?;
-//! # std::env::set_current_dir(&dir)?;
-//! # std::env::set_current_dir("store")?;
 //! let cache = Cache::<String, u32>::open("cache")?;
 //! cache.insert_with("answer", &42, Duration::from_secs(60))?;
 //! assert_eq!(cache.get("answer")?, Some(42));

@@ -68,7 +68,6 @@ where
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let squares = Cache::<u64, u64>::new(&store, "squares")?;
     /// for _ in 0..3 {

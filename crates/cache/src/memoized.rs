@@ -35,7 +35,6 @@ use crate::memoize::Turn;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("store")?;
 /// let render = Memoized::new(
 ///     Cache::<(u64, String), String>::new(&store, "render")?,

@@ -20,7 +20,6 @@ use crate::policy::Policy;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("store")?;
 /// let latest = Cache::<u32, String>::options()
 ///     .max_entries(2)

@@ -27,7 +27,6 @@ impl<K, C, A: Access> Cache<K, Stream, C, A> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let films = Cache::<String, Stream>::open("store")?;
     /// films.write("short", [7_u8; 100_000].as_slice(), Duration::from_secs(60))?;
     ///

@@ -14,7 +14,6 @@ use diskette_store::Timeline;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let cache = Cache::<String, String>::open("store")?;
 /// cache.insert_with("news", "…", Duration::from_secs(60))?;
 /// cache.insert_with("weather", "…", Terms::default().idle(Duration::from_secs(600)).tag("pages"))?;

@@ -40,7 +40,6 @@ impl<K, V, C> Cache<K, V, C> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let cache = Cache::<String, u32>::new(&store, "cache")?;
     /// let _upkeep = cache.upkeep(Duration::from_secs(60))?;

@@ -25,7 +25,6 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let squares = Index::<u64, u64>::new(&store, "squares")?;
     /// squares.extend((0..100).map(|n| (n, n * n)))?;
@@ -68,7 +67,6 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;

@@ -50,7 +50,6 @@ where
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let stock = Index::<String, u32>::new(&store, "stock")?;
     /// stock.insert("apple", &2)?;
@@ -90,7 +89,6 @@ where
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let words = Index::<String, u64>::new(&store, "words")?;
@@ -151,7 +149,6 @@ where
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let leader = Index::<String, String>::new(&store, "leader")?;

@@ -22,7 +22,6 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let balance = Index::<String, i64>::new(&store, "balance")?;
     /// balance.extend([("from".to_string(), 10), ("to".to_string(), 0)])?;

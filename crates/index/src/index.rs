@@ -65,7 +65,6 @@ use crate::sql;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("crawl")?;
 /// let pages = Index::<String, Vec<u8>>::new(&store, "pages")?;
 /// let seen = Index::<(u32, String), u64>::new(&store, "seen")?;
@@ -106,7 +105,6 @@ impl<K, V: Content<MessagePack>> Index<K, V> {
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
@@ -205,7 +203,6 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let seen = Index::<String, ()>::new(&store, "seen")?;

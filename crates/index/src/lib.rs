@@ -9,7 +9,6 @@
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # std::env::set_current_dir(&dir)?;
-//! # std::env::set_current_dir(&dir)?;
 //! let ages = Index::<String, u32>::open("ages")?;
 //! ages.insert("Ada", &36)?;
 //! ages.insert("Alan", &41)?;

@@ -16,7 +16,6 @@ use crate::index::{Index, Types};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("store")?;
 /// let ages = Index::<String, u32>::options().codec::<Json>().new(&store, "ages")?;
 /// ages.insert("Ada", &36)?;

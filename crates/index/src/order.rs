@@ -24,7 +24,6 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
     /// ages.insert("Bob", &25)?;
@@ -257,7 +256,6 @@ where
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let ages = Index::<String, u32>::new(&store, "ages")?;
     /// ages.extend([("Bob", 25), ("Ada", 36), ("Cy", 7)])?;
@@ -284,7 +282,6 @@ where
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let readings = Index::<(String, u64), f64>::new(&store, "readings")?;
@@ -328,7 +325,6 @@ where
     /// use diskette::{Index, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let pages = Index::<String, u32>::new(&store, "pages")?;

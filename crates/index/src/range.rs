@@ -19,7 +19,6 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let squares = Index::<u64, u64>::new(&store, "squares")?;
     /// squares.extend((0..100).rev().map(|n| (n, n * n)))?;

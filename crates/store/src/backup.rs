@@ -35,8 +35,6 @@ impl Store {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// store.backup("copy")?;
     /// assert!(Store::open("copy")?.check()?.is_sound());

@@ -33,8 +33,6 @@ pub trait Content<C>: Sealed<C> {
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let films = Index::<String, Stream>::open("store")?;
 /// films.write("short", [7_u8; 100_000].as_slice())?;
 ///

@@ -18,8 +18,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// std::fs::write("notes.txt", "")?;
 /// let error = Store::open("notes.txt").unwrap_err();
 /// assert!(error.is_not_a_store());

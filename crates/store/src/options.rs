@@ -51,8 +51,6 @@ impl From<Durability> for AtomicDurability {
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::options()
 ///     .durability(Durability::Power)
 ///     .timeout(Duration::from_secs(2))
@@ -179,8 +177,7 @@ impl Options {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
-    /// # Index::<String, u32>::new(&Store::open(&path)?, "pages")?.insert("a", &1)?;
+    /// # Index::<String, u32>::new(&Store::open("crawl")?, "pages")?.insert("a", &1)?;
     /// let store = Store::options().read_only(true).open("crawl")?;
     /// let pages = Index::<String, u32>::find(&store, "pages")?.expect("the crawler has made it");
     /// assert_eq!(pages.get("a")?, Some(1));

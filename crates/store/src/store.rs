@@ -67,8 +67,6 @@ use crate::writer::{Turn, Writer};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("crawl")?;
 /// assert!(store.check()?.is_sound());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -163,7 +161,6 @@ impl Store {
     /// use diskette::{Deque, Stop, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
     /// # std::env::set_current_dir(&dir)?;
     /// let stop = Stop::new();
     /// let store = Store::open("store")?.with_stop(&stop);

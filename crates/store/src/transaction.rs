@@ -57,8 +57,6 @@ impl Store {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let todo = Deque::<String>::new(&store, "todo")?;
     /// store.transaction(|tx| {

@@ -45,7 +45,6 @@ pub trait Arrivals {
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("store")?;
 /// let urgent = Deque::<String>::new(&store, "urgent")?;
 /// let numbers = Deque::<u64>::new(&store, "numbers")?;

@@ -68,7 +68,6 @@ impl<'e, V: Serialize, M: Upsert<V>> Entry<'e, V, M> {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
-    /// # std::env::set_current_dir(&dir)?;
     /// let store = Store::open("store")?;
     /// let owners = Index::<String, String>::new(&store, "owners")?;
     /// assert_eq!(owners.entry("boat").or_insert("Ada")?, "Ada");

@@ -36,7 +36,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
-/// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("store")?;
 /// // Two events may be of the same moment, so their key goes on with a number.
 /// let events = Index::<(Ordered<SystemTime>, u64), String>::new(&store, "events")?;
@@ -65,7 +64,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// # #[cfg(all(feature = "chrono", feature = "uuid"))] {
 ///
 /// # let dir = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&dir)?;
 /// # std::env::set_current_dir(&dir)?;
 /// let store = Store::open("store")?;
 /// let orders = Index::<(Ordered<DateTime<Utc>>, Ordered<Uuid>), f64>::new(&store, "orders")?;

@@ -317,7 +317,7 @@ where
 
     /// The entries whose keys begin with `prefix`, in key order: of strings those that start with a
     /// string, of tuples those whose first fields are the fields of a tuple. For more see
-    /// [`key::prefix`].
+    /// [`key::prefix`](diskette_store::key::prefix).
     ///
     /// # Example
     ///

@@ -1,7 +1,7 @@
 //! Processes that want the same slow values. Of those who ask for one a single process computes it, the others wait, asleep, and
 //! who comes later gets it at once. With `--kill` one is killed in the middle of it, and another takes over.
 //!
-//! Try `cargo run --release --example memoize -- --kill`.
+//! Try `cargo run --release -p diskette --example memoize -- --kill`.
 #![allow(
     clippy::disallowed_methods,
     reason = "diskette's clock is diskette's, this is its user"

@@ -1,7 +1,7 @@
 //! Processes under one rate limit. They share a directory and nothing else; together they make as many calls a second as
 //! the limit lets them, and no more.
 //!
-//! Try `cargo run --release --example rate_limit`.
+//! Try `cargo run --release -p diskette --example rate_limit`.
 #![allow(
     clippy::disallowed_methods,
     reason = "diskette's clock is diskette's, this is its user"

@@ -1,7 +1,7 @@
 //! Processes that share three permits, and a file under a lock. One of them dies with a permit in its hands, and nobody
 //! has to wait for it.
 //!
-//! Try `cargo run --release --example worker_pool`.
+//! Try `cargo run --release -p diskette --example worker_pool`.
 
 use std::path::Path;
 use std::process::{self, Command};

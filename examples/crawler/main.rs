@@ -3,8 +3,8 @@
 //! twice, and no host is asked more often than it should be.
 //!
 //! ```text
-//! cargo run --release --example crawler              # the Rust book, served by the example itself
-//! cargo run --release --example crawler -- https://example.org/ --workers 8 --rate 5/s --per-host 2
+//! cargo run --release -p diskette --example crawler              # the Rust book, served by the example itself
+//! cargo run --release -p diskette --example crawler -- https://example.org/ --workers 8 --rate 5/s --per-host 2
 //! ```
 //!
 //! - `frontier.rs`: what the processes share, and the page transaction. Read this first.

@@ -1,7 +1,7 @@
 //! A page that is slow to make, asked for by several processes at once, and again each time its copy has expired: what that costs
 //! without a cache, with one, with one that lets one compute while the others wait, and with one that is refreshed in time.
 //!
-//! Try `cargo run --release --example landing_page`. After diskcache's study of the same name.
+//! Try `cargo run --release -p diskette --example landing_page`. After diskcache's study of the same name.
 #![allow(unreachable_pub, reason = "a program has no public API")]
 #![allow(
     clippy::disallowed_methods,

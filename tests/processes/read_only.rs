@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use diskette::{
-    Barrier, BoundedSemaphore, Deque, Index, Lock, RLock, Rate, RwLock, Store, Throttle,
+    Barrier, BoundedSemaphore, Cache, Deque, Index, Lock, RLock, Rate, RwLock, Store, Throttle,
 };
 use diskette_testkit::{Child, Forked, PATIENCE, SmallDisk, files_below, role};
 
@@ -505,6 +505,16 @@ fn all_that_writes_is_refused(store: &Store) {
     refused(pages.insert(&1, "two"));
     refused(pages.remove(&1));
     refused(pages.insert(&2, &large('b')));
+    let cache = Cache::<u64, u64>::new(store, "cache").unwrap();
+    assert_eq!(cache.get(&1).unwrap(), Some(1));
+    assert_eq!(cache.memoize(&1, PATIENCE, || 2).unwrap(), 1);
+    refused(cache.memoize(&2, PATIENCE, || 2));
+    refused(cache.insert(&1, &2));
+    refused(cache.insert_if_absent(&2, &2, PATIENCE));
+    refused(cache.touch(&1, PATIENCE));
+    refused(cache.cull());
+    refused(cache.set_max_entries(Some(1)));
+    refused(cache.upkeep(PATIENCE));
     refused(Deque::<String>::new(store, "new"));
     assert!(Deque::<String>::find(store, "new").unwrap().is_none());
 
@@ -537,6 +547,8 @@ fn all_that_writes_is_refused_and_nothing_is_changed() {
         todo.push_back("item").unwrap();
         let pages = Index::<u64, String>::new(&store, "pages").unwrap();
         pages.insert(&1, "one").unwrap();
+        let cache = Cache::<u64, u64>::new(&store, "cache").unwrap();
+        cache.insert(&1, &1).unwrap();
         // Beside one that writes, in one process.
         let looking = look_at(&path);
         assert!(looking.is_read_only() && !store.is_read_only());
@@ -548,7 +560,7 @@ fn all_that_writes_is_refused_and_nothing_is_changed() {
     let store = look_at(&path);
     all_that_writes_is_refused(&store);
     assert!(store.check().unwrap().is_sound());
-    assert_eq!(store.stats().unwrap().structures.len(), 8);
+    assert_eq!(store.stats().unwrap().structures.len(), 9);
     let error = Store::open(&path).unwrap_err();
     assert!(error.is_misuse(), "{error}");
     drop(store);

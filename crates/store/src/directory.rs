@@ -239,7 +239,7 @@ fn refuse_strangers(path: &Path, found: &Metadata, options: &Options) -> Result<
 
 /// A directory that holds anything but a store is somebody else's.
 fn refuse_others(path: &Path) -> Result<()> {
-    const OURS: [&str; 11] = [
+    const OURS: [&str; 12] = [
         "store.db",
         "store.db-wal",
         "store.db-shm",
@@ -251,6 +251,7 @@ fn refuse_others(path: &Path) -> Result<()> {
         "board",
         "board.new",
         "reserve",
+        "shards",
     ];
     let failed = |source| Error::io(format!("can't open the store {}", path.display()), source);
     if path.join("store.db").exists() {

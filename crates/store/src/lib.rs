@@ -42,6 +42,7 @@ mod reading;
 mod removal;
 mod reserve;
 mod share;
+mod shards;
 mod stats;
 mod store;
 mod structure;

@@ -69,9 +69,32 @@ impl Directory {
         let found = fs::metadata(path).map_err(failed)?;
         refuse_strangers(path, &found, options)?;
         fs::metadata(path.join("store.db")).map_err(failed)?;
+        refuse_shard(path)?;
         let directory = Directory(path.canonicalize().map_err(failed)?);
         directory.refuse_network(path, options)?;
         Ok(directory)
+    }
+
+    /// The same for a shard of the store that is there.
+    pub(crate) fn prepare_shard(path: &Path) -> Result<Self> {
+        let failed = |source| Error::io(format!("can't open the shard {}", path.display()), source);
+        plain_file::create_directory(path).map_err(failed)?;
+        for part in ["locks", "values"] {
+            plain_file::create_directory(&path.join(part)).map_err(failed)?;
+        }
+        Ok(Directory(path.to_owned()))
+    }
+
+    /// The same, for who may only read it.
+    pub(crate) fn find_shard(path: &Path) -> Result<Self> {
+        match fs::metadata(path.join("store.db")) {
+            Ok(_) => Ok(Directory(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(path)),
+            Err(error) => {
+                let doing = format!("can't read the shard {}", path.display());
+                Err(Error::reading(doing, error))
+            }
+        }
     }
 
     fn refuse_network(&self, path: &Path, options: &Options) -> Result<()> {
@@ -170,6 +193,10 @@ impl Directory {
         self.0.join("reserve")
     }
 
+    pub(crate) fn shards(&self) -> PathBuf {
+        self.0.join("shards")
+    }
+
     pub(crate) fn lock(&self, name: &str) -> PathBuf {
         self.0.join("locks").join(name)
     }
@@ -237,6 +264,23 @@ fn refuse_strangers(path: &Path, found: &Metadata, options: &Options) -> Result<
     ))
 }
 
+/// A shard has no board of its own, on which its writers could queue.
+fn refuse_shard(path: &Path) -> Result<()> {
+    let is_shard = !path.join("owners").exists() && !path.join("board").exists();
+    let store = path.canonicalize().ok().filter(|_| is_shard);
+    match store.as_deref().and_then(|path| path.ancestors().nth(3)) {
+        Some(store) if store.join("store.db").exists() => Err(Error::new(
+            ErrorKind::NotAStore,
+            format!(
+                "{} is a part of the store {}: open that",
+                path.display(),
+                store.display()
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// A directory that holds anything but a store is somebody else's.
 fn refuse_others(path: &Path) -> Result<()> {
     const OURS: [&str; 12] = [
@@ -255,7 +299,7 @@ fn refuse_others(path: &Path) -> Result<()> {
     ];
     let failed = |source| Error::io(format!("can't open the store {}", path.display()), source);
     if path.join("store.db").exists() {
-        return Ok(());
+        return refuse_shard(path);
     }
     for entry in fs::read_dir(path).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();

@@ -8,20 +8,20 @@ use diskette_ipc::{ArcMutexGuard, Mutex};
 use diskette_ipc::{DeathWatch, OwnerId, Party, Stopper, background, clock, fork};
 
 use crate::access::Access;
+use crate::commons::Commons;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::housekeeping::Job;
-use crate::kind::{Claims, Kind};
-use crate::store::{Shared, Store};
+use crate::kind::Claims;
+use crate::store::Store;
 use crate::structure::{self, Structure};
 
-/// Knows the kinds of structures in which the dead may have claims, and runs the thread that hears of deaths.
+/// Knows who has died, and runs the thread that hears of it.
 #[derive(Default)]
 pub(crate) struct Undertaker(Arc<Mutex<Estates>>);
 
 #[derive(Default)]
 pub(crate) struct Estates {
-    kinds: Vec<&'static Kind>,
     /// Whose estates are not settled yet.
     dead: BTreeSet<OwnerId>,
     /// The generation of forks in which the thread was started, and what stops it.
@@ -93,7 +93,7 @@ impl Store {
             return Ok(());
         }
         {
-            let kinds = &mut self.undertaker().0.lock().kinds;
+            let mut kinds = self.kinds().lock();
             if !kinds.iter().any(|kind| kind.name == structure.kind().name) {
                 kinds.push(structure.kind());
             }
@@ -120,11 +120,12 @@ impl Store {
 
     /// Settles the estates of those who are known to be dead; who is left is for another try.
     pub(crate) fn settle_the_mourned(&self) -> Result<()> {
-        let mourned = self.undertaker().0.lock().dead.clone();
+        let estates = &self.commons().undertaker.0;
+        let mourned = estates.lock().dead.clone();
         let mut settled = Ok(());
         for owner in mourned {
             match self.settle(owner) {
-                Ok(()) => drop(self.undertaker().0.lock().dead.remove(&owner)),
+                Ok(()) => drop(estates.lock().dead.remove(&owner)),
                 failed => settled = failed,
             }
         }
@@ -134,7 +135,7 @@ impl Store {
     /// Makes sure that a thread of this process hears of the deaths of others.
     pub(crate) fn watch_deaths(&self) -> Result<()> {
         self.must_be_writable()?;
-        let watch = &mut self.undertaker().0.lock().watch;
+        let watch = &mut self.commons().undertaker.0.lock().watch;
         if watch
             .as_ref()
             .is_some_and(|(generation, _)| *generation == fork::generation())
@@ -144,9 +145,9 @@ impl Store {
         let failed = |error| Error::io("can't watch for the death of other processes", error);
         let deaths = self.owners().watch().map_err(failed)?;
         let stopper = deaths.stopper();
-        let store = self.downgrade();
+        let commons = Arc::downgrade(self.commons());
         background::spawn("diskette-undertaker", move || {
-            hear_of_deaths(deaths, &store)
+            hear_of_deaths(deaths, &commons)
         })
         .map_err(failed)?;
         *watch = Some((fork::generation(), stopper));
@@ -159,21 +160,28 @@ impl Store {
     }
 
     fn mourn(&self, dead: impl IntoIterator<Item = OwnerId>) {
-        self.undertaker().0.lock().dead.extend(dead);
+        self.commons().undertaker.0.lock().dead.extend(dead);
         self.wake(Job::Settle);
     }
 
     /// In this order, each step harmless when done twice: claims, value files, then the owner file,
     /// which says that there is something left to do.
     fn settle(&self, owner: OwnerId) -> Result<()> {
-        let kinds = self.undertaker().0.lock().kinds.clone();
-        for claims in kinds.iter().filter_map(|kind| kind.claims.as_ref()) {
-            self.give_back(claims, owner)?;
-        }
         let failed = |error| Error::io("can't settle the estate of a dead process", error);
         let will = self.owners().will(owner).map_err(failed)?;
-        self.remove_orphans(&will)?;
-        self.owners().bury(owner).map_err(failed)
+        let members = self.commons().members();
+        for store in &members {
+            let kinds = store.kinds().lock().clone();
+            for claims in kinds.iter().filter_map(|kind| kind.claims.as_ref()) {
+                store.give_back(claims, owner)?;
+            }
+            store.remove_orphans(&will)?;
+        }
+        // Else it is for a process that has those open that may have them.
+        if will.is_empty() || self.commons().has_all_shards()? {
+            self.owners().bury(owner).map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn give_back(&self, claims: &Claims, owner: OwnerId) -> Result<()> {
@@ -202,24 +210,24 @@ impl Store {
 }
 
 /// Until the store is closed. What the dead held is free at once; settling their estates may take turns to write.
-fn hear_of_deaths(mut deaths: DeathWatch, store: &Weak<Shared>) {
+fn hear_of_deaths(mut deaths: DeathWatch, commons: &Weak<Commons>) {
     /// After an error, such as no more descriptors.
     const PAUSE: Duration = Duration::from_millis(100);
     loop {
         let death = deaths.next();
-        let Some(shared) = store.upgrade() else {
+        let Some(store) = commons.upgrade().and_then(|it| it.members().pop()) else {
             return;
         };
         match death {
             Ok(Some(owner)) => {
-                if let Some(board) = shared.board() {
+                if let Ok(board) = store.board() {
                     board.bury(owner);
                 }
-                Store::of(shared).mourn([owner]);
+                store.mourn([owner]);
             }
             Ok(None) => return,
-            Err(_) if shared.is_intact() => {
-                drop(shared);
+            Err(_) if store.is_intact() => {
+                drop(store);
                 clock::sleep(PAUSE);
             }
             Err(_) => return, // the store was removed

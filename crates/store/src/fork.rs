@@ -9,16 +9,18 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 use diskette_ipc::fork::{self, Hook};
 use diskette_ipc::{ArcMutexGuard, Deadline, Mutex, MutexGuard};
 use rusqlite::Connection;
 
+use crate::commons::Commons;
 use crate::error::{Error, ErrorKind, Result};
 use crate::estate::Estates;
 use crate::housekeeping::Running;
+use crate::kind::Kind;
 use crate::readers::Pool;
 use crate::store::{OPEN, OpenStores, PutOff, Shared};
 
@@ -115,6 +117,7 @@ fn child() {
 /// The stores of this process, kept still over a fork, their connections closed.
 struct Still {
     stores: Vec<StillStore>,
+    _commons: Vec<StillCommons>,
     /// No thread is opening a store either.
     _open: MutexGuard<'static, Option<OpenStores>>,
 }
@@ -124,11 +127,17 @@ struct StillStore {
     _door: ArcMutexGuard<()>,
     _writer: Option<ArcMutexGuard<Option<Connection>>>,
     _readers: ArcMutexGuard<Pool>,
-    _housekeeper: ArcMutexGuard<Running>,
-    _estates: ArcMutexGuard<Estates>,
+    _kinds: ArcMutexGuard<Vec<&'static Kind>>,
     put_off: ArcMutexGuard<Vec<PutOff>>,
     /// Last, since closing the store takes what is locked above.
     store: Arc<Shared>,
+}
+
+struct StillCommons {
+    _keeper: ArcMutexGuard<Running>,
+    _estates: ArcMutexGuard<Estates>,
+    _members: ArcMutexGuard<Vec<Weak<Shared>>>,
+    commons: Arc<Commons>,
 }
 
 impl Still {
@@ -140,8 +149,19 @@ impl Still {
             .flat_map(HashMap::values)
             .filter_map(|open| open.shared.upgrade())
             .map(StillStore::keep);
+        let stores: Vec<_> = stores.collect();
+        let mut commons: Vec<StillCommons> = Vec::new();
+        for StillStore { store, .. } in &stores {
+            if !commons
+                .iter()
+                .any(|it| Arc::ptr_eq(&it.commons, &store.commons))
+            {
+                commons.push(StillCommons::keep(Arc::clone(&store.commons)));
+            }
+        }
         Still {
-            stores: stores.collect(),
+            stores,
+            _commons: commons,
             _open: open,
         }
     }
@@ -172,10 +192,20 @@ impl StillStore {
             _door: door,
             _writer: writer,
             _readers: readers,
-            _housekeeper: store.housekeeper.retire(),
-            _estates: store.undertaker.retire(),
+            _kinds: store.kinds.lock_arc(),
             put_off: store.put_off.lock_arc(),
             store,
+        }
+    }
+}
+
+impl StillCommons {
+    fn keep(commons: Arc<Commons>) -> Self {
+        StillCommons {
+            _keeper: commons.keeper.retire(),
+            _estates: commons.undertaker.retire(),
+            _members: commons.members.lock_arc(),
+            commons,
         }
     }
 }

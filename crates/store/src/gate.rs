@@ -11,15 +11,15 @@ use diskette_ipc::{Board, Custody, Deadline, Hold, Slots, Taken};
 /// SQLite's page cache, so that a shorter turn costs throughput; a longer one costs those who wait.
 const TURN: Duration = Duration::from_millis(3);
 
-/// Its number on the board, where structures have positive ones.
-const ID: i64 = -1;
-
 /// A lock on the board.
 pub(crate) struct Gate(Slots);
 
 impl Gate {
-    pub(crate) fn new(board: &Arc<Board>) -> io::Result<Self> {
-        Ok(Gate(board.slots(ID, 1)?.held_briefly(TURN)))
+    /// Its number on the board, where structures have positive ones.
+    pub(crate) const OF_A_STORE: i64 = -1;
+
+    pub(crate) fn new(board: &Arc<Board>, number: i64) -> io::Result<Self> {
+        Ok(Gate(board.slots(number, 1)?.held_briefly(TURN)))
     }
 
     /// Passes if nobody is inside.

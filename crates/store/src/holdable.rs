@@ -38,7 +38,7 @@ impl Holdable {
             let board = store.board()?;
             let slots = board
                 .sync()
-                .and_then(|()| board.slots(structure.id(), limit));
+                .and_then(|()| board.slots(store.number_on_board(structure.id()), limit));
             slots.map_err(|error| failed("finding its place", error))
         };
         let slots = structure.doing("opening", open())?;

@@ -1,19 +1,20 @@
 //! What is done in the background, by one thread of each process: checkpoints, garbage, the estates of the dead.
 
-use std::mem;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
+use std::{io, mem};
 
 use diskette_ipc::{ArcMutexGuard, FileLock, Mode, Mutex, background, fork};
 use rusqlite::Connection;
 
+use crate::commons::Commons;
 use crate::directory::Directory;
-use crate::error::{Result, from_sqlite};
+use crate::error::{Error, Result, from_sqlite};
 use crate::fork::is_torn;
 use crate::garbage;
-use crate::store::{PutOff, Shared, Store};
+use crate::store::{PutOff, Store};
 use crate::values::Values;
 
 /// A checkpoint is due when the log has grown by this many pages.
@@ -57,11 +58,8 @@ const JOBS: [Job; 5] = [
     Job::Sweep,
 ];
 
-/// The thread, started when first needed, and what it has to do.
+/// What there is to do in one database.
 pub(crate) struct Housekeeper {
-    /// Held by the one process that makes a checkpoint; `None`: the store is open for reading only.
-    checkpointing: Option<FileLock>,
-    thread: Arc<Mutex<Running>>,
     due: AtomicU8,
     errands: Mutex<Vec<PutOff>>,
     /// About how many pages this process has written since it last looked how long the log is.
@@ -70,43 +68,47 @@ pub(crate) struct Housekeeper {
     asked: AtomicUsize,
 }
 
+/// The thread that does it, started when first needed.
+#[derive(Default)]
+pub(crate) struct Keeper(Arc<Mutex<Running>>);
+
 /// The thread and the generation of forks in which it was started.
 pub(crate) type Running = Option<(u64, Thread)>;
 
-impl Housekeeper {
-    pub(crate) fn new(checkpointing: Option<FileLock>) -> Self {
+impl Keeper {
+    /// Keeps the thread from being started over a fork.
+    pub(crate) fn retire(&self) -> ArcMutexGuard<Running> {
+        self.0.lock_arc()
+    }
+
+    pub(crate) fn stop(&self) {
+        if let Some((_, thread)) = self.0.lock().take() {
+            thread.unpark();
+        }
+    }
+}
+
+impl Default for Housekeeper {
+    fn default() -> Self {
         Housekeeper {
-            checkpointing,
-            thread: Arc::default(),
             due: AtomicU8::new(0),
             errands: Mutex::default(),
             written: AtomicUsize::new(LOOK),
             asked: AtomicUsize::new(0),
         }
     }
+}
 
-    /// Keeps the thread from being started over a fork.
-    pub(crate) fn retire(&self) -> ArcMutexGuard<Running> {
-        self.thread.lock_arc()
-    }
-
-    pub(crate) fn stop(&self) {
-        if let Some((_, thread)) = self.thread.lock().take() {
-            thread.unpark();
-        }
-    }
-
+impl Housekeeper {
     /// When the store is closed: what would never be done if each process lived as shortly.
     pub(crate) fn finish(&self, connection: &Connection, values: &Values, directory: &Directory) {
         if self.due.load(Ordering::Acquire) & Job::Sweep as u8 != 0 {
             let _ = garbage::sweep_before_closing(connection, values, directory);
         }
-        if let Some(checkpointing) = &self.checkpointing
-            && log_length(connection).is_ok_and(|length| length >= DUE)
-            && matches!(checkpointing.try_lock(Mode::Exclusive), Ok(true))
+        if log_length(connection).is_ok_and(|length| length >= DUE)
+            && let Ok(Some(_alone)) = alone(directory)
         {
             let _ = checkpoint(connection);
-            let _ = checkpointing.unlock();
         }
     }
 }
@@ -119,7 +121,7 @@ impl Store {
         }
         let housekeeper = self.housekeeper();
         let due = housekeeper.due.fetch_or(job as u8, Ordering::Release);
-        let mut running = housekeeper.thread.lock();
+        let mut running = self.commons().keeper.0.lock();
         match &*running {
             Some((generation, thread)) if *generation == fork::generation() => {
                 let gathers = matches!(job, Job::Sweep) && due & job as u8 != 0;
@@ -128,9 +130,9 @@ impl Store {
                 }
             }
             _ => {
-                let store = self.downgrade();
-                if let Ok(thread) = background::spawn("diskette-keeper", move || keep_house(&store))
-                {
+                let commons = Arc::downgrade(self.commons());
+                let keep_house = move || keep_house(&commons);
+                if let Ok(thread) = background::spawn("diskette-keeper", keep_house) {
                     *running = Some((fork::generation(), thread));
                 }
             }
@@ -175,12 +177,10 @@ impl Store {
 
     /// Copies what is in the log into the database, unless another process is at it.
     fn checkpoint(&self) -> Result<()> {
-        let Some(lock) = &self.housekeeper().checkpointing else {
+        let failed = |error| Error::io("can't lock the log", error);
+        let Some(_alone) = alone(self.directory()).map_err(failed)? else {
             return Ok(());
         };
-        if !matches!(lock.try_lock(Mode::Exclusive), Ok(true)) {
-            return Ok(());
-        }
         let copy = || {
             let beside = {
                 let reader = self.readers().lend(self)?;
@@ -193,7 +193,6 @@ impl Store {
             Ok(())
         };
         let copied = copy();
-        let _ = lock.unlock();
         self.keep_reserve();
         copied
     }
@@ -214,26 +213,30 @@ impl Store {
 }
 
 /// Until the store is closed; or for a store that was removed, of which nothing is left to keep.
-fn keep_house(store: &Weak<Shared>) {
+fn keep_house(commons: &Weak<Commons>) {
     let mut pause = FIRST_PAUSE;
     let mut gathered = false;
     loop {
-        let Some(shared) = store.upgrade() else {
+        let Some(commons) = commons.upgrade() else {
             return;
         };
-        let due = shared.housekeeper.due.swap(0, Ordering::Acquire);
-        let store = Store::of(shared);
-        let mut left = 0;
-        for job in JOBS.into_iter().filter(|&job| due & job as u8 != 0) {
-            // The log is synced once for all the garbage there is by then.
-            let gathers = matches!(job, Job::Sweep) && !mem::replace(&mut gathered, true);
-            if gathers || store.attempt(job).is_err() && store.is_intact() {
-                left |= job as u8;
+        let mut all_left = 0;
+        for store in commons.members() {
+            let due = store.housekeeper().due.swap(0, Ordering::Acquire);
+            let mut left = 0;
+            for job in JOBS.into_iter().filter(|&job| due & job as u8 != 0) {
+                // The log is synced once for all the garbage there is by then.
+                let gathers = matches!(job, Job::Sweep) && !gathered;
+                if gathers || store.attempt(job).is_err() && store.is_intact() {
+                    left |= job as u8;
+                }
             }
+            store.housekeeper().due.fetch_or(left, Ordering::Relaxed);
+            all_left |= left;
         }
-        store.housekeeper().due.fetch_or(left, Ordering::Relaxed);
-        drop(store);
-        if left == 0 {
+        drop(commons);
+        gathered = true;
+        if all_left == 0 {
             pause = FIRST_PAUSE;
             gathered = false;
             thread::park();
@@ -242,6 +245,12 @@ fn keep_house(store: &Weak<Shared>) {
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
+}
+
+/// What keeps a second process from making a checkpoint at the same time, if nobody has it.
+fn alone(directory: &Directory) -> io::Result<Option<FileLock>> {
+    let lock = FileLock::open(directory.lock("checkpoint"))?;
+    Ok(lock.try_lock(Mode::Exclusive)?.then_some(lock))
 }
 
 /// Copies what no reader and no writer is in the way of; says how long the log is, in pages.

@@ -29,14 +29,14 @@ impl Store {
         if self.writer().is_mine() {
             return false;
         }
-        let given = fs::remove_file(self.directory().reserve()).is_ok();
+        let given = fs::remove_file(self.commons().directory.reserve()).is_ok();
         let copied = self.copy_log().is_ok();
         given || copied
     }
 
     /// Makes the reserve, if it was given up. Without it all goes on, but for removing on a full disk.
     pub(crate) fn keep_reserve(&self) {
-        let reserve = self.directory().reserve();
+        let reserve = self.commons().directory.reserve();
         if matches!(fs::symlink_metadata(&reserve), Err(error) if error.kind() == io::ErrorKind::NotFound)
         {
             let _ = plain_file::create_with_room(&reserve, BYTES);

@@ -2,23 +2,25 @@ mod opening;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use diskette_ipc::{Board, Doorbell, Mutex, Owners, Stop};
 use rusqlite::Connection;
 
+use crate::commons::Commons;
 use crate::connection::{self, Role};
 use crate::db::Outcome;
 use crate::directory::{Directory, Identity};
 use crate::error::{Result, stopped};
-use crate::estate::Undertaker;
 use crate::fork::Door;
 use crate::housekeeping::Housekeeper;
+use crate::kind::Kind;
 use crate::options::{AtomicDurability, Durability, Options};
 use crate::readers::Readers;
 use crate::reading::{self, Reading};
+use crate::shards::Shard;
 use crate::values::Values;
 use crate::writer::{Turn, Writer};
 
@@ -84,19 +86,17 @@ pub(crate) struct Shared {
     pub(crate) readers: Readers,
     pub(crate) housekeeper: Housekeeper,
     values: Values,
-    owners: Arc<Owners>,
-    pub(crate) undertaker: Undertaker,
-    /// What it shares with other processes' memory, and what it has instead if it is open for reading only.
-    together: Result<Together, Reading>,
+    /// Of these this process gives back the claims of the dead.
+    pub(crate) kinds: Arc<Mutex<Vec<&'static Kind>>>,
+    pub(crate) commons: Arc<Commons>,
+    /// What there is in place of a board and a bell if it is open for reading only.
+    reading: Option<Reading>,
+    /// Which shard it is, if it is one.
+    shard: Option<Shard>,
     pub(crate) put_off: Arc<Mutex<Vec<PutOff>>>,
     waiting: AtomicBool,
     /// Last: once it is gone, so are all the files that were open.
     open: Arc<()>,
-}
-
-pub(crate) struct Together {
-    bell: Doorbell,
-    board: Arc<Board>,
 }
 
 pub(crate) type PutOff = Box<dyn FnOnce(&Store) + Send>;
@@ -186,22 +186,21 @@ impl Store {
 impl Shared {
     /// `None`: it is open for reading only.
     pub(crate) fn board(&self) -> Option<&Arc<Board>> {
-        self.together.as_ref().ok().map(|together| &together.board)
+        let together = self.commons.together.as_ref();
+        together.map(|together| &together.board)
     }
 
     /// Whether the files that are open here are those of the directory.
     pub(crate) fn is_intact(&self) -> bool {
-        match &self.together {
-            Ok(together) => together.board.is_intact(),
-            Err(reading) => reading.is_there(),
+        match &self.reading {
+            None => self.board().is_some_and(|board| board.is_intact()),
+            Some(reading) => reading.is_there(),
         }
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.housekeeper.stop();
-        self.undertaker.stop();
         self.writer.with_last(|connection| {
             self.housekeeper
                 .finish(connection, &self.values, &self.directory);
@@ -236,7 +235,7 @@ impl Store {
 
     /// Who is alive.
     pub fn owners(&self) -> &Arc<Owners> {
-        &self.shared.owners
+        &self.shared.commons.owners
     }
 
     /// Large values.
@@ -263,6 +262,14 @@ impl Store {
             shared,
             timeout: Options::default().timeout,
             stop: None,
+        }
+    }
+
+    /// The same database, with the timeout and what stops it of another.
+    pub(crate) fn with_the_ways_of(self, other: &Store) -> Self {
+        Store {
+            shared: self.shared,
+            ..other.clone()
         }
     }
 
@@ -294,10 +301,10 @@ impl Store {
     ///
     /// [`is_read_only`](crate::Error::is_read_only).
     pub(crate) fn bell(&self) -> Result<&Doorbell> {
-        let together = self.shared.together.as_ref();
+        let together = self.shared.commons.together.as_ref();
         together
             .map(|together| &together.bell)
-            .map_err(|_| reading::refused())
+            .ok_or_else(reading::refused)
     }
 
     /// # Errors
@@ -309,19 +316,23 @@ impl Store {
 
     /// What there is instead of these where nobody in this process may write.
     pub(crate) fn reading(&self) -> Option<&Reading> {
-        self.shared.together.as_ref().err()
+        self.shared.reading.as_ref()
     }
 
     pub(crate) fn is_intact(&self) -> bool {
         self.shared.is_intact()
     }
 
-    pub(crate) fn undertaker(&self) -> &Undertaker {
-        &self.shared.undertaker
+    pub(crate) fn kinds(&self) -> &Mutex<Vec<&'static Kind>> {
+        &self.shared.kinds
     }
 
-    pub(crate) fn downgrade(&self) -> Weak<Shared> {
-        Arc::downgrade(&self.shared)
+    pub(crate) fn commons(&self) -> &Arc<Commons> {
+        &self.shared.commons
+    }
+
+    pub(crate) fn shard(&self) -> Option<Shard> {
+        self.shared.shard
     }
 
     /// Opens a connection of its own.
@@ -340,7 +351,7 @@ impl Store {
         }
         drop(turn);
         if !outcome.rings.is_empty()
-            && let Ok(together) = &self.shared.together
+            && let Some(together) = &self.shared.commons.together
             && together.board.is_listened_to()
         {
             outcome

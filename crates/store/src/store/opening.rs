@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,22 +10,25 @@ use std::time::Duration;
 use diskette_ipc::clock::{self, Deadline};
 use diskette_ipc::{Doorbell, Eras, FileLock, Mode, Mutex, Owners};
 
-use super::{Shared, Store, Together};
+use rusqlite::Connection;
+
+use super::{Shared, Store};
 use crate::access::Access;
 use crate::board;
 use crate::catalog;
+use crate::commons::{Commons, Together};
 use crate::connection::{self, Role};
 use crate::directory::{Directory, Identity};
 use crate::error::{Error, ErrorKind, Result, timed_out};
-use crate::estate::Undertaker;
 use crate::fork::{self, Door};
 use crate::garbage;
 use crate::gate::Gate;
 use crate::housekeeping::{Housekeeper, Job};
-use crate::options::Options;
+use crate::options::{Durability, Options};
 use crate::readers::Readers;
-use crate::reading::Reading;
+use crate::reading::{self, Reading};
 use crate::removal;
+use crate::shards::Shard;
 use crate::values::Values;
 use crate::writer::Writer;
 
@@ -75,13 +78,19 @@ impl Store {
         let store = keep(open, shared, options);
         store.keep_reserve();
         store.mourn_the_dead()?;
-        if store.read_one(garbage::is_there)? {
-            store.wake(Job::Sweep);
-        }
-        if store.read_one(removal::is_unfinished)? {
-            store.wake(Job::Clear);
-        }
+        store.take_up_work()?;
         Ok(store)
+    }
+
+    /// Goes on with what others have left unfinished.
+    pub(crate) fn take_up_work(&self) -> Result<()> {
+        if self.read_one(garbage::is_there)? {
+            self.wake(Job::Sweep);
+        }
+        if self.read_one(removal::is_unfinished)? {
+            self.wake(Job::Clear);
+        }
+        Ok(())
     }
 
     fn open_directory_to_read(path: &Path, options: &Options) -> Result<Store> {
@@ -105,11 +114,53 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens some of the databases below this store, each beside what all of them have in common.
+    pub(crate) fn open_shards(
+        &self,
+        shards: impl Iterator<Item = (Shard, PathBuf)>,
+    ) -> Result<Vec<Store>> {
+        fork::must_be_whole()?;
+        let options = Store::options()
+            .timeout(self.timeout)
+            .read_only(self.is_read_only());
+        // In this order, as a store is opened.
+        let mut open = OPEN.lock();
+        let open = open.get_or_insert_default();
+        let opening = match self.is_read_only() {
+            true => None,
+            false => Some(alone(self.directory(), self.timeout)?),
+        };
+        let opened = shards.map(|(shard, path)| {
+            let directory = match &opening {
+                Some(_) => Directory::prepare_shard(&path)?,
+                None => Directory::find_shard(&path)?,
+            };
+            let identity = directory.identity()?;
+            if let Some(store) = found(open, identity, &options)? {
+                return Ok(store.with_the_ways_of(self));
+            }
+            let commons = Arc::clone(self.commons());
+            let shared = match &opening {
+                Some(_) => {
+                    let durability = self.durability();
+                    let first = first_connection(&directory, durability)?;
+                    Shared::with_first(first, directory, identity, durability, commons, Some(shard))
+                }
+                None => {
+                    let reading = Reading::open(&directory, self.timeout)?;
+                    Shared::with_reading(reading, directory, identity, commons, Some(shard))
+                }
+            };
+            Ok(keep(open, shared?, &options).with_the_ways_of(self))
+        });
+        opened.collect()
+    }
+
     /// SQLite would take what it needs to write for what it has to read.
     fn must_be_open_to_write(&self) -> Result<()> {
-        match self.shared.together {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Error::new(
+        match self.reading() {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
                 ErrorKind::Misuse,
                 "this process has the store open for reading only: drop all that belongs to it first, or open it to write \
                  before, which serves those who only read as well",
@@ -152,6 +203,7 @@ fn found(open: &OpenStores, identity: Identity, options: &Options) -> Result<Opt
 
 fn keep(open: &mut OpenStores, shared: Shared, options: &Options) -> Store {
     let shared = Arc::new(shared);
+    shared.commons.join(&shared);
     open.retain(|_, entry| entry.open.strong_count() > 0);
     open.insert(
         shared.identity,
@@ -171,49 +223,51 @@ fn keep(open: &mut OpenStores, shared: Shared, options: &Options) -> Store {
 
 impl Shared {
     fn open(directory: Directory, identity: Identity, options: &Options) -> Result<Self> {
-        let failed = |source| {
-            Error::io(
-                format!("can't open the store {}", directory.path().display()),
-                source,
-            )
-        };
-        let lock = |name: &str| FileLock::open(directory.lock(name)).map_err(failed);
-
-        // One process at a time creates or upgrades.
-        let opening = lock("open")?;
-        let deadline = Deadline::after(options.timeout);
-        if !opening.lock(Mode::Exclusive, deadline).map_err(failed)? {
-            return Err(timed_out(
-                "another process that is opening the store",
-                options.timeout,
-            ));
-        }
-        directory.create_database()?;
-        let first = connection::open(&directory.database(), Role::Writer, options.durability)?;
-        catalog::prepare(&first)?;
+        let failed = |source| cant_open(&directory, source);
+        let opening = alone(&directory, options.timeout)?;
+        let first = first_connection(&directory, options.durability)?;
         let owners = Owners::open(&directory.owners(), directory.lock("owners")).map_err(failed)?;
         let owners = Arc::new(owners);
         let board = Arc::new(board::open(&directory, &owners, &first)?);
         opening.unlock().map_err(failed)?;
-        let eras = Eras::open(&directory.lock("eras")).map_err(failed)?;
         let bell = Doorbell::open(directory.bell()).map_err(failed)?;
+        let commons = Arc::new(Commons::new(
+            directory.clone(),
+            owners,
+            Some(Together { bell, board }),
+        ));
+        let durability = options.durability;
+        Self::with_first(first, directory, identity, durability, commons, None)
+    }
 
+    fn with_first(
+        first: Connection,
+        directory: Directory,
+        identity: Identity,
+        durability: Durability,
+        commons: Arc<Commons>,
+        shard: Option<Shard>,
+    ) -> Result<Self> {
+        let failed = |source| cant_open(&directory, source);
+        let Some(together) = &commons.together else {
+            return Err(reading::refused());
+        };
+        let number = shard.map_or(Gate::OF_A_STORE, |shard| shard.number_on_board(0));
+        let gate = Gate::new(&together.board, number).map_err(failed)?;
+        let eras = Eras::open(&directory.lock("eras")).map_err(failed)?;
         Ok(Shared {
             door: Door::default(),
-            writer: Writer::new(
-                Gate::new(&board).map_err(failed)?,
-                first,
-                options.durability,
-            ),
+            writer: Writer::new(gate, first, durability),
             readers: Readers::default(),
-            housekeeper: Housekeeper::new(Some(lock("checkpoint")?)),
+            housekeeper: Housekeeper::default(),
             values: Values::new(directory.clone(), Some(eras)).map_err(failed)?,
-            owners,
-            undertaker: Undertaker::default(),
-            together: Ok(Together { bell, board }),
+            kinds: Arc::default(),
+            commons,
+            reading: None,
+            shard,
             put_off: Arc::default(),
             waiting: AtomicBool::new(false),
-            durability: options.durability.into(),
+            durability: durability.into(),
             identity,
             directory,
             open: Arc::default(),
@@ -222,29 +276,74 @@ impl Shared {
 
     fn open_to_read(directory: Directory, identity: Identity, options: &Options) -> Result<Self> {
         let reading = Reading::open(&directory, options.timeout)?;
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => Error::new(
-                ErrorKind::ReadOnly,
-                "whoever copied the store left out its directories: let a user who may write open it once, which makes them",
-            ),
-            _ => Error::reading("can't read the store", source),
-        };
-        let owners = Owners::open(&directory.owners(), directory.lock("owners")).map_err(failed)?;
+        let owners = Owners::open(&directory.owners(), directory.lock("owners"));
+        let owners = owners.map_err(cant_read)?;
+        let commons = Arc::new(Commons::new(directory.clone(), owners.into(), None));
+        Self::with_reading(reading, directory, identity, commons, None)
+    }
+
+    fn with_reading(
+        reading: Reading,
+        directory: Directory,
+        identity: Identity,
+        commons: Arc<Commons>,
+        shard: Option<Shard>,
+    ) -> Result<Self> {
+        let durability = Durability::default();
         Ok(Shared {
             door: Door::default(),
-            writer: Writer::nobody(options.durability),
+            writer: Writer::nobody(durability),
             readers: Readers::default(),
-            housekeeper: Housekeeper::new(None),
-            values: Values::new(directory.clone(), None).map_err(failed)?,
-            owners: Arc::new(owners),
-            undertaker: Undertaker::default(),
-            together: Err(reading),
+            housekeeper: Housekeeper::default(),
+            values: Values::new(directory.clone(), None).map_err(cant_read)?,
+            kinds: Arc::default(),
+            commons,
+            reading: Some(reading),
+            shard,
             put_off: Arc::default(),
             waiting: AtomicBool::new(false),
-            durability: options.durability.into(),
+            durability: durability.into(),
             identity,
             directory,
             open: Arc::default(),
         })
+    }
+}
+
+/// One process at a time creates or upgrades.
+fn alone(directory: &Directory, timeout: Duration) -> Result<FileLock> {
+    let failed = |source| cant_open(directory, source);
+    let opening = FileLock::open(directory.lock("open")).map_err(failed)?;
+    match opening
+        .lock(Mode::Exclusive, Deadline::after(timeout))
+        .map_err(failed)?
+    {
+        true => Ok(opening),
+        false => Err(timed_out(
+            "another process that is opening the store",
+            timeout,
+        )),
+    }
+}
+
+fn first_connection(directory: &Directory, durability: Durability) -> Result<Connection> {
+    directory.create_database()?;
+    let first = connection::open(&directory.database(), Role::Writer, durability)?;
+    catalog::prepare(&first)?;
+    Ok(first)
+}
+
+fn cant_open(directory: &Directory, source: io::Error) -> Error {
+    let doing = format!("can't open the store {}", directory.path().display());
+    Error::io(doing, source)
+}
+
+fn cant_read(source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::NotFound => Error::new(
+            ErrorKind::ReadOnly,
+            "whoever copied the store left out its directories: let a user who may write open it once, which makes them",
+        ),
+        _ => Error::reading("can't read the store", source),
     }
 }

@@ -20,6 +20,8 @@ impl Store {
     ///
     /// Once it returns, no power cut takes the copy, at either durability.
     ///
+    /// Each of the databases of a structure that is spread over several is copied as it is at a moment of its own.
+    ///
     /// Value files are hard links where the file system allows (they never change), copies elsewhere.
     ///
     /// # Errors
@@ -56,6 +58,15 @@ impl Store {
         }
         let directory =
             Directory::prepare(to, &Options::default().allow_network_file_system(true))?;
+        self.copy_part(&directory)?;
+        for store in self.all_shards()? {
+            let Some(shard) = store.shard() else { continue };
+            store.copy_part(&shard.prepare(&directory)?)?;
+        }
+        Ok(())
+    }
+
+    fn copy_part(&self, directory: &Directory) -> Result<()> {
         directory.create_database()?;
         // Until the copy is made, no file that belongs to it goes.
         let _files = self.keep_files()?;
@@ -78,7 +89,7 @@ impl Store {
             .map_err(from_sqlite)?;
         drop(linked);
         let failed = |error| Error::io("can't copy the value files", error);
-        self.copy_values(&ids, &directory).map_err(failed)?;
+        self.copy_values(&ids, directory).map_err(failed)?;
         // Its log is copied into it, and both are synced.
         copy.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
             .map_err(from_sqlite)?;

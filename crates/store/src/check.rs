@@ -55,6 +55,13 @@ pub enum Problem {
         /// The file's number.
         id: i64,
     },
+    /// What is wrong with one of the databases over which a structure is spread.
+    InShard {
+        /// Its directory, from that of the store on.
+        shard: String,
+        /// What it is.
+        problem: Box<Problem>,
+    },
 }
 
 impl fmt::Display for Problem {
@@ -73,6 +80,7 @@ impl fmt::Display for Problem {
                 f.write_str(how)
             }
             Problem::Orphan { id } => write!(f, "value file {id:016x} belongs to no entry"),
+            Problem::InShard { shard, problem } => write!(f, "{shard}: {problem}"),
         }
     }
 }
@@ -85,7 +93,7 @@ impl Store {
     ///
     /// Only where looking was not possible; damage is in the report.
     pub fn check(&self) -> Result<Report> {
-        self.check_parts()
+        self.each_part(Store::check_part)
             .map_err(|error| error.at(|| format!("checking {}", self.path().display())))
     }
 
@@ -98,28 +106,50 @@ impl Store {
     pub fn repair(&self) -> Result<Report> {
         let mend = || {
             self.must_be_writable()?;
+            let _shards = self.all_shards()?;
             self.settle_the_dead()?;
-            self.sweep()?;
-            let turn = self.writer().enter(self)?;
-            let rebuilt = turn
-                .connection()?
-                .execute_batch("REINDEX")
-                .map_err(from_sqlite);
-            drop(turn);
-            let orphans = self.orphans()?;
-            self.remove_orphans(&orphans)?;
-            let mut report = self.check_parts()?;
-            if let Err(error) = rebuilt {
-                report
-                    .problems
-                    .insert(0, Problem::Database(error.to_string()));
-            }
-            Ok(report)
+            self.each_part(Store::repair_part)
         };
         mend().map_err(|error: Error| error.at(|| format!("repairing {}", self.path().display())))
     }
 
-    fn check_parts(&self) -> Result<Report> {
+    /// Of the store itself and its shards.
+    fn each_part(&self, look: impl Fn(&Store) -> Result<Report>) -> Result<Report> {
+        let mut report = look(self)?;
+        for store in self.all_shards()? {
+            let shard = store.path().strip_prefix(self.path());
+            let shard = shard.unwrap_or(store.path()).display().to_string();
+            let problems = look(&store)?.problems.into_iter();
+            report
+                .problems
+                .extend(problems.map(|problem| Problem::InShard {
+                    shard: shard.clone(),
+                    problem: problem.into(),
+                }));
+        }
+        Ok(report)
+    }
+
+    fn repair_part(&self) -> Result<Report> {
+        self.sweep()?;
+        let turn = self.writer().enter(self)?;
+        let rebuilt = turn
+            .connection()?
+            .execute_batch("REINDEX")
+            .map_err(from_sqlite);
+        drop(turn);
+        let orphans = self.orphans()?;
+        self.remove_orphans(&orphans)?;
+        let mut report = self.check_part()?;
+        if let Err(error) = rebuilt {
+            report
+                .problems
+                .insert(0, Problem::Database(error.to_string()));
+        }
+        Ok(report)
+    }
+
+    fn check_part(&self) -> Result<Report> {
         let mut problems = Vec::new();
         {
             let reader = self.read_truth(|| self.readers().lend(self).map(Some))?;

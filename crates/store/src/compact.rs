@@ -13,12 +13,16 @@ impl Store {
     /// [`is_timeout`](Error::is_timeout) when the turn to write didn't come or a long reader is in the
     /// way; [`is_disk_full`](Error::is_disk_full).
     pub fn compact(&self) -> Result<()> {
-        self.compact_all()
-            .map_err(|error| error.at(|| format!("compacting {}", self.path().display())))
+        let all = || {
+            self.must_be_writable()?;
+            self.compact_part()?;
+            let shards = self.all_shards()?;
+            shards.iter().try_for_each(Store::compact_part)
+        };
+        all().map_err(|error: Error| error.at(|| format!("compacting {}", self.path().display())))
     }
 
-    fn compact_all(&self) -> Result<()> {
-        self.must_be_writable()?;
+    fn compact_part(&self) -> Result<()> {
         // Before the turn to write, in the order in which the background thread takes them; locks of their own, since one
         // is not enough to keep two threads apart.
         let deadline = Deadline::after(self.timeout());

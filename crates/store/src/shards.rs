@@ -12,7 +12,9 @@ use std::str::FromStr;
 
 use diskette_ipc::plain_file;
 
+use crate::access::Access;
 use crate::commons::Commons;
+use crate::db::Db;
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
@@ -50,14 +52,7 @@ impl Store {
                 format!("a structure has 1 to {MOST_SHARDS} shards, which have none themselves"),
             ));
         }
-        if !self.is_read_only() {
-            self.make_directory_of(of)?;
-        }
-        let directory = self.directory_of(of);
-        let opened = self.open_shards((0..count).map(|number| {
-            let shard = Shard { of, number };
-            (shard, directory.join(format!("{number:03}")))
-        }))?;
+        let opened = self.open_shards((0..count).map(|number| Shard { of, number }))?;
         if !self.is_read_only() {
             self.mourn_the_dead()?;
             opened.iter().try_for_each(Store::take_up_work)?;
@@ -91,21 +86,40 @@ impl Store {
     fn directory_of(&self, of: Shards) -> PathBuf {
         self.directory().shards().join(of.to_string())
     }
-
-    fn make_directory_of(&self, of: Shards) -> Result<()> {
-        let make = |directory: &Path, within: &Path| match plain_file::create_directory(directory)?
-        {
-            true => plain_file::sync_directory(within),
-            false => Ok(()),
-        };
-        let all = self.directory().shards();
-        make(&all, self.path())
-            .and_then(|()| make(&self.directory_of(of), &all))
-            .map_err(|error| Error::io("can't make the directory of the shards", error))
-    }
 }
 
 impl Store {
+    /// All shards that there are, of all structures.
+    pub(crate) fn all_shards(&self) -> Result<Vec<Store>> {
+        let mut all = Vec::new();
+        for of in self.sets_of_shards()? {
+            let failed =
+                |error| Error::io("can't read the directory of a structure's shards", error);
+            let count = fs::read_dir(self.directory_of(of)).map_err(failed)?.count();
+            if count > 0 {
+                all.extend(self.shards(of, u32::try_from(count).unwrap_or(u32::MAX))?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Removes the shards of structures that are in the store no more.
+    pub(crate) fn remove_stray_shards(&self) -> Result<()> {
+        const IS_THERE: &str = "SELECT id FROM structures WHERE id = $1";
+        for of in self.sets_of_shards()? {
+            let there = |db: &Db<'_>| db.query_one(IS_THERE, &[of.structure.into()], |_| Ok(()));
+            if self.read_one(there)?.is_none() {
+                self.remove_shards(of)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is a shard of a structure that was removed.
+    pub(crate) fn is_a_removed_shard(&self) -> bool {
+        self.shard().is_some() && !self.directory().database().exists()
+    }
+
     /// The number that a structure of this database has on the board, which shards have together with their store: there
     /// theirs are negative.
     pub(crate) fn number_on_board(&self, structure: i64) -> i64 {
@@ -117,6 +131,36 @@ impl Store {
 }
 
 impl Shard {
+    /// Whose it is.
+    pub(crate) fn structure(self) -> i64 {
+        self.of.structure
+    }
+
+    /// Its directory below that of a store, made if it is missing.
+    pub(crate) fn prepare(self, store: &Directory) -> Result<Directory> {
+        let all = store.shards();
+        let set = all.join(self.of.to_string());
+        let make = |directory: &Path, within: &Path| match plain_file::create_directory(directory)?
+        {
+            true => plain_file::sync_directory(within),
+            false => Ok(()),
+        };
+        make(&all, store.path())
+            .and_then(|()| make(&set, &all))
+            .map_err(|error| Error::io("can't make the directory of the shards", error))?;
+        Directory::prepare_shard(&set.join(self.name()))
+    }
+
+    /// Its directory, for who may only read.
+    pub(crate) fn find(self, store: &Directory) -> Result<Directory> {
+        let set = store.shards().join(self.of.to_string());
+        Directory::find_shard(&set.join(self.name()))
+    }
+
+    fn name(self) -> String {
+        format!("{:03}", self.number)
+    }
+
     /// That of a structure in it; or, for 0, its own. (-1 is that of the store.)
     pub(crate) fn number_on_board(self, structure: i64) -> i64 {
         const STRUCTURES: i64 = 1 << 24;

@@ -10,6 +10,7 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::removal::{self, Part};
+use crate::shards::Shard;
 use crate::store::Store;
 
 /// What a store holds; made by [`Store::stats`].
@@ -59,6 +60,20 @@ impl Store {
     ///
     /// Those of the database.
     pub fn stats(&self) -> Result<Stats> {
+        let all = || {
+            let (mut stats, numbers) = self.stats_of_part()?;
+            for store in self.all_shards()? {
+                let of = store.shard().map(Shard::structure);
+                let whose = numbers.iter().position(|&number| of == Some(number));
+                let (shard, _) = store.stats_of_part()?;
+                stats.add(shard, whose);
+            }
+            Ok(stats)
+        };
+        all().map_err(|error: Error| error.at(|| format!("measuring {}", self.path().display())))
+    }
+
+    fn stats_of_part(&self) -> Result<(Stats, Vec<i64>)> {
         self.snapshot(|snapshot| {
             snapshot.read(|db| {
                 let one = |sql| {
@@ -66,17 +81,36 @@ impl Store {
                     Ok(u64::try_from(number.unwrap_or(0)).unwrap_or(0))
                 };
                 let page = one("PRAGMA page_size")?;
-                Ok(Stats {
-                    structures: structures(db)?,
+                let (numbers, structures) = structures(db)?.into_iter().unzip();
+                let stats = Stats {
+                    structures,
                     database_bytes: page * one("PRAGMA page_count")?,
                     free_bytes: page * one("PRAGMA freelist_count")?,
                     wal_bytes: fs::metadata(self.directory().wal()).map_or(0, |wal| wal.len()),
                     value_files: one("SELECT count(*) FROM value_files")?,
                     value_bytes: one("SELECT coalesce(sum(bytes), 0) FROM value_files")?,
-                })
+                };
+                Ok((stats, numbers))
             })
         })
-        .map_err(|error: Error| error.at(|| format!("measuring {}", self.path().display())))
+    }
+}
+
+impl Stats {
+    /// What is in a shard is that of its structure, `whose` place this is.
+    fn add(&mut self, shard: Stats, whose: Option<usize>) {
+        if let Some(sum) = whose.and_then(|whose| self.structures.get_mut(whose)) {
+            for part in shard.structures {
+                sum.len += part.len;
+                sum.bytes += part.bytes;
+                sum.value_files += part.value_files;
+            }
+        }
+        self.database_bytes += shard.database_bytes;
+        self.free_bytes += shard.free_bytes;
+        self.wal_bytes += shard.wal_bytes;
+        self.value_files += shard.value_files;
+        self.value_bytes += shard.value_bytes;
     }
 }
 
@@ -119,7 +153,8 @@ fn disk_bytes(path: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn structures(db: &Db<'_>) -> Result<Vec<StructureStats>> {
+/// With their numbers.
+fn structures(db: &Db<'_>) -> Result<Vec<(i64, StructureStats)>> {
     const ALL: &str = "SELECT id, name, kind, codec FROM structures ORDER BY id";
     const PARTS: &str = "SELECT name, whose, items FROM tables WHERE kind = $1 AND items <> 0";
     let all = db.query(ALL, &[], |row| {
@@ -142,7 +177,7 @@ fn structures(db: &Db<'_>) -> Result<Vec<StructureStats>> {
         for part in kinds.get(&stats.kind).into_iter().flatten() {
             part.measure(db, id, &mut stats)?;
         }
-        Ok(stats)
+        Ok((id, stats))
     });
     measured.collect()
 }

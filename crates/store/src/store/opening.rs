@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -79,6 +79,7 @@ impl Store {
         store.keep_reserve();
         store.mourn_the_dead()?;
         store.take_up_work()?;
+        store.remove_stray_shards()?;
         Ok(store)
     }
 
@@ -115,10 +116,7 @@ impl Store {
     }
 
     /// Opens some of the databases below this store, each beside what all of them have in common.
-    pub(crate) fn open_shards(
-        &self,
-        shards: impl Iterator<Item = (Shard, PathBuf)>,
-    ) -> Result<Vec<Store>> {
+    pub(crate) fn open_shards(&self, shards: impl Iterator<Item = Shard>) -> Result<Vec<Store>> {
         fork::must_be_whole()?;
         let options = Store::options()
             .timeout(self.timeout)
@@ -130,10 +128,10 @@ impl Store {
             true => None,
             false => Some(alone(self.directory(), self.timeout)?),
         };
-        let opened = shards.map(|(shard, path)| {
+        let opened = shards.map(|shard| {
             let directory = match &opening {
-                Some(_) => Directory::prepare_shard(&path)?,
-                None => Directory::find_shard(&path)?,
+                Some(_) => shard.prepare(self.directory())?,
+                None => shard.find(self.directory())?,
             };
             let identity = directory.identity()?;
             if let Some(store) = found(open, identity, &options)? {

@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Connection};
 use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
-use crate::fork;
+use crate::sqlite::fork;
 use crate::store::Store;
 
 /// A parameter of a statement.
@@ -139,6 +139,7 @@ pub(crate) type Afterwards = Box<dyn FnOnce(&Store)>;
 pub struct Db<'c> {
     store: &'c Store,
     connection: &'c Connection,
+    writes: bool,
     wrote: Cell<bool>,
     doomed: Cell<bool>,
     pages: Cell<usize>,
@@ -157,10 +158,21 @@ pub(crate) struct Mark {
 }
 
 impl<'c> Db<'c> {
-    pub(crate) fn new(store: &'c Store, connection: &'c Connection) -> Self {
+    /// For who only reads.
+    pub(crate) fn reading(store: &'c Store, connection: &'c Connection) -> Self {
+        Self::new(store, connection, false)
+    }
+
+    /// For who has the turn to write.
+    pub(crate) fn writing(store: &'c Store, connection: &'c Connection) -> Self {
+        Self::new(store, connection, true)
+    }
+
+    fn new(store: &'c Store, connection: &'c Connection, writes: bool) -> Self {
         Db {
             store,
             connection,
+            writes,
             wrote: Cell::new(false),
             doomed: Cell::new(false),
             pages: Cell::new(0),
@@ -264,7 +276,7 @@ impl<'c> Db<'c> {
 
     /// Whether this is in a turn to write.
     pub(crate) fn writes(&self) -> bool {
-        self.store.writer().is_mine()
+        self.writes
     }
 
     /// The era of value files that begins with the commit, if this makes garbage of some.

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::reading::log_needs_writer;
+use crate::sqlite::reading::log_needs_writer;
 
 /// What diskette's calls return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

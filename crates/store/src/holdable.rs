@@ -108,7 +108,7 @@ impl Holdable {
     /// Those of [`try_take`](Self::try_take); [`is_deadlock`](Error::is_deadlock); [`is_stopped`](Error::is_stopped);
     /// [`is_misuse`](Error::is_misuse) within a transaction of this thread.
     pub fn take(&self, n: u32, deadline: Deadline) -> Result<Option<Hold>> {
-        if self.store.writer().is_mine() {
+        if self.store.is_in_transaction() {
             return Err(Error::new(
                 ErrorKind::Misuse,
                 "waiting for it within a transaction would keep everybody from writing: take it before the transaction",

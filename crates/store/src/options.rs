@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::sqlite::Sqlite;
 use crate::store::Store;
 
 /// What a power cut may take; a killed process takes nothing in either case.
@@ -196,6 +197,6 @@ impl Options {
     ///
     /// Those of [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        Store::open_with(path.as_ref(), &self)
+        Sqlite::open(path.as_ref(), &self).map(Store::from)
     }
 }

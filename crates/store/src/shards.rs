@@ -1,22 +1,10 @@
-//! Shards: the databases of a structure that is spread over several of them, so that as many processes can write at once.
-//!
-//! They are in `shards/`, below the directory of the structure's store: a directory for each set of them, named by the number
-//! of the structure and that of the set, and in it one for each shard. A shard has a database, value files and locks of its
-//! own; board, bell and owners are those of the store, and so are the threads.
+//! Structures that are spread over several databases.
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use diskette_ipc::plain_file;
-
-use crate::access::Access;
-use crate::commons::Commons;
-use crate::db::Db;
-use crate::directory::Directory;
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::error::Result;
 use crate::store::Store;
 
 /// The shards of one structure. When it is spread over another number of them it gets another set.
@@ -26,13 +14,6 @@ pub struct Shards {
     pub structure: i64,
     /// The number of the set, of all that the structure has had.
     pub set: i64,
-}
-
-/// A shard of them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shard {
-    of: Shards,
-    number: u32,
 }
 
 /// A set has no more of them.
@@ -46,18 +27,12 @@ impl Store {
     ///
     /// Those of [`open`](Store::open).
     pub fn shards(&self, of: Shards, count: u32) -> Result<Vec<Store>> {
-        if !(1..=MOST_SHARDS).contains(&count) || self.shard().is_some() {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!("a structure has 1 to {MOST_SHARDS} shards, which have none themselves"),
-            ));
+        match self.engine() {
+            Engine::Sqlite(sqlite) => {
+                let shards = sqlite.shards(of, count)?;
+                Ok(shards.into_iter().map(Store::from).collect())
+            }
         }
-        let opened = self.open_shards((0..count).map(|number| Shard { of, number }))?;
-        if !self.is_read_only() {
-            self.mourn_the_dead()?;
-            opened.iter().try_for_each(Store::take_up_work)?;
-        }
-        Ok(opened)
     }
 
     /// The sets that there are, whole or half made.
@@ -66,7 +41,9 @@ impl Store {
     ///
     /// Those of reading a directory.
     pub fn sets_of_shards(&self) -> Result<Vec<Shards>> {
-        sets(self.directory())
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.sets_of_shards(),
+        }
     }
 
     /// Removes a set that nobody has open.
@@ -75,97 +52,9 @@ impl Store {
     ///
     /// Those of removing files.
     pub fn remove_shards(&self, of: Shards) -> Result<()> {
-        match fs::remove_dir_all(self.directory_of(of)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("can't remove the shards of a structure", error))
-            }
-            _ => Ok(()),
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.remove_shards(of),
         }
-    }
-
-    fn directory_of(&self, of: Shards) -> PathBuf {
-        self.directory().shards().join(of.to_string())
-    }
-}
-
-impl Store {
-    /// All shards that there are, of all structures.
-    pub(crate) fn all_shards(&self) -> Result<Vec<Store>> {
-        let mut all = Vec::new();
-        for of in self.sets_of_shards()? {
-            let failed =
-                |error| Error::io("can't read the directory of a structure's shards", error);
-            let count = fs::read_dir(self.directory_of(of)).map_err(failed)?.count();
-            if count > 0 {
-                all.extend(self.shards(of, u32::try_from(count).unwrap_or(u32::MAX))?);
-            }
-        }
-        Ok(all)
-    }
-
-    /// Removes the shards of structures that are in the store no more.
-    pub(crate) fn remove_stray_shards(&self) -> Result<()> {
-        const IS_THERE: &str = "SELECT id FROM structures WHERE id = $1";
-        for of in self.sets_of_shards()? {
-            let there = |db: &Db<'_>| db.query_one(IS_THERE, &[of.structure.into()], |_| Ok(()));
-            if self.read_one(there)?.is_none() {
-                self.remove_shards(of)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether it is a shard of a structure that was removed.
-    pub(crate) fn is_a_removed_shard(&self) -> bool {
-        self.shard().is_some() && !self.directory().database().exists()
-    }
-
-    /// The number that a structure of this database has on the board, which shards have together with their store: there
-    /// theirs are negative.
-    pub(crate) fn number_on_board(&self, structure: i64) -> i64 {
-        match self.shard() {
-            None => structure,
-            Some(shard) => shard.number_on_board(structure),
-        }
-    }
-}
-
-impl Shard {
-    /// Whose it is.
-    pub(crate) fn structure(self) -> i64 {
-        self.of.structure
-    }
-
-    /// Its directory below that of a store, made if it is missing.
-    pub(crate) fn prepare(self, store: &Directory) -> Result<Directory> {
-        let all = store.shards();
-        let set = all.join(self.of.to_string());
-        let make = |directory: &Path, within: &Path| match plain_file::create_directory(directory)?
-        {
-            true => plain_file::sync_directory(within),
-            false => Ok(()),
-        };
-        make(&all, store.path())
-            .and_then(|()| make(&set, &all))
-            .map_err(|error| Error::io("can't make the directory of the shards", error))?;
-        Directory::prepare_shard(&set.join(self.name()))
-    }
-
-    /// Its directory, for who may only read.
-    pub(crate) fn find(self, store: &Directory) -> Result<Directory> {
-        let set = store.shards().join(self.of.to_string());
-        Directory::find_shard(&set.join(self.name()))
-    }
-
-    fn name(self) -> String {
-        format!("{:03}", self.number)
-    }
-
-    /// That of a structure in it; or, for 0, its own. (-1 is that of the store.)
-    pub(crate) fn number_on_board(self, structure: i64) -> i64 {
-        const STRUCTURES: i64 = 1 << 24;
-        let number = self.of.structure * i64::from(MOST_SHARDS) + i64::from(self.number);
-        -2 - (number * STRUCTURES + structure)
     }
 }
 
@@ -185,28 +74,4 @@ impl FromStr for Shards {
             set: set.parse().map_err(drop)?,
         })
     }
-}
-
-impl Commons {
-    /// Whether all sets of shards that there are are open here.
-    pub(crate) fn has_all_shards(&self) -> Result<bool> {
-        let members = self.members();
-        let is_open = |set: &Shards| {
-            let mut shards = members.iter().filter_map(Store::shard);
-            shards.any(|shard| shard.of == *set)
-        };
-        Ok(sets(&self.directory)?.iter().all(is_open))
-    }
-}
-
-fn sets(directory: &Directory) -> Result<Vec<Shards>> {
-    let read = || {
-        let sets = match fs::read_dir(directory.shards()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            sets => sets?,
-        };
-        let names = sets.map(|set| Ok(set?.file_name().to_string_lossy().parse().ok()));
-        names.filter_map(Result::transpose).collect()
-    };
-    read().map_err(|error| Error::io("can't read the directory of the shards", error))
 }

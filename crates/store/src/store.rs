@@ -1,30 +1,13 @@
-mod opening;
-
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use diskette_ipc::{Board, Doorbell, Mutex, Owners, Stop};
-use rusqlite::Connection;
+use diskette_ipc::Stop;
 
-use crate::commons::Commons;
-use crate::connection::{self, Role};
-use crate::db::Outcome;
-use crate::directory::{Directory, Identity};
+use crate::engine::Engine;
 use crate::error::{Result, stopped};
-use crate::fork::Door;
-use crate::housekeeping::Housekeeper;
-use crate::kind::Kind;
-use crate::options::{AtomicDurability, Durability, Options};
-use crate::readers::Readers;
-use crate::reading::{self, Reading};
-use crate::shards::Shard;
-use crate::values::Values;
-use crate::writer::{Turn, Writer};
-
-pub(crate) use opening::{OPEN, OpenStores};
+use crate::options::{Durability, Options};
+use crate::sqlite::Sqlite;
 
 /// A directory in which structures live: one SQLite database, value files, and a few lock files.
 ///
@@ -69,36 +52,27 @@ pub(crate) use opening::{OPEN, OpenStores};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Store {
-    shared: Arc<Shared>,
-    timeout: Duration,
-    stop: Option<Stop>,
-    read_only: bool,
+pub struct Store(Engine);
+
+/// How calls through a handle behave.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    pub(crate) timeout: Duration,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) read_only: bool,
 }
 
-/// What all handles of a store in this process share.
-pub(crate) struct Shared {
-    directory: Directory,
-    identity: Identity,
-    durability: AtomicDurability,
-    pub(crate) door: Door,
-    pub(crate) writer: Writer,
-    pub(crate) readers: Readers,
-    pub(crate) housekeeper: Housekeeper,
-    values: Values,
-    /// Of these this process gives back the claims of the dead.
-    pub(crate) kinds: Arc<Mutex<Vec<&'static Kind>>>,
-    pub(crate) commons: Arc<Commons>,
-    /// What there is in place of a board and a bell if it is open for reading only.
-    reading: Option<Reading>,
-    /// Which shard it is, if it is one.
-    shard: Option<Shard>,
-    pub(crate) put_off: Arc<Mutex<Vec<PutOff>>>,
-    waiting: AtomicBool,
-    /// Last: once it is gone, so are all the files that were open.
-    open: Arc<()>,
+impl Ways {
+    pub(crate) fn of(options: &Options) -> Self {
+        Ways {
+            timeout: options.timeout,
+            stop: None,
+            read_only: options.read_only,
+        }
+    }
 }
 
+/// What happens as soon as no transaction of this thread is open.
 pub(crate) type PutOff = Box<dyn FnOnce(&Store) + Send>;
 
 impl Store {
@@ -125,12 +99,10 @@ impl Store {
     /// The same store, with another limit to how long a call may wait for its turn to write.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Store {
-        Store {
-            shared: Arc::clone(&self.shared),
+        self.going(Ways {
             timeout,
-            stop: self.stop.clone(),
-            read_only: self.read_only,
-        }
+            ..self.ways().clone()
+        })
     }
 
     /// The same store, whose waits end with an error ([`is_stopped`](crate::Error::is_stopped)) once `stop` is [stopped](Stop::stop):
@@ -159,52 +131,29 @@ impl Store {
     /// ```
     #[must_use]
     pub fn with_stop(&self, stop: &Stop) -> Store {
-        Store {
-            shared: Arc::clone(&self.shared),
-            timeout: self.timeout,
+        self.going(Ways {
             stop: Some(stop.clone()),
-            read_only: self.read_only,
-        }
+            ..self.ways().clone()
+        })
     }
 
     /// Whether it was opened for reading only, by [`Options::read_only`].
     pub fn is_read_only(&self) -> bool {
-        self.read_only
+        self.ways().read_only
     }
 
     /// The directory of the store.
     pub fn path(&self) -> &Path {
-        self.shared.directory.path()
+        match &self.0 {
+            Engine::Sqlite(sqlite) => sqlite.path(),
+        }
     }
 
     /// What a power cut may take.
     pub fn durability(&self) -> Durability {
-        self.shared.durability.get()
-    }
-}
-
-impl Shared {
-    /// `None`: it is open for reading only.
-    pub(crate) fn board(&self) -> Option<&Arc<Board>> {
-        let together = self.commons.together.as_ref();
-        together.map(|together| &together.board)
-    }
-
-    /// Whether the files that are open here are those of the directory.
-    pub(crate) fn is_intact(&self) -> bool {
-        match &self.reading {
-            None => self.board().is_some_and(|board| board.is_intact()),
-            Some(reading) => reading.is_there(),
+        match &self.0 {
+            Engine::Sqlite(sqlite) => sqlite.durability(),
         }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.writer.with_last(|connection| {
-            self.housekeeper
-                .finish(connection, &self.values, &self.directory);
-        });
     }
 }
 
@@ -213,12 +162,12 @@ impl Drop for Shared {
 impl Store {
     /// How long a call may wait for its turn to write.
     pub fn timeout(&self) -> Duration {
-        self.timeout
+        self.ways().timeout
     }
 
     /// What ends its waits.
     pub fn stop(&self) -> Option<&Stop> {
-        self.stop.as_ref()
+        self.ways().stop.as_ref()
     }
 
     /// Refuses to wait if it was stopped.
@@ -233,142 +182,40 @@ impl Store {
         }
     }
 
-    /// Who is alive.
-    pub fn owners(&self) -> &Arc<Owners> {
-        &self.shared.commons.owners
-    }
-
-    /// Large values.
-    pub fn values(&self) -> &Values {
-        &self.shared.values
-    }
-
     /// Runs `then` at once, or, within a transaction of this thread, after its end: for what must
     /// happen and can't fail, such as a guard that is dropped there.
     pub fn when_free(&self, then: impl FnOnce(&Store) + Send + 'static) {
-        if self.writer().is_mine() {
-            self.shared.put_off.lock().push(Box::new(then));
-            self.shared.waiting.store(true, Ordering::Release);
-        } else {
+        let then = match &self.0 {
+            Engine::Sqlite(sqlite) => sqlite.put_off(then),
+        };
+        if let Some(then) = then {
             then(self);
         }
     }
 }
 
 impl Store {
-    pub(crate) fn of(shared: Arc<Shared>) -> Self {
-        Store {
-            read_only: shared.board().is_none(),
-            shared,
-            timeout: Options::default().timeout,
-            stop: None,
+    /// The same store for calls that behave otherwise.
+    fn going(&self, ways: Ways) -> Store {
+        Store(match &self.0 {
+            Engine::Sqlite(sqlite) => Engine::Sqlite(sqlite.going(ways)),
+        })
+    }
+
+    fn ways(&self) -> &Ways {
+        match &self.0 {
+            Engine::Sqlite(sqlite) => sqlite.ways(),
         }
     }
 
-    /// The same database, with the timeout and what stops it of another.
-    pub(crate) fn with_the_ways_of(self, other: &Store) -> Self {
-        Store {
-            shared: self.shared,
-            ..other.clone()
-        }
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0
     }
+}
 
-    pub(crate) fn identity(&self) -> Identity {
-        self.shared.identity
-    }
-
-    pub(crate) fn directory(&self) -> &Directory {
-        &self.shared.directory
-    }
-
-    pub(crate) fn door(&self) -> &Door {
-        &self.shared.door
-    }
-
-    pub(crate) fn writer(&self) -> &Writer {
-        &self.shared.writer
-    }
-
-    pub(crate) fn readers(&self) -> &Readers {
-        &self.shared.readers
-    }
-
-    pub(crate) fn housekeeper(&self) -> &Housekeeper {
-        &self.shared.housekeeper
-    }
-
-    /// # Errors
-    ///
-    /// [`is_read_only`](crate::Error::is_read_only).
-    pub(crate) fn bell(&self) -> Result<&Doorbell> {
-        let together = self.shared.commons.together.as_ref();
-        together
-            .map(|together| &together.bell)
-            .ok_or_else(reading::refused)
-    }
-
-    /// # Errors
-    ///
-    /// [`is_read_only`](crate::Error::is_read_only).
-    pub(crate) fn board(&self) -> Result<&Arc<Board>> {
-        self.shared.board().ok_or_else(reading::refused)
-    }
-
-    /// What there is instead of these where nobody in this process may write.
-    pub(crate) fn reading(&self) -> Option<&Reading> {
-        self.shared.reading.as_ref()
-    }
-
-    pub(crate) fn is_intact(&self) -> bool {
-        self.shared.is_intact()
-    }
-
-    pub(crate) fn kinds(&self) -> &Mutex<Vec<&'static Kind>> {
-        &self.shared.kinds
-    }
-
-    pub(crate) fn commons(&self) -> &Arc<Commons> {
-        &self.shared.commons
-    }
-
-    pub(crate) fn shard(&self) -> Option<Shard> {
-        self.shared.shard
-    }
-
-    /// Opens a connection of its own.
-    pub(crate) fn connect(&self, role: Role) -> Result<Connection> {
-        match self.reading() {
-            Some(reading) => reading.connect(),
-            None => connection::open(&self.shared.directory.database(), role, self.durability()),
-        }
-    }
-
-    /// Ends a turn to write; then, never while the gate is held, comes what was to follow, a checkpoint if one is due,
-    /// and what was put off until now.
-    pub(crate) fn end_turn(&self, turn: Turn<'_>, outcome: Outcome) {
-        if let Some(era) = outcome.next_era {
-            self.begin_era(era);
-        }
-        drop(turn);
-        if !outcome.rings.is_empty()
-            && let Some(together) = &self.shared.commons.together
-            && together.board.is_listened_to()
-        {
-            outcome
-                .rings
-                .iter()
-                .for_each(|&line| together.bell.ring(line));
-        }
-        for then in outcome.then {
-            then(self);
-        }
-        self.after_commit(outcome.pages);
-        if self.shared.waiting.swap(false, Ordering::Acquire) {
-            let put_off = std::mem::take(&mut *self.shared.put_off.lock());
-            for then in put_off {
-                then(self);
-            }
-        }
+impl From<Sqlite> for Store {
+    fn from(sqlite: Sqlite) -> Self {
+        Store(Engine::Sqlite(sqlite))
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::access::Access;
 use crate::codec;
 use crate::db::Db;
-use crate::directory::Identity;
 use crate::error::{Error, ErrorKind, Result, removed};
 use crate::kind::Kind;
 use crate::share::Share;
+use crate::sqlite::directory::Identity;
 use crate::store::Store;
 
 /// A structure in the catalog of a store: a name, a number, and its share of the tables of its kind.
@@ -103,7 +103,7 @@ impl Structure {
     fn opened(store: &Store, structure: Structure) -> Result<Arc<Self>> {
         let structure = Arc::new(structure);
         if structure.kind.claims.is_some() {
-            match store.writer().is_mine() {
+            match store.is_in_transaction() {
                 false => store.undertake(&structure)?,
                 // What is left to do is done again whenever somebody waits.
                 true => {
@@ -263,7 +263,7 @@ pub(crate) fn arrivals(structure: i64) -> usize {
 
 /// What tells whether to look into the catalog: always, where nobody in this process may write.
 fn removals(store: &Store) -> Result<u64> {
-    if store.reading().is_some() {
+    if store.is_for_reading() {
         return Ok(UNKNOWN);
     }
     let removals = store.board()?.removals();

@@ -1,15 +1,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use rusqlite::Connection;
-
 use crate::access::Access;
 use crate::db::Db;
-use crate::error::{Error, ErrorKind, Result, from_sqlite};
-use crate::fork;
-use crate::readers::Reader;
-use crate::reading::overtaken;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sqlite::readers::Reader;
+use crate::sqlite::reading::overtaken;
+use crate::sqlite::turns::Open;
 use crate::store::Store;
-use crate::writer::Turn;
 
 /// An open write transaction; made by [`Store::transaction`].
 ///
@@ -25,7 +23,7 @@ use crate::writer::Turn;
 ///
 /// If the process dies before the commit, nothing of it happened.
 pub struct Transaction<'s> {
-    db: Db<'s>,
+    pub(crate) db: Db<'s>,
 }
 
 /// One consistent state of the store, to read from; made by [`Store::snapshot`].
@@ -35,8 +33,8 @@ pub struct Transaction<'s> {
 /// Nobody waits for a snapshot, and a snapshot waits for nobody; but the WAL can't be reset while
 /// one is open, so that a long one costs disk.
 pub struct Snapshot<'s> {
-    db: Db<'s>,
-    reader: &'s Reader<'s>,
+    pub(crate) db: Db<'s>,
+    pub(crate) reader: &'s Reader<'s>,
 }
 
 impl Store {
@@ -75,30 +73,9 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        self.in_turn(|turn, tx| turn.lend(|| work(tx)))
-    }
-
-    fn in_turn<R, E: From<Error>>(
-        &self,
-        work: impl FnOnce(&Turn<'_>, &Transaction<'_>) -> Result<R, E>,
-    ) -> Result<R, E> {
-        let turn = self.writer().enter(self)?;
-        let connection = turn.connection()?;
-        let tx = Transaction {
-            db: Db::new(self, connection),
-        };
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let open = Open::begin(connection, "BEGIN IMMEDIATE", "ROLLBACK")?;
-            let result = work(&turn, &tx)?;
-            if tx.db.doomed() {
-                return Err(E::from(half_done()));
-            }
-            open.end("COMMIT")?;
-            Ok(result)
-        }));
-        let outcome = tx.db.into_outcome(matches!(result, Ok(Ok(_))));
-        self.end_turn(turn, outcome);
-        result.unwrap_or_else(|panic| resume_unwind(panic))
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.transaction(self, work),
+        }
     }
 
     /// Runs `look` on one consistent state of the store.
@@ -110,60 +87,15 @@ impl Store {
         &self,
         look: impl FnOnce(&Snapshot<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        // Taken before the state is: no value file that belongs to it can go while it is held.
-        let _files = self.keep_files()?;
-        let reader = self.read_truth(|| {
-            let reader = self.readers().lend_to_snapshot(self)?;
-            let open = Open::begin(reader.connection()?, "BEGIN", "ROLLBACK")?;
-            if self.reading().is_some() {
-                take_state(open.connection)?;
-            }
-            open.goes_on();
-            Ok(Some(reader))
-        })?;
-        let open = Open::begun(reader.connection()?, "ROLLBACK");
-        let snapshot = Snapshot {
-            db: Db::new(self, open.connection),
-            reader: &reader,
-        };
-        look(&snapshot)
-    }
-
-    fn autocommit<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        let turn = self.writer().enter(self)?;
-        let db = Db::new(self, turn.connection()?);
-        let result = operation(&db);
-        let outcome = db.into_outcome(result.is_ok());
-        self.end_turn(turn, outcome);
-        result
-    }
-
-    fn read_with<R>(
-        &self,
-        operation: impl Fn(&Db<'_>) -> Result<R>,
-        consistent: bool,
-    ) -> Result<R> {
-        if self.writer().is_mine() {
-            return Err(within_another());
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.snapshot(self, look),
         }
-        let look = || {
-            let reader = self.readers().lend(self)?;
-            let connection = reader.connection()?;
-            let _open = consistent
-                .then(|| Open::begin(connection, "BEGIN", "ROLLBACK"))
-                .transpose()?;
-            let answer = operation(&Db::new(self, connection))?;
-            Ok(reader.is_true(self)?.then_some(answer))
-        };
-        let read = || self.read_truth(look);
-        match read() {
-            Err(error) if error.is_corrupt() => {
-                // Perhaps a value's file was replaced between the row and the file. While this is held
-                // none can go, so the second answer is the truth.
-                let _files = self.keep_files()?;
-                read()
-            }
-            result => result,
+    }
+
+    /// Whether a transaction of this thread is open.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.writer().is_mine(),
         }
     }
 }
@@ -174,19 +106,27 @@ impl Access for Store {
     }
 
     fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.read_with(operation, true)
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.read(self, operation),
+        }
     }
 
     fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.read_with(operation, false)
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.read_one(self, operation),
+        }
     }
 
     fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.in_turn(|_, tx| operation(&tx.db))
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.write(self, operation),
+        }
     }
 
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        self.autocommit(operation)
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.write_one(self, operation),
+        }
     }
 }
 
@@ -259,7 +199,7 @@ impl Access for Transaction<'_> {
 impl Snapshot<'_> {
     fn look<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         let answer = operation(&self.db);
-        match self.reader.is_true(self.db.store())? {
+        match self.reader.is_true()? {
             true => answer,
             false => Err(overtaken()),
         }
@@ -300,70 +240,7 @@ impl std::fmt::Debug for Snapshot<'_> {
     }
 }
 
-/// A transaction or savepoint that is undone when dropped, by `?` as by a panic.
-struct Open<'c> {
-    connection: &'c Connection,
-    undo: &'static str,
-    over: bool,
-}
-
-impl<'c> Open<'c> {
-    fn begin(connection: &'c Connection, begin: &str, undo: &'static str) -> Result<Self> {
-        run(connection, begin)?;
-        Ok(Open {
-            connection,
-            undo,
-            over: false,
-        })
-    }
-
-    /// One that was begun before and [went on](Self::goes_on).
-    fn begun(connection: &'c Connection, undo: &'static str) -> Self {
-        Open {
-            connection,
-            undo,
-            over: false,
-        }
-    }
-
-    fn goes_on(mut self) {
-        self.over = true;
-    }
-
-    fn end(mut self, end: &str) -> Result<()> {
-        run(self.connection, end)?;
-        self.over = true;
-        Ok(())
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        // After some failures (a full disk) SQLite has rolled back by itself.
-        if !self.over && !fork::is_torn() && !self.connection.is_autocommit() {
-            let _ = self.connection.execute_batch(self.undo);
-        }
-    }
-}
-
-fn run(connection: &Connection, statement: &str) -> Result<()> {
-    fork::must_be_whole()?;
-    connection
-        .prepare_cached(statement)
-        .and_then(|mut statement| statement.raw_execute())
-        .map(drop)
-        .map_err(from_sqlite)
-}
-
-/// SQLite begins with the first read only.
-fn take_state(connection: &Connection) -> Result<()> {
-    let mut read = connection
-        .prepare_cached("SELECT 1 FROM structures LIMIT 1")
-        .map_err(from_sqlite)?;
-    read.exists([]).map(drop).map_err(from_sqlite)
-}
-
-fn half_done() -> Error {
+pub(crate) fn half_done() -> Error {
     Error::new(
         ErrorKind::Misuse,
         "an operation of this transaction failed half way and its error was passed over, so the whole was rolled back; \

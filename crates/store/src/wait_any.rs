@@ -77,7 +77,7 @@ pub fn wait_any(sources: &[&dyn Arrivals], timeout: Duration) -> Result<Option<u
         }
     });
     let places: Vec<_> = places.collect();
-    if places.iter().any(|place| place.store.writer().is_mine()) {
+    if places.iter().any(|place| place.store.is_in_transaction()) {
         return Err(within_another()); // where nobody else could bring anything
     }
     wait_at(&places, Deadline::after(timeout), || {

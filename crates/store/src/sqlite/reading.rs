@@ -24,11 +24,11 @@ use diskette_ipc::clock::{self, Deadline};
 use diskette_ipc::{Eras, SharedRange, plain_file};
 use rusqlite::{Connection, ffi};
 
-use crate::catalog;
-use crate::connection::{self, Log};
-use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result, removed, timed_out};
-use crate::store::Store;
+use crate::sqlite::Sqlite;
+use crate::sqlite::catalog;
+use crate::sqlite::connection::{self, Log};
+use crate::sqlite::directory::Directory;
 
 /// Where readers of a database have their lock, by the format of SQLite's files ("the lock-byte page").
 const READERS: std::ops::Range<u64> = 0x4000_0002..0x4000_0002 + 510;
@@ -92,7 +92,7 @@ impl Reading {
         self.beside_log.load(Ordering::Acquire)
     }
 
-    /// To be called by [`Readers`](crate::readers::Readers) alone, who have connections of before.
+    /// To be called by [`Readers`](crate::sqlite::readers::Readers) alone, who have connections of before.
     pub(crate) fn set_beside_log(&self) {
         self.beside_log.store(true, Ordering::Release);
     }
@@ -120,7 +120,7 @@ impl Reading {
     }
 }
 
-impl Store {
+impl Sqlite {
     /// Refuses if the store is open for reading only.
     pub(crate) fn must_be_writable(&self) -> Result<()> {
         match self.is_read_only() {

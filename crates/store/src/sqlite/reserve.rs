@@ -9,12 +9,12 @@ use std::io;
 use diskette_ipc::plain_file;
 
 use crate::error::Result;
-use crate::store::Store;
+use crate::sqlite::Sqlite;
 
 /// Enough for some hundred pages of the log.
 const BYTES: usize = 1024 * 1024;
 
-impl Store {
+impl Sqlite {
     /// Does what makes room. On a full disk it is tried once more, with what room can be had.
     pub(crate) fn freeing<R>(&self, mut attempt: impl FnMut() -> Result<R>) -> Result<R> {
         match attempt() {

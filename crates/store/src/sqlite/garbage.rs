@@ -18,11 +18,11 @@ use diskette_ipc::{Eras, FileLock, Mode, Seen, Stay, plain_file};
 use rusqlite::Connection;
 
 use crate::db::Db;
-use crate::directory::Directory;
 use crate::error::{Error, Result, from_sqlite};
-use crate::housekeeping::Job;
-use crate::store::Store;
-use crate::values::Values;
+use crate::sqlite::Sqlite;
+use crate::sqlite::directory::Directory;
+use crate::sqlite::housekeeping::Job;
+use crate::sqlite::values::Values;
 
 /// A line of the doorbell that no structure has, as long as there are fewer than its lines: rung when there is more garbage.
 const MORE: usize = 0;
@@ -37,24 +37,25 @@ const STRIKE: &str = "DELETE FROM garbage WHERE id = ?1";
 
 /// While this is held, no file goes that a row named when it was taken.
 pub(crate) struct Files<'s> {
-    store: &'s Store,
+    store: &'s Sqlite,
     stay: Option<Stay<'s>>,
     /// The garbage that there was, for who may remove some.
     seen: Option<Seen>,
 }
 
 /// Step 1.
-pub(crate) fn add(db: &Db<'_>, file: i64) -> Result<()> {
+pub(crate) fn add(sqlite: &Sqlite, db: &Db<'_>, file: i64) -> Result<()> {
     let era = match db.next_era().get() {
         Some(era) => era,
         None => {
-            let era = db.store().values().eras()?.now().map_err(cant_keep)? + 1;
+            let era = sqlite.values().eras()?.now().map_err(cant_keep)? + 1;
             db.next_era().set(Some(era));
-            db.on_commit(|store| {
-                if let Ok(bell) = store.bell() {
+            let sqlite = sqlite.clone();
+            db.on_commit(move |_| {
+                if let Ok(bell) = sqlite.bell() {
                     bell.ring(MORE);
                 }
-                store.wake(Job::Sweep);
+                sqlite.wake(Job::Sweep);
             });
             era
         }
@@ -69,7 +70,7 @@ pub(crate) fn is_there(db: &Db<'_>) -> Result<bool> {
     Ok(some.is_some())
 }
 
-impl Store {
+impl Sqlite {
     /// Step 2, in the turn to write. If it fails, whoever sweeps does it.
     pub(crate) fn begin_era(&self, era: u64) {
         if let Ok(eras) = self.values().eras() {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use diskette_ipc::{Board, Owners};
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
+use crate::sqlite::directory::Directory;
 
 const KNOWN: &str = "SELECT era FROM boards WHERE id = 1";
 const RECORD: &str =

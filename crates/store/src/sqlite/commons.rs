@@ -4,10 +4,10 @@ use std::sync::{Arc, Weak};
 
 use diskette_ipc::{Board, Doorbell, Mutex, Owners};
 
-use crate::directory::Directory;
-use crate::estate::Undertaker;
-use crate::housekeeping::Keeper;
-use crate::store::{Shared, Store};
+use crate::sqlite::directory::Directory;
+use crate::sqlite::estate::Undertaker;
+use crate::sqlite::housekeeping::Keeper;
+use crate::sqlite::{Shared, Sqlite};
 
 /// Of a directory with one store in it, and the databases below it. The threads end when nobody has it any more.
 pub(crate) struct Commons {
@@ -50,10 +50,10 @@ impl Commons {
     }
 
     /// The databases that are open in this process; the store's own is the first, while it is open.
-    pub(crate) fn members(&self) -> Vec<Store> {
+    pub(crate) fn members(&self) -> Vec<Sqlite> {
         let members = self.members.lock().clone();
         let open = members.iter().filter_map(Weak::upgrade);
-        open.map(Store::of).collect()
+        open.map(Sqlite::of).collect()
     }
 }
 

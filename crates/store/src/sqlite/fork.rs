@@ -16,13 +16,15 @@ use diskette_ipc::fork::{self, Hook};
 use diskette_ipc::{ArcMutexGuard, Deadline, Mutex, MutexGuard};
 use rusqlite::Connection;
 
-use crate::commons::Commons;
 use crate::error::{Error, ErrorKind, Result};
-use crate::estate::Estates;
-use crate::housekeeping::Running;
 use crate::kind::Kind;
-use crate::readers::Pool;
-use crate::store::{OPEN, OpenStores, PutOff, Shared};
+use crate::sqlite::Shared;
+use crate::sqlite::commons::Commons;
+use crate::sqlite::estate::Estates;
+use crate::sqlite::housekeeping::Running;
+use crate::sqlite::opening::{OPEN, OpenStores};
+use crate::sqlite::readers::Pool;
+use crate::store::PutOff;
 
 /// How often a fork looks whether it can go on.
 pub(crate) const LOOK: Duration = Duration::from_millis(1);

@@ -6,11 +6,11 @@ use diskette_ipc::clock;
 use diskette_ipc::{ArcMutexGuard, Mutex};
 use rusqlite::Connection;
 
-use crate::connection::{self, Role};
 use crate::error::{Result, removed};
-use crate::fork;
-use crate::reading::Reading;
-use crate::store::Store;
+use crate::sqlite::Sqlite;
+use crate::sqlite::connection::{self, Role};
+use crate::sqlite::fork;
+use crate::sqlite::reading::Reading;
 
 /// Connections that are kept open between reads; more are opened, and closed again, when more
 /// threads read at once.
@@ -33,7 +33,7 @@ pub(crate) struct Pool {
 
 impl Readers {
     /// Lends a connection.
-    pub(crate) fn lend<'s>(&'s self, store: &'s Store) -> Result<Reader<'s>> {
+    pub(crate) fn lend<'s>(&self, store: &'s Sqlite) -> Result<Reader<'s>> {
         fork::must_be_whole()?;
         store.door().pass();
         let (idle, without_log) = {
@@ -49,7 +49,7 @@ impl Readers {
         };
         match connection {
             Ok(connection) => Ok(Reader {
-                readers: self,
+                store,
                 connection: Some(connection),
                 to_snapshot: false,
                 without_log,
@@ -62,7 +62,7 @@ impl Readers {
     }
 
     /// Lends a connection for a snapshot of the program's, which a fork doesn't wait for.
-    pub(crate) fn lend_to_snapshot<'s>(&'s self, store: &'s Store) -> Result<Reader<'s>> {
+    pub(crate) fn lend_to_snapshot<'s>(&self, store: &'s Sqlite) -> Result<Reader<'s>> {
         let mut reader = self.lend(store)?;
         self.pool.lock().to_snapshots += 1;
         reader.to_snapshot = true;
@@ -116,7 +116,7 @@ impl Readers {
 
 /// A lent connection, given back when dropped.
 pub(crate) struct Reader<'s> {
-    readers: &'s Readers,
+    store: &'s Sqlite,
     connection: Option<Connection>,
     to_snapshot: bool,
     /// Whether it was lent by a store that is open for reading only while there was no log.
@@ -125,7 +125,8 @@ pub(crate) struct Reader<'s> {
 
 impl Reader<'_> {
     /// Whether what was read by it until now was the store's state.
-    pub(crate) fn is_true(&self, store: &Store) -> Result<bool> {
+    pub(crate) fn is_true(&self) -> Result<bool> {
+        let store = self.store;
         let Some(reading) = store.reading() else {
             return Ok(true);
         };
@@ -147,7 +148,8 @@ impl Drop for Reader<'_> {
             std::mem::forget(self.connection.take()); // it is the parent's
             return;
         }
-        self.readers
+        self.store
+            .readers()
             .give_back(self.connection.take(), self.to_snapshot, self.without_log);
     }
 }

@@ -9,8 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
-use crate::housekeeping::CAP;
 use crate::options::Durability;
+use crate::sqlite::housekeeping::CAP;
 
 /// SQLite before 3.51.3 can corrupt a database when its WAL is reset by two connections at once.
 const OLDEST_SQLITE: i32 = 3_051_003;

@@ -2,22 +2,15 @@ use diskette_ipc::clock::Deadline;
 use diskette_ipc::{FileLock, Mode};
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite, timed_out};
-use crate::store::Store;
+use crate::sqlite::Sqlite;
 
-impl Store {
-    /// Gives the free space of the database back to the file system, and empties the write-ahead log.
-    /// Writers wait meanwhile, and it takes as much free disk as the store is large.
-    ///
-    /// # Errors
-    ///
-    /// [`is_timeout`](Error::is_timeout) when the turn to write didn't come or a long reader is in the
-    /// way; [`is_disk_full`](Error::is_disk_full).
-    pub fn compact(&self) -> Result<()> {
+impl Sqlite {
+    pub(crate) fn compact(&self) -> Result<()> {
         let all = || {
             self.must_be_writable()?;
             self.compact_part()?;
             let shards = self.all_shards()?;
-            shards.iter().try_for_each(Store::compact_part)
+            shards.iter().try_for_each(Sqlite::compact_part)
         };
         all().map_err(|error: Error| error.at(|| format!("compacting {}", self.path().display())))
     }

@@ -9,13 +9,14 @@ use std::{io, mem};
 use diskette_ipc::{ArcMutexGuard, FileLock, Mode, Mutex, background, fork};
 use rusqlite::Connection;
 
-use crate::commons::Commons;
-use crate::directory::Directory;
 use crate::error::{Error, Result, from_sqlite};
-use crate::fork::is_torn;
-use crate::garbage;
+use crate::sqlite::Sqlite;
+use crate::sqlite::commons::Commons;
+use crate::sqlite::directory::Directory;
+use crate::sqlite::fork::is_torn;
+use crate::sqlite::garbage;
+use crate::sqlite::values::Values;
 use crate::store::{PutOff, Store};
-use crate::values::Values;
 
 /// A checkpoint is due when the log has grown by this many pages.
 const DUE: usize = 1_000;
@@ -113,7 +114,7 @@ impl Housekeeper {
     }
 }
 
-impl Store {
+impl Sqlite {
     /// Has a job done soon, by the thread. If none can be had, the next to wake it tries again.
     pub(crate) fn wake(&self, job: Job) {
         if is_torn() || self.reading().is_some() {
@@ -139,9 +140,8 @@ impl Store {
         }
     }
 
-    /// Has something done soon, by the thread: once, whether it succeeds or not, and not at all if the process ends before.
-    #[doc(hidden)]
-    pub fn in_background(&self, errand: impl FnOnce(&Store) + Send + 'static) {
+    /// See [`Store::in_background`].
+    pub(crate) fn in_background(&self, errand: impl FnOnce(&Store) + Send + 'static) {
         self.housekeeper().errands.lock().push(Box::new(errand));
         self.wake(Job::Errands);
     }
@@ -202,10 +202,11 @@ impl Store {
             Job::Checkpoint => self.checkpoint(),
             Job::Sweep => self.sweep(),
             Job::Settle => self.settle_the_mourned(),
-            Job::Clear => self.clear_removed(),
+            Job::Clear => self.store().clear_removed(),
             Job::Errands => {
                 let errands = mem::take(&mut *self.housekeeper().errands.lock());
-                errands.into_iter().for_each(|errand| errand(self));
+                let store = self.store();
+                errands.into_iter().for_each(|errand| errand(&store));
                 Ok(())
             }
         }

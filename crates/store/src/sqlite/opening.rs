@@ -12,25 +12,26 @@ use diskette_ipc::{Doorbell, Eras, FileLock, Mode, Mutex, Owners};
 
 use rusqlite::Connection;
 
-use super::{Shared, Store};
 use crate::access::Access;
-use crate::board;
-use crate::catalog;
-use crate::commons::{Commons, Together};
-use crate::connection::{self, Role};
-use crate::directory::{Directory, Identity};
 use crate::error::{Error, ErrorKind, Result, timed_out};
-use crate::fork::{self, Door};
-use crate::garbage;
-use crate::gate::Gate;
-use crate::housekeeping::{Housekeeper, Job};
 use crate::options::{Durability, Options};
-use crate::readers::Readers;
-use crate::reading::{self, Reading};
 use crate::removal;
-use crate::shards::Shard;
-use crate::values::Values;
-use crate::writer::Writer;
+use crate::sqlite::board;
+use crate::sqlite::catalog;
+use crate::sqlite::commons::{Commons, Together};
+use crate::sqlite::connection::{self, Role};
+use crate::sqlite::directory::{Directory, Identity};
+use crate::sqlite::fork::{self, Door};
+use crate::sqlite::garbage;
+use crate::sqlite::gate::Gate;
+use crate::sqlite::housekeeping::{Housekeeper, Job};
+use crate::sqlite::readers::Readers;
+use crate::sqlite::reading::{self, Reading};
+use crate::sqlite::shards::Shard;
+use crate::sqlite::values::Values;
+use crate::sqlite::writer::Writer;
+use crate::sqlite::{Shared, Sqlite};
+use crate::store::Ways;
 
 pub(crate) type OpenStores = HashMap<Identity, OpenStore>;
 
@@ -44,8 +45,8 @@ pub(crate) struct OpenStore {
 /// The stores that are open in this process.
 pub(crate) static OPEN: Mutex<Option<OpenStores>> = Mutex::new(None);
 
-impl Store {
-    pub(crate) fn open_with(path: &Path, options: &Options) -> Result<Store> {
+impl Sqlite {
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Sqlite> {
         let place = || format!("opening the store {}", path.display());
         let opened = if options.read_only {
             Self::open_directory_to_read(path, options)
@@ -60,7 +61,7 @@ impl Store {
         opened.map_err(|error| error.at(place))
     }
 
-    fn open_directory(path: &Path, options: &Options) -> Result<Store> {
+    fn open_directory(path: &Path, options: &Options) -> Result<Sqlite> {
         connection::require_sound_sqlite()?;
         fork::must_be_whole()?;
         fork::watch();
@@ -85,16 +86,16 @@ impl Store {
 
     /// Goes on with what others have left unfinished.
     pub(crate) fn take_up_work(&self) -> Result<()> {
-        if self.read_one(garbage::is_there)? {
+        if self.store().read_one(garbage::is_there)? {
             self.wake(Job::Sweep);
         }
-        if self.read_one(removal::is_unfinished)? {
+        if self.store().read_one(removal::is_unfinished)? {
             self.wake(Job::Clear);
         }
         Ok(())
     }
 
-    fn open_directory_to_read(path: &Path, options: &Options) -> Result<Store> {
+    fn open_directory_to_read(path: &Path, options: &Options) -> Result<Sqlite> {
         connection::require_sound_sqlite()?;
         fork::must_be_whole()?;
         fork::watch();
@@ -110,23 +111,23 @@ impl Store {
         store.read_truth(|| {
             let reader = store.readers().lend(&store)?;
             catalog::must_be_of_this_format(reader.connection()?)?;
-            Ok(reader.is_true(&store)?.then_some(()))
+            Ok(reader.is_true()?.then_some(()))
         })?;
         Ok(store)
     }
 
     /// Opens some of the databases below this store, each beside what all of them have in common.
-    pub(crate) fn open_shards(&self, shards: impl Iterator<Item = Shard>) -> Result<Vec<Store>> {
+    pub(crate) fn open_shards(&self, shards: impl Iterator<Item = Shard>) -> Result<Vec<Sqlite>> {
         fork::must_be_whole()?;
-        let options = Store::options()
-            .timeout(self.timeout)
+        let options = Options::default()
+            .timeout(self.timeout())
             .read_only(self.is_read_only());
         // In this order, as a store is opened.
         let mut open = OPEN.lock();
         let open = open.get_or_insert_default();
         let opening = match self.is_read_only() {
             true => None,
-            false => Some(alone(self.directory(), self.timeout)?),
+            false => Some(alone(self.directory(), self.timeout())?),
         };
         let opened = shards.map(|shard| {
             let directory = match &opening {
@@ -135,7 +136,7 @@ impl Store {
             };
             let identity = directory.identity()?;
             if let Some(store) = found(open, identity, &options)? {
-                return Ok(store.with_the_ways_of(self));
+                return Ok(store.going(self.ways.clone()));
             }
             let commons = Arc::clone(self.commons());
             let shared = match &opening {
@@ -145,11 +146,11 @@ impl Store {
                     Shared::with_first(first, directory, identity, durability, commons, Some(shard))
                 }
                 None => {
-                    let reading = Reading::open(&directory, self.timeout)?;
+                    let reading = Reading::open(&directory, self.timeout())?;
                     Shared::with_reading(reading, directory, identity, commons, Some(shard))
                 }
             };
-            Ok(keep(open, shared?, &options).with_the_ways_of(self))
+            Ok(keep(open, shared?, &options).going(self.ways.clone()))
         });
         opened.collect()
     }
@@ -169,19 +170,17 @@ impl Store {
 
 /// The store that is open in this process already. One that is being closed, for reading only or beside one that is to be, is
 /// waited for: closing its files takes POSIX locks from the process.
-fn found(open: &OpenStores, identity: Identity, options: &Options) -> Result<Option<Store>> {
+fn found(open: &OpenStores, identity: Identity, options: &Options) -> Result<Option<Sqlite>> {
     let Some(entry) = open.get(&identity) else {
         return Ok(None);
     };
     if let Some(shared) = entry.shared.upgrade() {
-        let store = Store {
+        let store = Sqlite {
             shared,
-            timeout: options.timeout,
-            stop: None,
-            read_only: options.read_only,
+            ways: Ways::of(options),
         };
         // A new directory may get the number of one that was removed while it was open here.
-        return Ok(Some(store).filter(Store::is_intact));
+        return Ok(Some(store).filter(Sqlite::is_intact));
     }
     if !entry.read_only && !options.read_only {
         return Ok(None);
@@ -199,7 +198,7 @@ fn found(open: &OpenStores, identity: Identity, options: &Options) -> Result<Opt
     Ok(None)
 }
 
-fn keep(open: &mut OpenStores, shared: Shared, options: &Options) -> Store {
+fn keep(open: &mut OpenStores, shared: Shared, options: &Options) -> Sqlite {
     let shared = Arc::new(shared);
     shared.commons.join(&shared);
     open.retain(|_, entry| entry.open.strong_count() > 0);
@@ -211,11 +210,9 @@ fn keep(open: &mut OpenStores, shared: Shared, options: &Options) -> Store {
             open: Arc::downgrade(&shared.open),
         },
     );
-    Store {
+    Sqlite {
         shared,
-        timeout: options.timeout,
-        stop: None,
-        read_only: options.read_only,
+        ways: Ways::of(options),
     }
 }
 

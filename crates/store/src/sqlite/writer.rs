@@ -10,13 +10,13 @@ use diskette_ipc::clock::Deadline;
 use diskette_ipc::{ArcMutexGuard, Mutex, MutexGuard};
 use rusqlite::Connection;
 
-use crate::connection::{self, Role};
 use crate::error::{Error, Result, removed, timed_out};
-use crate::fork;
-use crate::gate::Gate;
 use crate::options::{AtomicDurability, Durability};
-use crate::reading;
-use crate::store::Store;
+use crate::sqlite::Sqlite;
+use crate::sqlite::connection::{self, Role};
+use crate::sqlite::fork;
+use crate::sqlite::gate::Gate;
+use crate::sqlite::reading;
 use crate::transaction::within_another;
 
 /// The state of the writer: the threads of all processes queue at `gate`, and the one inside is alone with the database, by
@@ -59,7 +59,7 @@ impl Writer {
     }
 
     /// Waits for the turn of this thread.
-    pub(crate) fn enter<'s>(&'s self, store: &Store) -> Result<Turn<'s>> {
+    pub(crate) fn enter<'s>(&'s self, store: &Sqlite) -> Result<Turn<'s>> {
         store.must_be_writable()?;
         if self.is_mine() {
             return Err(within_another());
@@ -87,7 +87,7 @@ impl Writer {
         })
     }
 
-    fn pass(&self, store: &Store) -> Result<Hold> {
+    fn pass(&self, store: &Sqlite) -> Result<Hold> {
         // A write to a database that was deleted would be lost without a word.
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => removed().caused_by(source),

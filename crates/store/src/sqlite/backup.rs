@@ -6,44 +6,15 @@ use std::{fs, io};
 use diskette_ipc::plain_file;
 use rusqlite::backup::Backup;
 
-use crate::connection::{self, Role};
-use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
 use crate::options::Options;
-use crate::reading::overtaken;
-use crate::store::Store;
+use crate::sqlite::Sqlite;
+use crate::sqlite::connection::{self, Role};
+use crate::sqlite::directory::Directory;
+use crate::sqlite::reading::overtaken;
 
-impl Store {
-    /// Copies the store, as it is at one moment, into the directory `to`, while others go on writing.
-    /// The copy is a store like any other. Never copy the files of a store that this very process has open: reading the
-    /// database by other means takes SQLite's locks from the process.
-    ///
-    /// Once it returns, no power cut takes the copy, at either durability.
-    ///
-    /// Each of the databases of a structure that is spread over several is copied as it is at a moment of its own.
-    ///
-    /// Value files are hard links where the file system allows (they never change), copies elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// [`is_invalid_input`](Error::is_invalid_input) when there is a store at `to` already; the errors
-    /// of [`Store::open`] for `to`; [`is_disk_full`](Error::is_disk_full). An incomplete copy stays
-    /// behind then, to be removed.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use diskette::Store;
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
-    /// let store = Store::open("store")?;
-    /// store.backup("copy")?;
-    /// assert!(Store::open("copy")?.check()?.is_sound());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
-        let to = to.as_ref();
+impl Sqlite {
+    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
         self.copy_to(to).map_err(|error| {
             error.at(|| format!("backing up {} to {}", self.path().display(), to.display()))
         })
@@ -76,7 +47,7 @@ impl Store {
             Backup::new(reader.connection()?, &mut copy)
                 .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::ZERO, None))
                 .map_err(from_sqlite)?;
-            if !reader.is_true(self)? {
+            if !reader.is_true()? {
                 return Err(overtaken());
             }
         }

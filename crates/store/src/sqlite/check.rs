@@ -1,120 +1,34 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 
-use serde::Serialize;
-
 use crate::access::Access;
-use crate::catalog;
 use crate::error::{Error, Result, from_sqlite};
-use crate::reading::overtaken;
-use crate::store::Store;
+use crate::report::{Problem, Report};
+use crate::sqlite::Sqlite;
+use crate::sqlite::catalog;
+use crate::sqlite::reading::overtaken;
 use crate::whose;
 
-/// What [`Store::check`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Report {
-    /// What is wrong; empty when the store is sound.
-    pub problems: Vec<Problem>,
-}
-
-impl Report {
-    /// Is nothing wrong?
-    pub fn is_sound(&self) -> bool {
-        self.problems.is_empty()
-    }
-}
-
-/// Something that is wrong with a store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub enum Problem {
-    /// SQLite found the database damaged, and says where. [`Store::repair`] rebuilds its indexes; what
-    /// remains after that needs a backup.
-    Database(String),
-    /// The database holds a table, an index, a trigger or a view that diskette did not make, or not so. Nothing of it is
-    /// run. Nobody but diskette should write to the database.
-    Schema(String),
-    /// The file of a large value is gone, cut short or overwritten. Reading the entry fails until it is
-    /// removed or replaced.
-    ValueFile {
-        /// The file's number.
-        id: i64,
-        /// The name of the structure whose it is, if an entry names it.
-        structure: Option<String>,
-        /// Where the entry is in there: its key or its index, or that it is claimed.
-        place: Option<String>,
-        /// What is wrong with it.
-        how: String,
-    },
-    /// A file in `values/` that no entry names. [`Store::repair`] removes it.
-    Orphan {
-        /// The file's number.
-        id: i64,
-    },
-    /// What is wrong with one of the databases over which a structure is spread.
-    InShard {
-        /// Its directory, from that of the store on.
-        shard: String,
-        /// What it is.
-        problem: Box<Problem>,
-    },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Problem::Database(what) | Problem::Schema(what) => write!(f, "database: {what}"),
-            Problem::ValueFile {
-                structure,
-                place,
-                how,
-                ..
-            } => {
-                if let (Some(structure), Some(place)) = (structure, place) {
-                    write!(f, "{structure:?}, {place}: ")?;
-                }
-                f.write_str(how)
-            }
-            Problem::Orphan { id } => write!(f, "value file {id:016x} belongs to no entry"),
-            Problem::InShard { shard, problem } => write!(f, "{shard}: {problem}"),
-        }
-    }
-}
-
-impl Store {
-    /// Looks for damage: the database page by page, each value file's presence and length, and files
-    /// that belong to nothing. Changes nothing; reads the whole database; others go on meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// Only where looking was not possible; damage is in the report.
-    pub fn check(&self) -> Result<Report> {
-        self.each_part(Store::check_part)
+impl Sqlite {
+    pub(crate) fn check(&self) -> Result<Report> {
+        self.each_part(Sqlite::check_part)
             .map_err(|error| error.at(|| format!("checking {}", self.path().display())))
     }
 
-    /// Mends what can be mended without losing anything: rebuilds the database's indexes, settles
-    /// what dead processes left, removes orphaned value files. Says what is still wrong.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database; [`is_timeout`](Error::is_timeout) when the turn to write didn't come.
-    pub fn repair(&self) -> Result<Report> {
+    pub(crate) fn repair(&self) -> Result<Report> {
         let mend = || {
             self.must_be_writable()?;
             let _shards = self.all_shards()?;
             self.settle_the_dead()?;
-            self.each_part(Store::repair_part)
+            self.each_part(Sqlite::repair_part)
         };
         mend().map_err(|error: Error| error.at(|| format!("repairing {}", self.path().display())))
     }
 
     /// Of the store itself and its shards.
-    fn each_part(&self, look: impl Fn(&Store) -> Result<Report>) -> Result<Report> {
+    fn each_part(&self, look: impl Fn(&Sqlite) -> Result<Report>) -> Result<Report> {
         let mut report = look(self)?;
         for store in self.all_shards()? {
             let shard = store.path().strip_prefix(self.path());
@@ -177,7 +91,7 @@ impl Store {
                     problems.push(Problem::Database(error.to_string()));
                 }
             }
-            if !reader.is_true(self)? {
+            if !reader.is_true()? {
                 return Err(overtaken());
             }
         }
@@ -204,7 +118,7 @@ impl Store {
     /// What isn't as diskette makes it: the tables of every store to the letter, those of structures by their names.
     fn strange_tables(&self) -> Result<Vec<Problem>> {
         let ours = catalog::tables_of_a_new_store()?;
-        self.snapshot(|snapshot| {
+        self.store().snapshot(|snapshot| {
             let kinds: BTreeSet<String> = snapshot
                 .read(|db| {
                     let all = "SELECT name FROM kinds";
@@ -249,7 +163,7 @@ impl Store {
             Err(error) if error.is_corrupt() => Ok(Some(error.to_string())),
             Err(error) => Err(error),
         };
-        self.snapshot(|snapshot| {
+        self.store().snapshot(|snapshot| {
             let all = "SELECT id, bytes FROM value_files";
             let files =
                 snapshot.read(|db| db.query(all, &[], |row| Ok((row.int(0)?, row.int(1)?))))?;
@@ -291,7 +205,10 @@ impl Store {
             wanted.extend(self.owners().will(owner).map_err(failed)?);
         }
         let named = "SELECT id FROM value_files UNION ALL SELECT id FROM garbage";
-        wanted.extend(self.read_one(|db| db.query(named, &[], |row| row.int(0)))?);
+        wanted.extend(
+            self.store()
+                .read_one(|db| db.query(named, &[], |row| row.int(0)))?,
+        );
         // Or it was unlinked meanwhile, and is no garbage any more.
         let is_left = |&id: &i64| !wanted.contains(&id) && self.directory().value(id).exists();
         Ok(files.into_keys().filter(is_left).collect())

@@ -8,12 +8,12 @@ use diskette_ipc::{ArcMutexGuard, Mutex};
 use diskette_ipc::{DeathWatch, OwnerId, Party, Stopper, background, clock, fork};
 
 use crate::access::Access;
-use crate::commons::Commons;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::housekeeping::Job;
 use crate::kind::Claims;
-use crate::store::Store;
+use crate::sqlite::Sqlite;
+use crate::sqlite::commons::Commons;
+use crate::sqlite::housekeeping::Job;
 use crate::structure::{self, Structure};
 
 /// Knows who has died, and runs the thread that hears of it.
@@ -41,34 +41,20 @@ impl Undertaker {
     }
 }
 
-/// For structures with claims.
-#[doc(hidden)]
-impl Store {
-    /// The owner that claims of this process are made out to. From then on other processes give the
-    /// claims back as soon as this one dies.
-    ///
-    /// # Errors
-    ///
-    /// Those of creating the owner's file.
-    pub fn claimant(&self) -> Result<OwnerId> {
+/// See the methods of [`Store`](crate::Store) with these names.
+impl Sqlite {
+    pub(crate) fn claimant(&self) -> Result<OwnerId> {
         self.must_be_writable()?;
         self.owners()
             .me()
             .map_err(|error| Error::io("can't create the owner file of this process", error))
     }
 
-    /// Who an owner is, as far as the board knows: one of his threads.
-    pub fn party_of(&self, owner: OwnerId) -> Option<Party> {
+    pub(crate) fn party_of(&self, owner: OwnerId) -> Option<Party> {
         self.board().ok()?.party_of(owner)
     }
 
-    /// Gives back, at once, the claims of the dead in a structure. Deaths are heard of anyway: this is
-    /// for the moment at which it is opened, and for a system that doesn't tell.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
+    pub(crate) fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
         let Some(claims) = &structure.kind().claims else {
             return Ok(());
         };
@@ -76,7 +62,10 @@ impl Store {
             return Ok(());
         }
         let of_this = [structure.id().into()];
-        for owner in self.read_one(|db| db.query(claims.owners, &of_this, |row| row.int(0)))? {
+        for owner in self
+            .store()
+            .read_one(|db| db.query(claims.owners, &of_this, |row| row.int(0)))?
+        {
             let owner = OwnerId::from_i64(owner);
             if !self.is_alive(owner)? {
                 self.give_back(claims, owner)?;
@@ -86,7 +75,7 @@ impl Store {
     }
 }
 
-impl Store {
+impl Sqlite {
     /// Takes on the kind of a structure: this process gives back its claims when their owners die.
     pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
         if self.is_read_only() {
@@ -187,11 +176,12 @@ impl Store {
     fn give_back(&self, claims: &Claims, owner: OwnerId) -> Result<()> {
         let of_this = [owner.as_i64().into()];
         let has_claims = |db: &Db<'_>| db.query(claims.structures, &of_this, |row| row.int(0));
+        let store = self.store();
         // Most who die hold nothing: that takes no turn to write.
-        if self.read_one(has_claims)?.is_empty() {
+        if store.read_one(has_claims)?.is_empty() {
             return Ok(());
         }
-        self.write(|db| {
+        store.write(|db| {
             for structure in has_claims(db)? {
                 db.ring(structure::arrivals(structure));
             }

@@ -1,0 +1,95 @@
+//! How large it all is.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::access::Access;
+use crate::error::{Error, Result};
+use crate::sqlite::Sqlite;
+use crate::sqlite::shards::Shard;
+use crate::stats::{Stats, structures};
+
+impl Sqlite {
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        let all = || {
+            let (mut stats, numbers) = self.stats_of_part()?;
+            for store in self.all_shards()? {
+                let of = store.shard().map(Shard::structure);
+                let whose = numbers.iter().position(|&number| of == Some(number));
+                let (shard, _) = store.stats_of_part()?;
+                stats.add(shard, whose);
+            }
+            Ok(stats)
+        };
+        all().map_err(|error: Error| error.at(|| format!("measuring {}", self.path().display())))
+    }
+
+    fn stats_of_part(&self) -> Result<(Stats, Vec<i64>)> {
+        self.store().snapshot(|snapshot| {
+            snapshot.read(|db| {
+                let one = |sql| {
+                    let number = db.query_one(sql, &[], |row| row.int(0))?;
+                    Ok(u64::try_from(number.unwrap_or(0)).unwrap_or(0))
+                };
+                let page = one("PRAGMA page_size")?;
+                let (numbers, structures) = structures(db)?.into_iter().unzip();
+                let stats = Stats {
+                    structures,
+                    database_bytes: page * one("PRAGMA page_count")?,
+                    free_bytes: page * one("PRAGMA freelist_count")?,
+                    wal_bytes: fs::metadata(self.directory().wal()).map_or(0, |wal| wal.len()),
+                    value_files: one("SELECT count(*) FROM value_files")?,
+                    value_bytes: one("SELECT coalesce(sum(bytes), 0) FROM value_files")?,
+                };
+                Ok((stats, numbers))
+            })
+        })
+    }
+
+    pub(crate) fn disk_bytes(&self) -> Result<u64> {
+        let failed = |error| Error::io(format!("can't measure {}", self.path().display()), error);
+        disk_bytes(self.path()).map_err(failed)
+    }
+}
+
+impl Stats {
+    /// What is in a shard is that of its structure, `whose` place this is.
+    fn add(&mut self, shard: Stats, whose: Option<usize>) {
+        if let Some(sum) = whose.and_then(|whose| self.structures.get_mut(whose)) {
+            for part in shard.structures {
+                sum.len += part.len;
+                sum.bytes += part.bytes;
+                sum.value_files += part.value_files;
+            }
+        }
+        self.database_bytes += shard.database_bytes;
+        self.free_bytes += shard.free_bytes;
+        self.wal_bytes += shard.wal_bytes;
+        self.value_files += shard.value_files;
+        self.value_bytes += shard.value_bytes;
+    }
+}
+
+/// What others remove meanwhile takes nothing.
+fn disk_bytes(path: &Path) -> io::Result<u64> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if gone(&error) => return Ok(0),
+        metadata => metadata?,
+    };
+    // In units of 512 bytes, whatever the file system's own are.
+    let mut bytes = metadata.blocks() * 512;
+    if metadata.is_dir() {
+        match fs::read_dir(path) {
+            Err(error) if gone(&error) => {}
+            entries => {
+                for entry in entries? {
+                    bytes += disk_bytes(&entry?.path())?;
+                }
+            }
+        }
+    }
+    Ok(bytes)
+}

@@ -23,6 +23,23 @@
 //! # fn main() {}
 //! ```
 //!
+//! What needs PostgreSQL takes the server that all tests share, or one to kill, and is left out where none is installed.
+//!
+//! ```no_run
+//! use diskette_testkit::{Postgres, unique_store};
+//!
+//! if let Some(postgres) = Postgres::shared() {
+//!     println!("{}", postgres.url(&unique_store()));
+//! }
+//! if let Some(mut postgres) = Postgres::private(&[("max_connections", "20")]) {
+//!     let network = postgres.proxy();
+//!     println!("{}", postgres.url_over_tcp(&network, &unique_store()));
+//!     network.cut();
+//!     postgres.kill();
+//!     postgres.start();
+//! }
+//! ```
+//!
 //! Everything fails by panicking, with what the children printed.
 #![allow(clippy::expect_used, reason = "this is how a test fails")]
 
@@ -32,16 +49,19 @@ mod eventually;
 mod files;
 mod forked;
 mod gate;
+mod postgres;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod power_cut;
 mod proc;
+mod proxy;
 mod random;
 mod role;
 mod small_disk;
 mod stop_on;
+mod unique_store;
 
 pub use asleep::asleep;
 pub use child::Child;
@@ -50,13 +70,16 @@ pub use files::files_below;
 pub use forked::Forked;
 pub use gate::Gate;
 pub use nix::sys::signal::Signal;
+pub use postgres::Postgres;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub use power_cut::{PowerCut, Worst, power_cuts};
 pub use proc::{context_switches, cpu_time, take_all_descriptors};
+pub use proxy::Proxy;
 pub use random::Random;
 pub use role::{Parent, is_child, play};
 pub use small_disk::{Filler, SmallDisk};
 pub use stop_on::stop_on;
+pub use unique_store::unique_store;

@@ -1,9 +1,10 @@
 //! A cache that many processes fill: it stays within its limit, whoever is killed at whatever moment.
 
+use std::io::{self, Read};
 use std::time::Duration;
 
-use diskette::{Cache, Store, Terms};
-use diskette_testkit::{Child, PATIENCE, eventually, role};
+use diskette::{Cache, Expiry, Store, Stream, Terms};
+use diskette_testkit::{Child, PATIENCE, Parent, eventually, files_below, role};
 
 const LIMIT: u64 = 2_000_000;
 
@@ -38,6 +39,47 @@ role! {
             parent.say(n);
         }
     }
+}
+
+role! {
+    /// Begins to write a large value, and doesn't come to its end.
+    fn beginner(parent) {
+        let dir: String = parent.arg(0);
+        let films = Cache::<u32, Stream>::new(&Store::open(&dir).unwrap(), "films").unwrap();
+        films.write(&1, io::repeat(2).take(20 << 20).chain(ForEver(parent)), Expiry::Never).unwrap();
+    }
+}
+
+/// Says that it has come so far, and goes no further.
+struct ForEver<'p>(&'p Parent);
+
+impl Read for ForEver<'_> {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.say("half of it");
+        Ok(self.0.hear().len())
+    }
+}
+
+/// Of ten processes that were killed while they wrote 20 MB, ten left the file of it for ever.
+#[test]
+fn who_is_killed_in_the_middle_of_a_large_value_leaves_nothing_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let films = Cache::<u32, Stream>::new(&Store::open(&path).unwrap(), "films").unwrap();
+    let old = vec![1; 1 << 20];
+    films.write(&1, old.as_slice(), Expiry::Never).unwrap();
+    let values = path.join("values");
+    for _ in 0..3 {
+        let mut child = Child::spawn(beginner, &[&path.display()]);
+        assert_eq!(child.hear(PATIENCE), "half of it");
+        assert_eq!(files_below(&values).len(), 2);
+        child.kill();
+        eventually(PATIENCE, || files_below(&values).len() == 1);
+    }
+    let mut there = Vec::new();
+    let mut film = films.read(&1).unwrap().unwrap();
+    film.read_to_end(&mut there).unwrap();
+    assert!(there == old);
 }
 
 #[test]

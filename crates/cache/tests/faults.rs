@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use diskette::Deque;
 use diskette_cache::{Cache, Expiry, ManualClock, Policy, Terms};
 use diskette_store::{Error, INLINE, Store};
+use diskette_testkit::{PATIENCE, eventually, files_below};
 use tempfile::TempDir;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,6 +17,10 @@ fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path().join("store")).unwrap();
     (directory, store)
+}
+
+fn in_another_thread<R: Send>(act: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| scope.spawn(act).join().unwrap())
 }
 
 /// A text of 32,768 characters and more came back with its CR LF and CR turned into LF: it was a file, read as text.
@@ -99,18 +105,41 @@ fn a_repair_beside_writers_takes_nothing_from_them() {
     assert_eq!(store.check().unwrap().problems, []);
 }
 
-/// Items pushed with the prefix `q-1` came out of the queue with the prefix `q`.
+/// Items pushed with the prefix `q-1` came out of the queue with the prefix `q`, and an entry with the key 7 out of the queue
+/// without any. Here what has a prefix is a deque of that name, or a key whose first field it is.
 #[test]
 fn a_prefix_is_not_another_that_begins_like_it() {
     let (_directory, store) = store();
+    let [q, q_1] = ["q", "q-1"].map(|name| Deque::<u32>::new(&store, name).unwrap());
+    let numbers = Cache::<u64, u32>::new(&store, "q-2").unwrap();
+    numbers.insert(&7, &7).unwrap();
+    q_1.push_back(&1).unwrap();
+    assert_eq!(q.pop_front().unwrap(), None);
+    assert_eq!(q_1.pop_front().unwrap(), Some(1));
+    assert_eq!(numbers.get(&7).unwrap(), Some(7));
+
     let cache = Cache::<(String, u32), u32>::new(&store, "cache").unwrap();
     cache.insert(&("q-1", 1), &1).unwrap();
     cache.insert(&("q", 2), &2).unwrap();
-    let of_q = cache
-        .prefix(&("q",))
-        .collect::<Result<Vec<_>, _>>()
-        .unwrap();
-    assert_eq!(of_q, [(("q".into(), 2), 2)]);
+    let of_q = cache.prefix(&("q",)).map(Result::unwrap);
+    assert_eq!(of_q.collect::<Vec<_>>(), [(("q".into(), 2), 2)]);
+}
+
+/// A deque that was opened where there was a cache turned that cache's policy to `none`, for all and for ever.
+#[test]
+fn a_cache_is_taken_for_no_deque() {
+    let (_directory, store) = store();
+    let options = Cache::<u32, u32>::options().max_entries(2);
+    let cache = options.new(&store, "cache").unwrap();
+    assert!(
+        Deque::<u32>::new(&store, "cache")
+            .unwrap_err()
+            .is_wrong_kind()
+    );
+    for key in 0..10 {
+        cache.insert(&key, &key).unwrap();
+    }
+    assert_eq!(cache.len().unwrap(), 2);
 }
 
 /// A cache of shards that was opened again without its limit had that of 1 GiB, and dropped what was over it; and without asking
@@ -220,23 +249,68 @@ fn a_nested_transaction_is_undone_by_itself() {
     assert_eq!(cache.len().unwrap(), 2, "what was undone isn't counted");
 }
 
-/// Each error of the database was taken for a lock, and tried again for ever; a timeout was said to be what it wasn't.
+/// A transaction that was undone left the files of its large values for ever.
 #[test]
-fn who_waits_in_vain_for_a_turn_to_write_is_told_so() {
+fn what_is_undone_leaves_no_file() {
     let (_directory, store) = store();
+    let cache = Cache::<u32, Vec<u8>>::new(&store, "cache").unwrap();
+    cache.insert(&0, &vec![0; INLINE + 1]).unwrap();
+    let undone = store.transaction(|tx| {
+        for key in 0..3 {
+            cache.within(tx).insert(&key, &vec![1; INLINE + 1])?;
+        }
+        Err::<(), Error>(store.remove_structure("").unwrap_err())
+    });
+    assert!(undone.is_err());
+    let values = store.path().join("values");
+    eventually(PATIENCE, || files_below(&values).len() == 1);
+    assert_eq!(cache.get(&0).unwrap(), Some(vec![0; INLINE + 1]));
+}
+
+/// Any error of the database was taken for a lock: in a store that may only be read a write was tried again for ever, or said to
+/// have come too late.
+#[test]
+fn busy_and_read_only_are_told_apart() {
+    let (directory, store) = store();
     let hasty = store.with_timeout(Duration::from_millis(20));
     let cache = Cache::<u32, u32>::new(&hasty, "cache").unwrap();
-    store
-        .transaction(|_| {
-            thread::scope(|scope| {
-                let late = scope.spawn(|| cache.insert(&1, &1).unwrap_err());
-                assert!(late.join().unwrap().is_timeout());
-                // Nobody waits to read.
-                scope.spawn(|| assert_eq!(cache.get(&1).unwrap(), None));
-            });
-            Ok::<_, Error>(())
-        })
-        .unwrap();
+    let write = || cache.insert(&1, &1).unwrap_err();
+    let busy = store.transaction(|_| Ok::<_, Error>(in_another_thread(write)));
+    assert!(busy.unwrap().is_timeout());
+    drop((cache, hasty, store));
+
+    // It waits for ever, unless it is told why not to.
+    let options = Store::options().read_only(true).timeout(Duration::MAX);
+    let store = options.open(directory.path().join("store")).unwrap();
+    let cache = Cache::<u32, u32>::new(&store, "cache").unwrap();
+    let refused = cache.insert(&1, &1).unwrap_err();
+    assert!(refused.is_read_only() && !refused.is_timeout(), "{refused}");
+    assert_eq!(cache.get(&1).unwrap(), None);
+}
+
+/// Under a policy that knows what was read, and with statistics, each read was a write: it took up to 7.5 times as long, and waited
+/// for those who wrote.
+#[test]
+fn who_reads_waits_for_nobody_whatever_the_policy() {
+    let (_directory, store) = store();
+    for policy in [
+        Policy::Sieve,
+        Policy::LeastRecentlyUsed,
+        Policy::LeastFrequentlyUsed,
+    ] {
+        let options = Cache::<u32, u32>::options().policy(policy).max_entries(100);
+        let cache = options.new(&store, &format!("{policy:?}")).unwrap();
+        let idle = Terms::default().idle(3600 * SECOND);
+        cache.insert_many((0..50).map(|n| (n, n)), idle).unwrap();
+        // More than are gathered before somebody has to write them down.
+        let read = || (0..10_000).all(|n| cache.get(&(n % 50)).unwrap() == Some(n % 50));
+        let found_all = store.transaction(|tx| {
+            cache.within(tx).clear()?;
+            Ok::<_, Error>(in_another_thread(read))
+        });
+        assert!(found_all.unwrap(), "{policy:?}");
+        assert_eq!(cache.stats().unwrap().hits, 10_000);
+    }
 }
 
 /// `incr` without an entry made one that could have no tag and never expired; `touch` with 0 said yes and the entry was gone.

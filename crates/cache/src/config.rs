@@ -1,5 +1,3 @@
-use std::sync::atomic::Ordering;
-
 use diskette_store::{Access, Db, Error, ErrorKind, Result, Row};
 
 use crate::cache::Cache;
@@ -214,7 +212,6 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
                 }
                 Ok(())
             })?;
-            self.inner.uses.oldest.store(i64::MIN, Ordering::Relaxed);
             self.make_room().map(drop)
         })
     }

@@ -71,10 +71,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// A turn to write for every 256 entries, between which others can write.
     pub fn expire(&self) -> Result<usize> {
-        self.doing("expire", || {
-            let now = self.inner.timeline.now();
-            self.in_steps(|db| self.expire_some(db, now, STEP))
-        })
+        self.doing("expire", || self.free_expired())
     }
 
     /// Removes what has expired, and then what the policy says, until the cache is within its limits; returns how many entries
@@ -88,8 +85,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// That of [`expire`](Self::expire).
     pub fn cull(&self) -> Result<usize> {
-        let expired = self.expire()?;
-        Ok(expired + self.doing("cull", || self.make_room())?)
+        self.doing("cull", || self.make_room())
     }
 
     /// Removes the entries that have a tag; returns how many.
@@ -112,9 +108,15 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
         })
     }
 
-    /// Evicts until nothing is over a limit.
+    fn free_expired(&self) -> Result<usize> {
+        let now = self.inner.timeline.now();
+        self.in_steps(|db| self.expire_some(db, now, STEP))
+    }
+
+    /// Frees what has expired, then evicts until nothing is over a limit.
     pub(crate) fn make_room(&self) -> Result<usize> {
-        self.in_steps(|db| {
+        let expired = self.free_expired()?;
+        let evicted = self.in_steps(|db| {
             let config = self.inner.config(db)?;
             if config.policy == Policy::Refuse || !config.is_limited() {
                 return Ok(Step::LAST);
@@ -126,7 +128,8 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
                 is_last: going.are_enough,
                 ..step
             })
-        })
+        })?;
+        Ok(expired + evicted)
     }
 
     /// Runs `step` in turns to write until it has nothing left to remove; returns how many entries that were in all.

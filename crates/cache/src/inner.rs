@@ -84,11 +84,18 @@ impl Inner {
     pub(crate) fn settle(&self, db: &Db<'_>) -> Result<()> {
         self.forget_what_was_inherited();
         let config = self.config(db)?;
-        for (id, (times, at)) in self.uses.take() {
-            let before =
-                db.query_one(sql::STANDING, &[id.into(), at.into()], sql::read_standing)?;
-            let Some(before) = before else { continue };
-            let after = config.policy.used(before, times, at);
+        for (id, times) in self.uses.take() {
+            let found = db.query_one(sql::STANDING, &[id.into()], sql::read_standing)?;
+            let Some((before, stored)) = found else {
+                continue;
+            };
+            // What was read before was another, in the same place.
+            let times: Vec<i64> = times.into_iter().filter(|&at| at >= stored).collect();
+            let Some(&at) = times.iter().max() else {
+                continue;
+            };
+            let count = i64::try_from(times.len()).unwrap_or(i64::MAX);
+            let after = config.policy.used(before, count, at);
             let rank = before.rank.and(after.rank).into();
             db.execute(sql::USED, &[at.into(), after.uses.into(), rank, id.into()])?;
         }

@@ -50,7 +50,7 @@ impl Policy {
                 uses: 0,
                 rank: Some(now),
             },
-            Policy::LeastFrequentlyUsed => often(before.uses, 1, now),
+            Policy::LeastFrequentlyUsed => often(before, 1, now),
             Policy::Refuse => none,
         }
     }
@@ -63,7 +63,7 @@ impl Policy {
                 rank: before.rank.max(Some(at)),
                 ..before
             },
-            Policy::LeastFrequentlyUsed => often(before.uses, times, at),
+            Policy::LeastFrequentlyUsed => often(before, times, at),
             Policy::LeastRecentlyStored | Policy::Refuse => before,
         }
     }
@@ -119,11 +119,13 @@ impl FromStr for Policy {
 }
 
 /// The number of uses, above the time of the last in milliseconds.
-fn often(uses: i64, more: i64, at: i64) -> Standing {
+fn often(before: Standing, more: i64, at: i64) -> Standing {
     const TIME: u32 = 44;
-    const MOST: i64 = (1 << (63 - TIME)) - 1;
-    let uses = uses.saturating_add(more).clamp(0, MOST);
-    let time = (at / 1000).clamp(0, (1 << TIME) - 1);
+    const MOST_USES: i64 = (1 << (63 - TIME)) - 1;
+    const LAST_TIME: i64 = (1 << TIME) - 1;
+    let uses = before.uses.saturating_add(more).clamp(0, MOST_USES);
+    let time = (at / 1000).clamp(0, LAST_TIME);
+    let time = before.rank.map_or(time, |rank| time.max(rank & LAST_TIME));
     Standing {
         uses,
         rank: Some(uses << TIME | time),

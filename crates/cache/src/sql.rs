@@ -65,7 +65,7 @@ pub(crate) const SET: &str = "UPDATE cache_entries SET stored = $1, expires = $2
     file = $6, value = $7, uses = $8, rank = $9, used = NULL, fresh = NULL, took = NULL WHERE id = $10";
 /// Replaces the value, and leaves expiry and tag as they are.
 pub(crate) const SET_VALUE: &str = "UPDATE cache_entries SET stored = $1, cost = $2, file = $3, value = $4, \
-    uses = $5, rank = $6 WHERE id = $7";
+    uses = $5, rank = $6, used = NULL WHERE id = $7";
 pub(crate) const TOUCH: &str = "UPDATE cache_entries SET expires = $1, idle = $2 WHERE id = $3";
 
 /// What reading an entry needs.
@@ -136,18 +136,18 @@ pub(crate) const AWAITED: &str =
 pub(crate) const AWAIT: &str =
     "UPDATE cache_flights SET awaits = $1 WHERE owner = $2 AND thread = $3";
 
-/// How an entry that was stored by `$2` stands.
-pub(crate) const STANDING: &str =
-    "SELECT uses, rank FROM cache_entries WHERE id = $1 AND stored <= $2";
-/// It was read at `$1`.
-pub(crate) const USED: &str = "UPDATE cache_entries SET used = $1, uses = $2, rank = $3, \
+/// How an entry stands, and since when it is stored.
+pub(crate) const STANDING: &str = "SELECT uses, rank, stored FROM cache_entries WHERE id = $1";
+/// It was read at `$1`, as far as one process knows: another may know of a later time.
+pub(crate) const USED: &str = "UPDATE cache_entries SET used = CASE WHEN used > $1 THEN used ELSE $1 END, uses = $2, rank = $3, \
     expires = CASE WHEN expires < $1 + idle THEN $1 + idle ELSE expires END WHERE id = $4";
 
-pub(crate) fn read_standing(row: &Row<'_>) -> Result<Standing> {
-    Ok(Standing {
+pub(crate) fn read_standing(row: &Row<'_>) -> Result<(Standing, i64)> {
+    let standing = Standing {
         uses: row.int(0)?,
         rank: row.opt_int(1)?,
-    })
+    };
+    Ok((standing, row.int(2)?))
 }
 
 /// Ranks all entries anew.

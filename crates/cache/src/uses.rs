@@ -69,9 +69,12 @@ const MANY: usize = 1024;
 const MOST: usize = 4 * MANY;
 
 impl Uses {
-    /// From now on.
+    /// From now on. What rank is the least is known of one policy, and not of the next.
     pub(crate) fn go_by(&self, policy: Option<Policy>) {
-        *self.policy.lock() = policy;
+        let before = std::mem::replace(&mut *self.policy.lock(), policy);
+        if before != policy {
+            self.oldest.store(i64::MIN, Relaxed);
+        }
     }
 
     /// Takes down a read, if it matters.
@@ -100,14 +103,12 @@ impl Uses {
         }
     }
 
-    /// What was noted: of each entry, how often it was read and when last.
-    pub(crate) fn take(&self) -> BTreeMap<i64, (i64, i64)> {
+    /// What was noted: of each entry, when it was read.
+    pub(crate) fn take(&self) -> BTreeMap<i64, Vec<i64>> {
         let notes = std::mem::take(&mut *self.notes.lock());
-        let mut all = BTreeMap::new();
+        let mut all = BTreeMap::<_, Vec<_>>::new();
         for Note { id, at } in notes {
-            let (times, last) = all.entry(id).or_insert((0, at));
-            *times += 1;
-            *last = at.max(*last);
+            all.entry(id).or_default().push(at);
         }
         all
     }

@@ -75,6 +75,52 @@ fn the_least_frequently_used_makes_room() {
     );
 }
 
+/// A lower limit took what lived, and left what had expired.
+#[test]
+fn what_has_expired_makes_room_for_what_lives() {
+    let (_directory, store) = store();
+    let (cache, clock) = four(&store, Policy::LeastRecentlyStored);
+    cache.touch(&3, SECOND).unwrap();
+    clock.advance(SECOND);
+    cache.set_max_entries(Some(3)).unwrap();
+    assert_eq!(keys(&cache), [0, 1, 2]);
+}
+
+/// An entry that was read, and updated later, was ranked by the time when it was read.
+#[test]
+fn another_policy_goes_by_the_latest_use_whether_read_or_write() {
+    let (_directory, store) = store();
+    let (cache, clock) = four(&store, Policy::LeastRecentlyUsed);
+    cache.get(&0).unwrap();
+    drop(cache);
+    let options = Cache::<u32, String>::options().clock(clock.clone());
+    let cache = options.new(&store, "four").unwrap();
+    for key in [2, 3, 0] {
+        clock.advance(SECOND);
+        cache.update(&key, |_| Some("b".into())).unwrap();
+    }
+    cache.set_policy(Policy::LeastFrequentlyUsed).unwrap();
+    cache.set_max_entries(Some(2)).unwrap();
+    assert_eq!(keys(&cache), [0, 3]);
+}
+
+/// Reads of an entry that was gone were counted for the one that had got its place.
+#[test]
+fn what_was_read_before_an_entry_was_there_is_not_counted_for_it() {
+    let (_directory, store) = store();
+    let (cache, clock) = four(&store, Policy::LeastFrequentlyUsed);
+    (0..9).for_each(|_| drop(cache.get(&3).unwrap()));
+    cache.remove(&3).unwrap();
+    clock.advance(SECOND);
+    cache.insert(&4, "a").unwrap();
+    clock.advance(SECOND);
+    for key in [0, 0, 1, 1, 2, 2, 4] {
+        cache.get(&key).unwrap();
+    }
+    cache.insert(&5, "a").unwrap();
+    assert_eq!(keys(&cache), [0, 1, 2, 5]);
+}
+
 #[test]
 fn sieve_keeps_what_was_read_through_a_scan() {
     let (_directory, store) = store();

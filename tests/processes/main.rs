@@ -16,6 +16,7 @@ mod files;
 mod fork;
 mod full;
 mod growth;
+mod histories;
 mod hostile;
 mod locks;
 mod memoize;

@@ -1,4 +1,4 @@
-//! Real processes, gates and signals for diskette's tests.
+//! Real processes, gates, signals and histories for diskette's tests.
 //!
 //! A test plays its other processes itself: each is the test's own binary, started again for one named [`role!`].
 //!
@@ -49,6 +49,7 @@ mod eventually;
 mod files;
 mod forked;
 mod gate;
+mod linear;
 mod postgres;
 #[cfg(all(
     target_os = "linux",
@@ -69,6 +70,7 @@ pub use eventually::{PATIENCE, eventually};
 pub use files::files_below;
 pub use forked::Forked;
 pub use gate::Gate;
+pub use linear::{Call, linearizable};
 pub use nix::sys::signal::Signal;
 pub use postgres::Postgres;
 #[cfg(all(

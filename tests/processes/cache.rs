@@ -1,37 +1,38 @@
-//! A cache that many processes fill: it stays within its limit, whoever is killed at whatever moment.
+//! A cache that many processes fill and keep up, whoever of them is killed at whatever moment.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use diskette::{Cache, Expiry, Store, Stream, Terms};
-use diskette_testkit::{Child, PATIENCE, Parent, eventually, files_below, role};
+use diskette::{Cache, Error, Expiry, Store, Stream, Terms};
+use diskette_testkit::{
+    Child, PATIENCE, Parent, Random, context_switches, eventually, files_below, role,
+};
+use serde_bytes::ByteBuf;
 
-const LIMIT: u64 = 2_000_000;
+const LIMIT: u64 = 4_000_000;
 
 role! {
     /// Inserts, reads and removes entries of all sizes, and says how many.
     fn filler(parent) {
         let dir: String = parent.arg(0);
-        let mut state: u64 = parent.arg(1);
-        let cache = Cache::<u64, Vec<u8>>::new(&Store::open(&dir).unwrap(), "cache").unwrap();
-        let mut random = move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            state >> 33
-        };
+        let mut random = Random::new(parent.arg(1));
+        let cache = Cache::<u64, ByteBuf>::new(&Store::open(&dir).unwrap(), "cache").unwrap();
         for n in 1_u64.. {
-            let (key, length) = (random() % 3_000, random() % 3_000);
-            // Now and then one that is a file.
-            let length = if n.is_multiple_of(97) { 600_000 } else { length };
-            let value = vec![0; usize::try_from(length).unwrap()];
-            let terms = match random() % 4 {
-                0 => Terms::from(Duration::from_millis(random() % 50)),
-                1 => Terms::default().tag((random() % 5).to_string()),
+            // From a byte to a third of the limit: many are small, some are files.
+            let length = 1_u64 << random.below(20);
+            let (key, length) = (random.below(3_000), length + random.below(length));
+            let value = ByteBuf::from(vec![0; usize::try_from(length).unwrap()]);
+            let terms = match random.below(4) {
+                0 => Terms::from(Duration::from_millis(random.below(50))),
+                1 => Terms::default().tag(random.below(5).to_string()),
                 _ => Terms::default(),
             };
             cache.insert_with(&key, &value, terms).unwrap();
-            cache.get(&(random() % 3_000)).unwrap();
-            match random() % 50 {
-                0 => drop(cache.evict_tag(&(random() % 5).to_string()).unwrap()),
+            cache.get(&random.below(3_000)).unwrap();
+            match random.below(50) {
+                0 => drop(cache.evict_tag(&random.below(5).to_string()).unwrap()),
                 1 => drop(cache.remove(&key).unwrap()),
                 2 => drop(cache.expire().unwrap()),
                 _ => {}
@@ -60,6 +61,47 @@ impl Read for ForEver<'_> {
     }
 }
 
+role! {
+    /// Keeps a cache up, or waits for its turn to.
+    fn keeper(parent) {
+        let dir: String = parent.arg(0);
+        let cache = Cache::<u64, ()>::new(&Store::open(&dir).unwrap(), "cache").unwrap();
+        let _upkeep = cache.upkeep(Duration::from_millis(1)).unwrap();
+        parent.say("ready");
+        parent.hear();
+    }
+}
+
+#[test]
+fn the_upkeep_moves_to_another_when_who_did_it_is_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let cache = Cache::<u64, ()>::new(&Store::open(&path).unwrap(), "cache").unwrap();
+    let start = || {
+        let mut child = Child::spawn(keeper, &[&path.display()]);
+        assert_eq!(child.hear(PATIENCE), "ready");
+        child
+    };
+    let is_kept_up = || {
+        let expired = (0..10).map(|n| (n, ()));
+        cache.insert_many(expired, Duration::ZERO).unwrap();
+        eventually(PATIENCE, || cache.len_stored().unwrap() == 0);
+    };
+    let mut does_it = start();
+    is_kept_up();
+    for _ in 0..3 {
+        let waits = start();
+        let woken = || [&does_it, &waits].map(|child| context_switches(child.id()));
+        let before = woken();
+        (0..100).for_each(|_| is_kept_up());
+        let [works, waited] = [0, 1].map(|who| woken()[who] - before[who]);
+        assert!(waited < works / 2, "{waited} {works}: both are at it");
+        does_it.kill();
+        is_kept_up();
+        does_it = waits;
+    }
+}
+
 /// Of ten processes that were killed while they wrote 20 MB, ten left the file of it for ever.
 #[test]
 fn who_is_killed_in_the_middle_of_a_large_value_leaves_nothing_of_it() {
@@ -82,24 +124,41 @@ fn who_is_killed_in_the_middle_of_a_large_value_leaves_nothing_of_it() {
     assert!(there == old);
 }
 
+/// A cache of diskcache removed ten entries with each that came, whatever their sizes: it grew beyond its limit, or was emptied.
 #[test]
 fn it_stays_within_its_limit_under_eight_writers_who_are_killed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let store = Store::open(&path).unwrap();
-    let options = Cache::<u64, Vec<u8>>::options().max_bytes(LIMIT);
+    let options = Cache::<u64, ByteBuf>::options().max_bytes(LIMIT);
     let cache = options.new(&store, "cache").unwrap();
-    let start = |seed: u64| Child::spawn(filler, &[&path.display(), &seed]);
+    let start = |seed: usize| Child::spawn(filler, &[&path.display(), &seed]);
     let mut fillers: Vec<_> = (0..8).map(start).collect();
-    for round in 0..40 {
-        let at = round % fillers.len();
-        // It gets something done first.
-        (0..100).for_each(|_| drop(fillers[at].hear(PATIENCE)));
-        fillers[at].kill();
-        fillers[at] = start(round as u64 + 8);
-        let bytes = cache.stats().unwrap().bytes;
-        assert!(bytes <= LIMIT, "{bytes}");
-    }
+    let over = AtomicBool::new(false);
+    let most = thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut most = 0;
+            while !over.load(Ordering::Relaxed) {
+                let (counted, there) = at_one_moment(&store, &cache);
+                assert!(there <= counted && counted <= LIMIT, "{there} {counted}");
+                most = counted.max(most);
+            }
+            most
+        });
+        for round in 0..40 {
+            let at = round % fillers.len();
+            // It gets something done first.
+            (0..100).for_each(|_| drop(fillers[at].hear(PATIENCE)));
+            fillers[at].kill();
+            fillers[at] = start(round + 8);
+            if watcher.is_finished() {
+                break;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        watcher.join().unwrap()
+    });
+    assert!(most > LIMIT / 2, "it is used: {most}");
     drop(fillers);
     eventually(PATIENCE, || store.check().unwrap().problems.is_empty());
     let stats = cache.stats().unwrap();
@@ -107,11 +166,27 @@ fn it_stays_within_its_limit_under_eight_writers_who_are_killed() {
         stats.evicted > 0 && stats.expired > 0 && stats.hits > 0,
         "{stats:?}"
     );
+    // Once nothing is left that expires, what was counted is what there is.
+    let meta = |key| cache.get_with_meta(&key).unwrap();
+    eventually(PATIENCE, || {
+        cache.expire().unwrap();
+        let mut all = cache.keys().map(|key| meta(key.unwrap()));
+        all.all(|meta| meta.is_some_and(|meta| meta.expires.is_none()))
+    });
+    let counted = cache.stats().unwrap().bytes;
     cache.set_max_bytes(None).unwrap();
-    let counted = cache.stats().unwrap();
-    assert_eq!(
-        counted.bytes, stats.bytes,
-        "what was counted is what there is"
-    );
-    assert_eq!(cache.iter().filter(|entry| entry.is_err()).count(), 0);
+    assert_eq!(cache.stats().unwrap().bytes, counted);
+}
+
+/// What the entries count for, and what their values have.
+fn at_one_moment(store: &Store, cache: &Cache<u64, ByteBuf>) -> (u64, u64) {
+    let both = store.snapshot(|snapshot| {
+        let cache = cache.within(snapshot);
+        let mut there = 0;
+        for value in cache.values() {
+            there += value?.len() as u64;
+        }
+        Ok::<_, Error>((cache.stats()?.bytes, there))
+    });
+    both.unwrap()
 }

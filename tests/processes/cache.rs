@@ -169,10 +169,10 @@ fn it_stays_within_its_limit_under_eight_writers_who_are_killed() {
     // Once nothing is left that expires, what was counted is what there is.
     let meta = |key| cache.get_with_meta(&key).unwrap();
     eventually(PATIENCE, || {
-        cache.expire().unwrap();
         let mut all = cache.keys().map(|key| meta(key.unwrap()));
         all.all(|meta| meta.is_some_and(|meta| meta.expires.is_none()))
     });
+    cache.expire().unwrap();
     let counted = cache.stats().unwrap().bytes;
     cache.set_max_bytes(None).unwrap();
     assert_eq!(cache.stats().unwrap().bytes, counted);

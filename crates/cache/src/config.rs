@@ -4,12 +4,14 @@ use diskette_store::{Access, Db, Error, ErrorKind, Result, Row};
 
 use crate::cache::Cache;
 use crate::inner::Inner;
+use crate::part::Part;
 use crate::policy::Policy;
+use crate::reach::Reach;
 use crate::sql;
 
 /// What is recorded of a cache, for all who use it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Config {
+pub struct Config {
     pub(crate) policy: Policy,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) max_entries: Option<u64>,
@@ -56,8 +58,8 @@ impl Config {
         }
     }
 
-    /// The parameters of statements.
-    fn of(row: &Row<'_>) -> Result<Self> {
+    /// Of a row that begins with `policy, max_bytes, max_entries`.
+    pub(crate) fn of(row: &Row<'_>) -> Result<Self> {
         let limit = |column| {
             Ok(row
                 .opt_int(column)?
@@ -80,6 +82,7 @@ impl Config {
         Ok(())
     }
 
+    /// The limits as parameters of statements.
     pub(crate) fn limits(&self) -> [Option<i64>; 2] {
         [self.max_bytes.map(signed), self.max_entries.map(signed)]
     }
@@ -113,7 +116,7 @@ impl Inner {
     }
 }
 
-impl<K, V, C, A: Access> Cache<K, V, C, A> {
+impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     /// What is removed to make room.
     ///
     /// # Errors
@@ -190,32 +193,38 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     }
 
     fn recorded(&self, verb: &'static str) -> Result<Config> {
-        self.doing(verb, || {
-            self.inside().read_one(|db| self.inner.read_config(db))
-        })
+        self.doing(verb, || self.access.recorded(&self.inner))
     }
 
     fn configure(&self, verb: &'static str, change: impl Fn(Config) -> Config) -> Result<()> {
-        self.doing(verb, || {
-            self.inside().write(|db| {
-                let before = self.inner.read_config(db)?;
-                let config = change(before);
-                config.check()?;
-                let [max_bytes, max_entries] = config.limits().map(Into::into);
-                let id = self.inner.structure.id().into();
-                let row = [config.policy.name().into(), max_bytes, max_entries, id];
-                self.inner.structure.tell_changed(db)?;
-                db.execute(sql::SET_CONFIG, &row)?;
-                if config.is_limited() && (!before.is_limited() || before.policy != config.policy) {
-                    let all = self.entries().all();
-                    db.execute(sql::rank(config.policy), &all)?;
-                    let [first, end] = all;
-                    db.execute(sql::COUNT_BYTES, &[first, end, id])?;
-                }
-                Ok(())
-            })?;
-            self.inner.uses.oldest.store(i64::MIN, Ordering::Relaxed);
-            self.make_room().map(drop)
-        })
+        self.doing(verb, || self.access.configure(&self.inner, change))
+    }
+}
+
+impl<A: Access> Part<'_, A> {
+    pub(crate) fn recorded(&self) -> Result<Config> {
+        self.inside().read_one(|db| self.inner.read_config(db))
+    }
+
+    pub(crate) fn configure(&self, change: impl Fn(Config) -> Result<Config>) -> Result<()> {
+        self.inside().write(|db| {
+            let before = self.inner.read_config(db)?;
+            let config = change(before)?;
+            config.check()?;
+            let [max_bytes, max_entries] = config.limits().map(Into::into);
+            let id = self.inner.structure.id().into();
+            let row = [config.policy.name().into(), max_bytes, max_entries, id];
+            self.inner.structure.tell_changed(db)?;
+            db.execute(sql::SET_CONFIG, &row)?;
+            if config.is_limited() && (!before.is_limited() || before.policy != config.policy) {
+                let all = self.entries().all();
+                db.execute(sql::rank(config.policy), &all)?;
+                let [first, end] = all;
+                db.execute(sql::COUNT_BYTES, &[first, end, id])?;
+            }
+            Ok(())
+        })?;
+        self.inner.uses.oldest.store(i64::MIN, Ordering::Relaxed);
+        self.make_room().map(drop)
     }
 }

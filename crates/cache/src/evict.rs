@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 use diskette_store::entries::Place;
 use diskette_store::{Access, Db, Error, ErrorKind, Result, Row};
 
-use crate::cache::{Cache, Why};
+use crate::cache::Cache;
 use crate::config::{Config, Excess};
+use crate::part::Part;
 use crate::policy::Policy;
+use crate::reach::Reach;
 use crate::rows::Found;
 use crate::sql;
 
@@ -49,6 +51,14 @@ impl From<Found> for Going {
     }
 }
 
+/// Why entries go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    Removed,
+    Expired,
+    Evicted,
+}
+
 /// Whether an entry may come in.
 #[derive(Debug)]
 pub(crate) enum Admission {
@@ -60,7 +70,7 @@ pub(crate) enum Admission {
     NotYet,
 }
 
-impl<K, V, C, A: Access> Cache<K, V, C, A> {
+impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     /// Removes what has expired; returns how many entries that were.
     ///
     /// # Errors
@@ -71,10 +81,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// A turn to write for every 256 entries, between which others can write.
     pub fn expire(&self) -> Result<usize> {
-        self.doing("expire", || {
-            let now = self.inner.timeline.now();
-            self.in_steps(|db| self.expire_some(db, now, STEP))
-        })
+        self.doing("expire", || self.sum(|part| part.expire()))
     }
 
     /// Removes what has expired, and then what the policy says, until the cache is within its limits; returns how many entries
@@ -89,7 +96,8 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     /// That of [`expire`](Self::expire).
     pub fn cull(&self) -> Result<usize> {
         let expired = self.expire()?;
-        Ok(expired + self.doing("cull", || self.make_room())?)
+        let evicted = self.doing("cull", || self.sum(|part| part.make_room()))?;
+        Ok(expired + evicted)
     }
 
     /// Removes the entries that have a tag; returns how many.
@@ -102,13 +110,23 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// That of [`expire`](Self::expire).
     pub fn evict_tag(&self, tag: &str) -> Result<usize> {
-        self.doing("evict_tag", || {
-            self.in_steps(|db| {
-                let [first, end] = self.entries().all();
-                let some = [first, end, tag.into(), STEP.into()];
-                let going = db.query(sql::SOME_TAGGED, &some, Going::of)?;
-                self.step(db, &going, Why::Removed)
-            })
+        self.doing("evict_tag", || self.sum(|part| part.evict_tag(tag)))
+    }
+}
+
+impl<A: Access> Part<'_, A> {
+    /// Removes all that has expired.
+    pub(crate) fn expire(&self) -> Result<usize> {
+        let now = self.inner.timeline.now();
+        self.in_steps(|db| self.expire_some(db, now, STEP))
+    }
+
+    fn evict_tag(&self, tag: &str) -> Result<usize> {
+        self.in_steps(|db| {
+            let [first, end] = self.entries().all();
+            let some = [first, end, tag.into(), STEP.into()];
+            let going = db.query(sql::SOME_TAGGED, &some, Going::of)?;
+            self.step(db, &going, Why::Removed)
         })
     }
 

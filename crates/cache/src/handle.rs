@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::inner::Inner;
 use crate::options::CacheOptions;
 use crate::policy::Policy;
+use crate::reach::Reach;
 use crate::sql::{self, KIND};
 
 impl<K, V, C, A: Access> Cache<K, V, C, A> {
@@ -42,16 +43,6 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
             inner: Arc::clone(&self.inner),
             types: PhantomData,
         }
-    }
-
-    /// The name of the cache in its store.
-    pub fn name(&self) -> &str {
-        self.inner.structure.name()
-    }
-
-    /// The store that it is in.
-    pub fn store(&self) -> &Store {
-        self.access.store()
     }
 
     pub(crate) fn make(
@@ -108,6 +99,18 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     }
 }
 
+impl<K, V, C, A: Reach> Cache<K, V, C, A> {
+    /// The name of the cache in its store.
+    pub fn name(&self) -> &str {
+        self.access.structure(&self.inner).name()
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
+        self.access.home()
+    }
+}
+
 /// Refuses what differs from what is recorded.
 fn must_be_recorded(
     config: &Config,
@@ -128,21 +131,21 @@ fn must_be_recorded(
     }
 }
 
-impl<K, V, C, A: Clone> Clone for Cache<K, V, C, A> {
+impl<K, V, C, A: Reach + Clone> Clone for Cache<K, V, C, A> {
     fn clone(&self) -> Self {
         Cache {
             access: self.access.clone(),
-            inner: Arc::clone(&self.inner),
+            inner: self.inner.clone(),
             types: PhantomData,
         }
     }
 }
 
-impl<K, V, C, A: Access> fmt::Debug for Cache<K, V, C, A> {
+impl<K, V, C, A: Reach> fmt::Debug for Cache<K, V, C, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("name", &self.inner.structure.name())
-            .field("store", &self.access.store().path())
+            .field("name", &self.name())
+            .field("store", &self.store().path())
             .finish()
     }
 }

@@ -11,7 +11,7 @@ use crate::uses::{Due, Use, Uses};
 
 /// What all handles of a cache share that were cloned from one.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub struct Inner {
     pub(crate) structure: Arc<Structure>,
     pub(crate) timeline: Timeline,
     pub(crate) uses: Uses,

@@ -110,7 +110,7 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     fn shares<T>(
         &self,
         keyed: impl Iterator<Item = Result<(Vec<u8>, T)>>,
-    ) -> Result<Vec<Vec<(Vec<u8>, T)>>> {
+    ) -> Result<Vec<Keyed<T>>> {
         let mut shares: Vec<_> = self.parts().map(|_| Vec::new()).collect();
         for keyed in keyed {
             let (key, item) = keyed?;
@@ -121,6 +121,9 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
         Ok(shares)
     }
 }
+
+/// What is to be done for each of some keys.
+type Keyed<T> = Vec<(Vec<u8>, T)>;
 
 impl<A: Access> Part<'_, A> {
     fn insert_many(

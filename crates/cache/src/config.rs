@@ -17,6 +17,42 @@ pub struct Config {
     pub(crate) max_entries: Option<u64>,
 }
 
+/// What an opening asks for; what it doesn't name is as it is recorded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) policy: Option<Policy>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_entries: Option<u64>,
+}
+
+impl Asked {
+    /// Of a cache that is made by it.
+    pub(crate) fn config(self) -> Config {
+        Config {
+            policy: self.policy.unwrap_or_default(),
+            max_bytes: self.max_bytes,
+            max_entries: self.max_entries,
+        }
+    }
+
+    /// Refuses what differs from what is recorded.
+    pub(crate) fn must_be(self, config: &Config) -> Result<()> {
+        let differs = self.policy.is_some_and(|policy| policy != config.policy)
+            || self.max_bytes.is_some() && self.max_bytes != config.max_bytes
+            || self.max_entries.is_some() && self.max_entries != config.max_entries;
+        match differs {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "it was made with other limits or another policy ({config:?}): open it without, and change them by \
+                     `set_max_bytes`, `set_max_entries` and `set_policy`"
+                ),
+            )),
+        }
+    }
+}
+
 /// How far a cache is over its limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Excess {
@@ -44,9 +80,32 @@ impl Config {
         }
     }
 
-    /// Refuses an entry that is larger than all the room there could be.
-    pub(crate) fn must_fit(&self, cost: i64) -> Result<()> {
+    /// What each of so many shards may hold, so that together they are never over the limits.
+    pub(crate) fn share(&self, shards: u32) -> Result<Self> {
+        let part = |max: Option<u64>| match max.map(|max| max / u64::from(shards)) {
+            Some(0) => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("a limit is divided among {shards} shards, and this one is less: {self:?}"),
+            )),
+            part => Ok(part),
+        };
+        Ok(Config {
+            policy: self.policy,
+            max_bytes: part(self.max_bytes)?,
+            max_entries: part(self.max_entries)?,
+        })
+    }
+
+    /// Refuses an entry that is larger than all the room there could be, in one of so many shards.
+    pub(crate) fn must_fit(&self, cost: i64, shards: u32) -> Result<()> {
         match self.max_bytes {
+            Some(max) if cost > signed(max) && shards > 1 => Err(Error::new(
+                ErrorKind::Full,
+                format!(
+                    "the entry counts for {cost} bytes, and its shard, one of {shards}, may have {max}, its part of the limit: \
+                     nothing was changed; raise the limit by `set_max_bytes`, or take fewer shards by `reshard`"
+                ),
+            )),
             Some(max) if cost > signed(max) => Err(Error::new(
                 ErrorKind::Full,
                 format!(

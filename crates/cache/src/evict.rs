@@ -201,7 +201,7 @@ impl<A: Access> Part<'_, A> {
         found: Option<Found>,
         now: i64,
     ) -> Result<Admission> {
-        config.must_fit(cost)?;
+        config.must_fit(cost, self.inner.shards)?;
         let more = i64::from(found.is_none());
         let by = cost - found.map_or(0, |found| found.cost);
         if config.policy == Policy::Refuse {
@@ -245,8 +245,8 @@ impl<A: Access> Part<'_, A> {
             if self.expire_some(db, now, STEP)?.is_last {
                 return Err(Error::new(
                     ErrorKind::Full,
-                    "it is full, and its policy is to refuse; nothing was changed: remove something, raise its limit, or choose \
-                     another policy",
+                    "it, or the shard of this key, is full, and its policy is to refuse; nothing was changed: remove something, \
+                     raise its limit, or choose another policy",
                 ));
             }
         }

@@ -2,15 +2,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diskette_store::{Access, Error, ErrorKind, Result, Store, Structure, Timeline};
+use diskette_store::{Access, Result, Store, Structure};
 
 use crate::cache::Cache;
-use crate::config::Config;
+use crate::config::Asked;
 use crate::inner::Inner;
-use crate::options::CacheOptions;
-use crate::policy::Policy;
 use crate::reach::Reach;
-use crate::sql::{self, KIND};
+use crate::sql::KIND;
+use crate::way::Way;
 
 impl<K, V, C, A: Access> Cache<K, V, C, A> {
     /// The same cache within an open transaction or snapshot.
@@ -45,49 +44,22 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
         }
     }
 
-    pub(crate) fn make(
-        access: A,
-        name: &str,
-        codec: &'static str,
-        options: CacheOptions<K, V, C>,
-    ) -> Result<Self> {
-        let config = Config {
-            policy: options.policy.unwrap_or_default(),
-            max_bytes: options.max_bytes,
-            max_entries: options.max_entries,
-        };
-        let structure = Structure::open(&access, &KIND, name, codec, |db, structure| {
-            config.check()?;
-            let share = structure.share();
-            let [max_bytes, max_entries] = config.limits().map(Into::into);
-            let (id, middle) = (share.structure().into(), share.middle().into());
-            let policy = config.policy.name().into();
-            let row = [id, middle, policy, max_bytes, max_entries, i64::MIN.into()];
-            db.execute(sql::CREATE, &row).map(drop)
-        })?;
-        Self::of(access, &structure, options)
+    pub(crate) fn make(access: A, name: &str, asked: Asked, way: &Way) -> Result<Self> {
+        let structure = Inner::structure(&access, name, way.codec, asked.config())?;
+        Self::of(access, &structure, asked, way)
     }
 
-    pub(crate) fn seek(
-        access: A,
-        name: &str,
-        codec: &'static str,
-        options: CacheOptions<K, V, C>,
-    ) -> Result<Option<Self>> {
-        let found = Structure::find(&access, &KIND, name, codec)?;
-        let open = |structure| Self::of(access, &structure, options);
+    pub(crate) fn seek(access: A, name: &str, asked: Asked, way: &Way) -> Result<Option<Self>> {
+        let found = Structure::find(&access, &KIND, name, way.codec)?;
+        let open = |structure| Self::of(access, &structure, asked, way);
         found.map(open).transpose()
     }
 
-    fn of(access: A, structure: &Arc<Structure>, options: CacheOptions<K, V, C>) -> Result<Self> {
-        let asked = (options.policy, options.max_bytes, options.max_entries);
+    fn of(access: A, structure: &Arc<Structure>, asked: Asked, way: &Way) -> Result<Self> {
         let open = || {
-            let timeline = Timeline::open(&access, options.into_clock()?)?;
-            let inner = Inner::new(access.store(), Arc::clone(structure), timeline);
-            let config = structure
-                .inside(&access)
-                .read_one(|db| inner.read_config(db))?;
-            must_be_recorded(&config, asked)?;
+            let inner = Inner::open(&access, structure, Arc::clone(&way.clock), 1)?;
+            let inside = structure.inside(&access);
+            asked.must_be(&inside.read_one(|db| inner.read_config(db))?)?;
             Ok(inner)
         };
         let inner = structure.doing("opening", open())?;
@@ -108,26 +80,6 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     /// The store that it is in.
     pub fn store(&self) -> &Store {
         self.access.home()
-    }
-}
-
-/// Refuses what differs from what is recorded.
-fn must_be_recorded(
-    config: &Config,
-    (policy, max_bytes, max_entries): (Option<Policy>, Option<u64>, Option<u64>),
-) -> Result<()> {
-    let differs = policy.is_some_and(|policy| policy != config.policy)
-        || max_bytes.is_some() && max_bytes != config.max_bytes
-        || max_entries.is_some() && max_entries != config.max_entries;
-    match differs {
-        false => Ok(()),
-        true => Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!(
-                "it was made with other limits or another policy ({config:?}): open it without, and change them by \
-                 `set_max_bytes`, `set_max_entries` and `set_policy`"
-            ),
-        )),
     }
 }
 

@@ -4,10 +4,10 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use diskette_store::entries::{
-    Bounds, Directions, Entries, Iter, Keys, Merge, Range, RangeKeys, Reading, Values, Walks,
-    read_entry, read_key, read_value,
+    Bounds, Directions, Entries, Iter, Keys, Merge, Position, Range, RangeKeys, Reading, Values,
+    Walks, read_entry, read_key, read_value,
 };
-use diskette_store::{Access, Codec, Like, Result, Row, Store};
+use diskette_store::{Access, Codec, Error, Like, Result, Row, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -117,6 +117,9 @@ where
         with: Option<&str>,
         read: impl Fn(&Store, &Row<'_>) -> Result<T> + Clone + Send + Sync + 'static,
     ) -> Walks<A::Access, i64, T> {
+        if let Err(error) = self.access.must_be_whole() {
+            return self.failed(verb, pages, error);
+        }
         let walk = |part: Part<'_, A::Access>| {
             let reading = Reading {
                 with: with.map(str::to_owned),
@@ -134,6 +137,9 @@ where
         bounds: impl Fn(Entries<'_, A::Access>) -> Result<Bounds>,
         read: impl Fn(&Store, &Row<'_>) -> Result<T> + Clone + Send + Sync + 'static,
     ) -> Walks<A::Access, Vec<u8>, T> {
+        if let Err(error) = self.access.must_be_whole() {
+            return self.failed(verb, pages, error);
+        }
         let walk = |part: Part<'_, A::Access>| {
             let (reading, entries) = (part.reading(verb, pages, read.clone()), part.entries());
             let range = bounds(entries).and_then(|bounds| entries.until_now(bounds));
@@ -143,6 +149,18 @@ where
             1 => walk(self.nth(0)).into(),
             _ => Walks::Merged(Merge::of(self.parts().map(walk).collect())),
         }
+    }
+
+    /// An error is the only item.
+    fn failed<P: Position, T>(
+        &self,
+        verb: &'static str,
+        pages: Directions,
+        error: Error,
+    ) -> Walks<A::Access, P, T> {
+        let reading = Reading::new(verb, pages, |_, _| Ok(None));
+        let entries = self.nth(0).entries();
+        entries.walk_through(reading, Err(error)).into()
     }
 }
 

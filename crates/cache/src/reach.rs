@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::inner::Inner;
 use crate::part::Part;
 
-/// How a cache reaches its entries: by whatever is an [`Access`], where all are in one place. Nothing else implements it.
+/// How a cache reaches its entries: by whatever is an [`Access`], where all are in one place; or by [`Shards`](crate::Shards).
+/// Nothing else implements it.
 pub trait Reach {
     /// How each place is reached.
     #[doc(hidden)]
@@ -24,6 +25,12 @@ pub trait Reach {
     /// What it is there.
     #[doc(hidden)]
     fn structure<'a>(&'a self, inner: &'a Self::Inner) -> &'a Arc<Structure>;
+
+    /// Refuses if the parts aren't those of the cache any more.
+    #[doc(hidden)]
+    fn must_be_whole(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// How many parts it has.
     #[doc(hidden)]
@@ -90,7 +97,8 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
         operation: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
         let structure = self.access.structure(&self.inner);
-        structure.doing(verb, operation())
+        let done = self.access.must_be_whole().and_then(|()| operation());
+        structure.doing(verb, done)
     }
 
     /// The bytes of a key.

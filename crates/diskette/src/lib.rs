@@ -63,7 +63,8 @@
 
 pub use diskette_cache as cache;
 pub use diskette_cache::{
-    Cache, CacheOptions, CacheStats, Expiry, Fresh, Memoized, Meta, Policy, Terms, Upkeep,
+    Cache, CacheOptions, CacheStats, Expiry, Fresh, Memoized, Meta, Policy, ShardedCache, Terms,
+    Upkeep,
 };
 pub use diskette_deque as deque;
 pub use diskette_deque::{Claim, Claimed, Deque, DequeOptions, Unreadable, WhenFull};

@@ -123,7 +123,7 @@ fn at_the_key(error: Error, key: &[u8]) -> Error {
 }
 
 /// A key without what says whose it is.
-fn own(key: &[u8]) -> &[u8] {
+pub fn own(key: &[u8]) -> &[u8] {
     key.get(BEGINNING..).unwrap_or_default()
 }
 

@@ -240,7 +240,6 @@ mod kills {
             assert!(killed || cut.said().is_empty());
         });
         assert!(found.iter().all(|&count| count > 3), "{found:?}");
-        eprintln!("{found:?}");
         let store = Store::open(&path).unwrap();
         for shard in shards(&store) {
             assert_eq!(shard.check().unwrap().problems, []);

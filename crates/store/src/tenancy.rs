@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use diskette_ipc::{Deadline, FileLock, Mode, fork, plain_file};
 
 use crate::access::Access;
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -63,23 +64,30 @@ impl Store {
         others.iter().try_for_each(|name| self.clear_away(name))
     }
 
-    /// Removes the sets whose structure was removed.
+    /// Removes the sets whose structure was removed, for good.
     ///
     /// # Errors
     ///
-    /// Those of removing files.
+    /// Those of removing files, and of the database.
     pub fn remove_orphaned_shards(&self) -> Result<()> {
+        let mut orphans = Vec::new();
+        // A set is made after its structure: so they are listed first.
         for name in self.sets_of_shards()? {
             let Some(structure) = structure_of(&name) else {
                 continue;
             };
-            let there =
-                self.read_one(|db| db.query_one(IS_THERE, &[structure.into()], |_| Ok(())))?;
-            if there.is_none() {
-                self.clear_away(&name)?;
-                let lock = self.directory().lock(&format!("tenants-{structure}"));
-                let _ = std::fs::remove_file(lock);
+            let found = |db: &Db<'_>| db.query_one(IS_THERE, &[structure.into()], |_| Ok(()));
+            if self.read_one(found)?.is_none() {
+                orphans.push((name, structure));
             }
+        }
+        if !orphans.is_empty() {
+            self.write_down()?;
+        }
+        for (name, structure) in orphans {
+            self.clear_away(&name)?;
+            let lock = self.directory().lock(&format!("tenants-{structure}"));
+            let _ = std::fs::remove_file(lock);
         }
         Ok(())
     }
@@ -100,7 +108,9 @@ impl Store {
     /// Others may still be about to make a file there.
     fn clear_away(&self, set: &str) -> Result<()> {
         let remove = || self.remove_shards(set);
-        remove().or_else(|_| remove()).or_else(|_| remove())
+        remove().or_else(|_| remove()).or_else(|_| remove())?;
+        let synced = plain_file::sync_directory(&self.path().join("shards"));
+        synced.map_err(|error| Error::io("can't sync the directory of the shards", error))
     }
 }
 

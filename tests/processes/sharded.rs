@@ -192,6 +192,16 @@ mod kills {
         }
     }
 
+    role! {
+        /// Removes it.
+        fn remover(parent) {
+            parent.hear();
+            let store = Store::open(parent.arg::<String>(0)).unwrap();
+            assert!(store.remove_structure("cache").unwrap());
+            parent.say("done");
+        }
+    }
+
     fn copy(from: &Path, to: &Path) {
         fs::create_dir(to).unwrap();
         for entry in fs::read_dir(from).unwrap() {
@@ -203,21 +213,26 @@ mod kills {
         }
     }
 
+    /// A directory with a filled cache in its store, and what the cache has.
+    fn filled(disk: &Path) -> Entries {
+        let path = disk.join("store");
+        fs::create_dir(disk).unwrap();
+        let mut filled = Child::spawn(filler, &[&path.display()]);
+        assert!(filled.wait(PATIENCE).success());
+        let original = disk.with_file_name("original");
+        copy(disk, &original);
+        let expected = entries(&open(&Store::open(original.join("store")).unwrap()));
+        assert_eq!(expected.len(), 12);
+        expected
+    }
+
     /// What is there after a kill and after a power cut, at each step that takes or syncs something: all entries, in the old shards
     /// or in the new ones, and, once it was opened, nothing else.
     #[test]
     fn resharding_is_whole_or_not_at_all() {
         let directory = tempfile::tempdir().unwrap();
         let disk = directory.path().join("disk");
-        let path = disk.join("store");
-        fs::create_dir(&disk).unwrap();
-        let mut filled = Child::spawn(filler, &[&path.display()]);
-        assert!(filled.wait(PATIENCE).success());
-        let original = directory.path().join("original");
-        copy(&disk, &original);
-        let expected = entries(&open(&Store::open(original.join("store")).unwrap()));
-        assert_eq!(expected.len(), 12);
-
+        let (path, expected) = (disk.join("store"), filled(&disk));
         let mut found = [0; 2];
         let mut look = |left: &Path, what: &dyn std::fmt::Display| {
             let store = Store::open(left.join("store")).unwrap();
@@ -244,5 +259,33 @@ mod kills {
         for shard in shards(&store) {
             assert_eq!(shard.check().unwrap().problems, []);
         }
+    }
+
+    /// All of it is there after a kill or a power cut at a step of a removal, or it goes by itself.
+    #[test]
+    fn what_a_killed_remover_leaves_goes_when_the_store_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = directory.path().join("disk");
+        let (path, expected) = (disk.join("store"), filled(&disk));
+        let left = directory.path().join("left");
+        let look = |what: &dyn std::fmt::Display| {
+            let store = Store::open(left.join("store")).unwrap();
+            let options = Cache::<u64, String>::options().sharded();
+            match options.find(&store, "cache").unwrap() {
+                Some(cache) => assert!(entries(&cache) == expected, "{what}"),
+                None => eventually(PATIENCE, || store.sets_of_shards().unwrap().is_empty()),
+            }
+            drop(store);
+            fs::remove_dir_all(&left).unwrap();
+        };
+        power_cuts(remover, &[&path.display()], &disk, |cut| {
+            copy(&disk, &left);
+            look(&format!("a kill at {cut}"));
+            fs::create_dir(&left).unwrap();
+            cut.restore(&left);
+            look(cut);
+        });
+        let store = Store::open(&path).unwrap();
+        assert!(store.sets_of_shards().unwrap().is_empty());
     }
 }

@@ -3,7 +3,7 @@
 //! A structure is removed in this order, of which each step may be the last of a process that is killed:
 //!
 //! 1. its line leaves the catalog, for another list: its name is free, and nobody finds it any more;
-//! 2. its rows go, some at a time, so that others can write meanwhile;
+//! 2. its rows go, some at a time, so that others can write meanwhile; then the databases that it was spread over;
 //! 3. its number leaves that list.
 //!
 //! Whoever has it open is told by the board, at the beginning of each step, that one may have been removed, and looks.
@@ -116,6 +116,7 @@ impl Store {
             for part in parts {
                 while self.free(|db| part.clear_some(db, id))? {}
             }
+            self.remove_orphaned_shards()?;
             self.free(|db| {
                 self.tell(id)?;
                 db.execute(UNFENCE, &[id.into()])?;

@@ -110,9 +110,10 @@ impl Spread {
                 })
             });
             // If it fails, it is done by who opens it next.
-            let _ = home
-                .read_one(|db| Recorded::find(db, &structure))
-                .and_then(|current| home.remove_other_shards(structure.id(), current.set));
+            let _ = match home.read_one(|db| Recorded::find(db, &structure)) {
+                Ok(current) => home.remove_other_shards(structure.id(), current.set),
+                Err(_) => home.remove_orphaned_shards(),
+            };
             switched?;
         }
         drop(tenancy);

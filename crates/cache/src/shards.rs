@@ -129,7 +129,12 @@ impl Spread {
             }
             Ok((parts, recorded.set, known, tenancy))
         };
-        let (parts, set, known, tenancy) = structure.doing("opening", open())?;
+        let opened = open();
+        if opened.as_ref().is_err_and(Error::is_removed) {
+            // It may have been removed while its databases were made.
+            let _ = home.remove_orphaned_shards();
+        }
+        let (parts, set, known, tenancy) = structure.doing("opening", opened)?;
         Ok(Spread {
             parts,
             home: home.clone(),

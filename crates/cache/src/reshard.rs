@@ -9,6 +9,8 @@
 //!
 //! Whoever opens the cache next, alone, removes what is left of the set that isn't named.
 
+use std::error::Error as _;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -264,7 +266,7 @@ impl Shard {
                     let copied = from
                         .open_stream(file)
                         .and_then(|mut value| self.store.store_stream(&mut value));
-                    Some(copied.map_err(|error| unreadable(error, &entry.key))?)
+                    Some(copied.map_err(|error| unreadable(damaged(error), &entry.key))?)
                 }
             });
         }
@@ -311,5 +313,16 @@ impl Shard {
             let row = [0.into(), evicted.into(), expired.into(), id()];
             db.execute(sql::SHED, &row).map(drop)
         })
+    }
+}
+
+/// A value that isn't whole is found by its checksum, once it is read to its end.
+fn damaged(error: Error) -> Error {
+    let source = error
+        .source()
+        .and_then(<dyn std::error::Error>::downcast_ref);
+    match source.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::InvalidData) {
+        true => Error::new(ErrorKind::Corrupt, error.to_string()).caused_by(error),
+        false => error,
     }
 }

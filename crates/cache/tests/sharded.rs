@@ -11,7 +11,7 @@ use diskette_cache::{
     Stream, Terms,
 };
 use diskette_store::{Error, INLINE, MessagePack, Store};
-use diskette_testkit::{PATIENCE, eventually};
+use diskette_testkit::{PATIENCE, eventually, files_below};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -324,6 +324,59 @@ fn resharding_is_refused_while_others_have_it_open() {
     assert_eq!(cache.get(&1).unwrap().as_deref(), Some("a"));
     let cache = cache.reshard(100).unwrap();
     assert_eq!(cache.get(&1).unwrap().as_deref(), Some("a"));
+}
+
+/// The databases of the shards.
+fn shards(store: &Store, cache: &ShardedCache<u32, String>) -> Vec<Store> {
+    let sets = store.sets_of_shards().unwrap();
+    let count = u32::try_from(cache.shards()).unwrap();
+    store.shards(&sets[0], count).unwrap()
+}
+
+/// Who is killed while he changes limits leaves some shards with the former ones: those were theirs for ever, and a limit of all
+/// together held for nobody.
+#[test]
+fn a_shard_with_other_limits_gets_its_own_when_it_is_opened() {
+    let (_directory, store) = store();
+    let cache = options(2).max_entries(100).new(&store, "cache").unwrap();
+    let shard = &shards(&store, &cache)[0];
+    let alone = Cache::<u32, String>::new(shard, "cache").unwrap();
+    assert_eq!(alone.max_entries().unwrap(), Some(50));
+    alone.set_max_entries(Some(1000)).unwrap();
+    alone.set_policy(Policy::Refuse).unwrap();
+    (0..200).for_each(|key| cache.insert(&key, "a").unwrap());
+    assert!(cache.len().unwrap() > 100);
+    let cache = options(2).new(&store, "cache").unwrap();
+    assert!(cache.len().unwrap() <= 100);
+    assert_eq!(alone.max_entries().unwrap(), Some(50));
+    assert_eq!(alone.policy().unwrap(), Policy::Sieve);
+}
+
+#[test]
+fn a_damaged_value_is_named_and_nothing_is_resharded() {
+    let (_directory, store) = store();
+    let cache = options(2).new(&store, "cache").unwrap();
+    (0..20).for_each(|key| cache.insert(&key, "a").unwrap());
+    cache.insert(&7, &"x".repeat(2 * INLINE)).unwrap();
+    let stores = shards(&store, &cache);
+    let files = stores
+        .iter()
+        .flat_map(|shard| files_below(&shard.path().join("values")));
+    let [file] = files.collect::<Vec<_>>().try_into().unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    drop(stores);
+    let error = cache.reshard(3).unwrap_err();
+    assert!(
+        error.is_corrupt() && error.to_string().contains("at the key 7"),
+        "{error}"
+    );
+    assert_eq!(sets(&store), 1);
+    let cache = options(2).new(&store, "cache").unwrap();
+    assert!(cache.get(&7).unwrap_err().is_corrupt());
+    assert!(cache.delete(&7).unwrap());
+    assert_eq!(cache.reshard(3).unwrap().len().unwrap(), 19);
 }
 
 #[test]

@@ -28,7 +28,8 @@ use crate::uses::Use;
 /// # Process safety
 ///
 /// Any number of processes and threads may read and write at the same time. Readers wait for nobody, and write nothing: which
-/// entries were read is gathered in memory, and written down with what is written next, or in the background.
+/// entries were read is gathered in memory, and written down with what is written next, or in the background. Of those who write
+/// to a store one does at a time: a [`ShardedCache`](crate::ShardedCache) is several.
 ///
 /// # Crashes
 ///

@@ -1,11 +1,11 @@
 //! Which shard a key is in: a part of the disk's format, so that it never changes.
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// The shard of a key, as it is encoded: its XXH3, of 64 bits and with the seed 0, as a fraction of 2^64, times the number of
 /// shards.
 pub(crate) fn shard(key: &[u8], shards: usize) -> usize {
-    let scaled = u128::from(xxh3_64(key)) * shards as u128;
+    let scaled = u128::from(XxHash3_64::oneshot(key)) * shards as u128;
     (scaled >> 64) as usize
 }
 

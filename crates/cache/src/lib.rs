@@ -37,6 +37,7 @@ mod order;
 mod part;
 mod policy;
 mod reach;
+mod recorded;
 mod reshard;
 mod rows;
 mod sharded;

@@ -23,7 +23,8 @@ use crate::cache::Cache;
 use crate::config::Asked;
 use crate::hash;
 use crate::policy::Policy;
-use crate::shards::{Recorded, Shard, Shards, Spread, check, draw};
+use crate::recorded::{Recorded, check, draw};
+use crate::shards::{Shard, Shards, Spread};
 use crate::sql;
 use crate::way::Way;
 

@@ -44,7 +44,7 @@ use crate::shards::{Shards, Spread};
 ///
 /// # Cost
 ///
-/// That of a cache, and a hash of the key. What is about all entries is done in each shard. To go by key holds a page of each shard in
+/// That of a cache, a hash of the key and a look into shared memory; where nobody may write, a statement more instead of that. What is about all entries is done in each shard. To go by key holds a page of each shard in
 /// memory, up to 1 MiB. Each shard is a database with its log: to open it takes its time and its open files for each of them.
 ///
 /// # Example

@@ -1,15 +1,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskette_ipc::{Deadline, random};
+use diskette_ipc::Deadline;
 use diskette_store::entries::own;
-use diskette_store::{Access, Db, Error, ErrorKind, Result, Row, Store, Structure, Tenancy};
+use diskette_store::{Access, Error, ErrorKind, Result, Store, Structure, Tenancy};
 
 use crate::config::{Asked, Config};
 use crate::hash;
 use crate::inner::Inner;
 use crate::part::Part;
 use crate::reach::Reach;
+use crate::recorded::{Recorded, UNSAID, check, draw};
 use crate::sql::{self, SHARDED_KIND};
 use crate::way::Way;
 
@@ -36,35 +37,6 @@ pub(crate) struct Spread {
 pub(crate) struct Shard {
     pub(crate) store: Store,
     pub(crate) inner: Arc<Inner>,
-}
-
-/// What the store that the cache has its name in knows of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Recorded {
-    pub(crate) config: Config,
-    pub(crate) shards: u32,
-    /// A number that is drawn for each set of databases.
-    pub(crate) set: i64,
-}
-
-/// So many at most: each is a database.
-const MOST: u32 = 256;
-
-/// So many, if nobody says how many.
-const UNSAID: u32 = 8;
-
-/// The name of the cache in each database.
-const NAME: &str = "cache";
-
-/// Refuses a number of shards that can't be.
-pub(crate) fn check(shards: u32) -> Result<()> {
-    match (1..=MOST).contains(&shards) {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!("a cache has 1 to {MOST} shards, and {shards} were asked for"),
-        )),
-    }
 }
 
 impl Spread {
@@ -164,9 +136,10 @@ impl Spread {
         if self.known.load(Ordering::Relaxed) == changes && changes != UNKNOWN {
             return Ok(());
         }
-        let recorded = self
-            .home
-            .read_one(|db| Recorded::find(db, &self.structure))?;
+        let recorded = self.home.read(|db| {
+            self.structure.must_be_there(db)?;
+            Recorded::find(db, &self.structure)
+        })?;
         if recorded.set != self.set {
             return Err(Error::new(
                 ErrorKind::Removed,
@@ -253,96 +226,12 @@ impl Part<'_, Store> {
     }
 }
 
-impl Recorded {
-    pub(crate) fn find(db: &Db<'_>, structure: &Structure) -> Result<Self> {
-        db.query_one(sql::SHARDED, &[structure.id().into()], Recorded::of)?
-            .ok_or_else(|| structure.missing(db))
-    }
-
-    /// Of a row that begins with `policy, max_bytes, max_entries, shards, shard_set`.
-    fn of(row: &Row<'_>) -> Result<Self> {
-        let shards = u32::try_from(row.int(3)?).unwrap_or(0);
-        check(shards).map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()))?;
-        Ok(Recorded {
-            config: Config::of(row)?,
-            shards,
-            set: row.int(4)?,
-        })
-    }
-
-    fn create(&self, db: &Db<'_>, structure: &Structure) -> Result<()> {
-        let [max_bytes, max_entries] = self.config.limits().map(Into::into);
-        let (id, shards) = (structure.id().into(), i64::from(self.shards).into());
-        let policy = self.config.policy.name().into();
-        let row = [id, shards, self.set.into(), policy, max_bytes, max_entries];
-        db.execute(sql::CREATE_SHARDED, &row).map(drop)
-    }
-
-    /// Opens the databases, or makes them, as far as one who was killed hasn't.
-    pub(crate) fn open(
-        &self,
-        home: &Store,
-        structure: &Structure,
-        way: &Way,
-    ) -> Result<Vec<Shard>> {
-        let share = self.config.share(self.shards)?;
-        let set = Store::name_of_shards(structure.id(), self.set);
-        let stores = home.shards(&set, self.shards)?.into_iter();
-        let open = |store: Store| {
-            let store = match home.stop() {
-                Some(stop) => store.with_stop(stop),
-                None => store,
-            };
-            let structure = Inner::structure(&store, NAME, way.codec, share)?;
-            let clock = Arc::clone(&way.clock);
-            let inner = Arc::new(Inner::open(&store, &structure, clock, self.shards)?);
-            Ok(Shard { store, inner })
-        };
-        let parts = stores.map(open).collect::<Result<Vec<_>>>()?;
-        let beginnings = parts.iter().map(|shard| shard.inner.structure.share());
-        match beginnings
-            .clone()
-            .eq(beginnings.take(1).cycle().take(parts.len()))
-        {
-            true => Ok(parts),
-            false => Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("the databases in shards/{set} are not of one cache: remove the cache"),
-            )),
-        }
-    }
-
-    fn must_have(&self, shards: Option<u32>) -> Result<()> {
-        match shards.is_none_or(|shards| shards == self.shards) {
-            true => Ok(()),
-            false => Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!(
-                    "it was made with {} shards: open it by `sharded()`, whatever their number is, and change that by `reshard`",
-                    self.shards
-                ),
-            )),
-        }
-    }
-}
-
-/// A number for a set of databases.
-pub(crate) fn draw() -> Result<i64> {
-    random::number().map_err(|error| Error::io("can't draw a number", error))
-}
-
 /// Removes what others left who were killed while they resharded or removed a cache; if it fails, the next does it.
 fn tidy(home: &Store, structure: &Structure, tenancy: &Tenancy) {
     let _ = home.remove_orphaned_shards();
-    let are_others = |set| {
-        let current = Store::name_of_shards(structure.id(), set);
-        let mine = format!("{}-", structure.id());
-        let sets = home.sets_of_shards().unwrap_or_default();
-        sets.iter()
-            .any(|name| name.starts_with(&mine) && *name != current)
-    };
     let find = || home.read_one(|db| Recorded::find(db, structure));
-    if find().is_ok_and(|recorded| are_others(recorded.set))
+    let others = find().and_then(|recorded| home.other_shards(structure.id(), recorded.set));
+    if others.is_ok_and(|others| !others.is_empty())
         && matches!(tenancy.be_alone(Deadline::at_once()), Ok(true))
         && let Ok(recorded) = find()
     {

@@ -49,15 +49,25 @@ impl Store {
         format!("{structure}-{set:016x}")
     }
 
+    /// The sets of a structure but this one.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading a directory.
+    pub fn other_shards(&self, structure: i64, but: i64) -> Result<Vec<String>> {
+        let but = Self::name_of_shards(structure, but);
+        let mut others = self.sets_of_shards()?;
+        others.retain(|name| structure_of(name) == Some(structure) && *name != but);
+        Ok(others)
+    }
+
     /// Removes all sets of a structure but this one, which is the one that the database names, for good. The caller is alone.
     ///
     /// # Errors
     ///
     /// Those of removing files, and of the database.
     pub fn remove_other_shards(&self, structure: i64, but: i64) -> Result<()> {
-        let but = Self::name_of_shards(structure, but);
-        let mut others = self.sets_of_shards()?;
-        others.retain(|name| structure_of(name) == Some(structure) && *name != but);
+        let others = self.other_shards(structure, but)?;
         if !others.is_empty() {
             self.write_down()?;
         }

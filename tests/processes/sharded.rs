@@ -64,6 +64,43 @@ fn what_killed_writers_had_written_is_in_all_shards() {
 }
 
 role! {
+    /// Asks for values that take a while, of which whoever computes one says so.
+    fn asker(parent) {
+        let cache = open(&Store::open(parent.arg::<String>(0)).unwrap());
+        parent.say("ready");
+        parent.hear();
+        for key in 0..20 {
+            let compute = || {
+                parent.say(key);
+                key.to_string()
+            };
+            let value = cache.memoize(&key, Duration::from_secs(3600), compute);
+            assert_eq!(value.unwrap(), key.to_string());
+        }
+        parent.say("done");
+        parent.hear();
+    }
+}
+
+#[test]
+fn one_of_all_processes_computes_a_value() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let mut askers = [(); 3].map(|()| Child::spawn(asker, &[&path.display()]));
+    for asker in &mut askers {
+        assert_eq!(asker.hear(PATIENCE), "ready");
+    }
+    askers.iter_mut().for_each(|asker| asker.say("go"));
+    let mut computed: Vec<u64> = Vec::new();
+    for asker in &mut askers {
+        let said = std::iter::from_fn(|| Some(asker.hear(PATIENCE)).filter(|said| said != "done"));
+        computed.extend(said.map(|key| key.parse::<u64>().unwrap()));
+    }
+    computed.sort_unstable();
+    assert_eq!(computed, (0..20).collect::<Vec<_>>());
+}
+
+role! {
     /// Has a cache open.
     fn tenant(parent) {
         let cache = open(&Store::open(parent.arg::<String>(0)).unwrap());

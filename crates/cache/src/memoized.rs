@@ -61,7 +61,7 @@ where
     V: Serialize + DeserializeOwned + 'static,
     E: From<Error> + 'static,
     C: Codec,
-    A: Reach<Access = Store, Inner: Send + Sync> + Clone + Send + 'static,
+    A: Reach<Access = Store> + Clone + Send + 'static,
 {
     /// This function, with its results in this cache.
     pub fn new(

@@ -16,7 +16,7 @@ pub trait Reach {
 
     /// What all handles share that were cloned from one.
     #[doc(hidden)]
-    type Inner: Clone;
+    type Inner: Clone + Send + Sync + 'static;
 
     /// The store that the cache has its name in.
     #[doc(hidden)]

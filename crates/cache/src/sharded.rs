@@ -18,7 +18,8 @@ use crate::shards::{Shards, Spread};
 /// ([`is_full`](diskette_store::Error::is_full)).
 ///
 /// What it can't do is [`within`](Cache::within) a transaction: its shards are databases of their own, and no transaction goes over
-/// several. A [`backup`](diskette_store::Store::backup) of the store has none of its entries.
+/// several. Nor do [`backup`](diskette_store::Store::backup), [`check`](diskette_store::Store::check) and
+/// [`stats`](diskette_store::Store::stats) of the store look into its shards.
 ///
 /// # Process safety
 ///

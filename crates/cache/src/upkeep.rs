@@ -17,7 +17,7 @@ pub struct Upkeep {
 
 impl<K, V, C, A> Cache<K, V, C, A>
 where
-    A: Reach<Access = Store, Inner: Send + Sync> + Clone + Send + Sync + 'static,
+    A: Reach<Access = Store> + Clone + Send + Sync + 'static,
 {
     /// Starts a thread that [culls](Self::cull) the cache every so often, and writes down what this process has read. Of all
     /// processes that ask for it one does it, as long as it lives and keeps the [`Upkeep`]; then another. Without any, what has

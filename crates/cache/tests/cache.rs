@@ -21,7 +21,7 @@ fn store() -> (TempDir, Store) {
 
 /// Where the entries are: what doesn't depend on that is tested both ways.
 trait Way {
-    type Reach: Reach<Access = Store, Inner: Send + Sync> + Clone + Send + Sync + 'static;
+    type Reach: Reach<Access = Store> + Clone + Send + Sync + 'static;
 
     fn new<K, V: Content<MessagePack>>(
         options: CacheOptions<K, V>,

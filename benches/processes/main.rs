@@ -19,7 +19,9 @@ use diskette::{Deque, Store};
 use diskette_testkit::{Child, Gate, PATIENCE, is_child};
 
 use crate::report::Report;
-use crate::roles::{Mix, now, work_on_diskette, work_on_raw_sqlite};
+use crate::roles::{
+    Mix, now, work_on_diskette, work_on_one_cache, work_on_raw_sqlite, work_on_shards,
+};
 
 pub(crate) const PROCESSES: usize = 8;
 pub(crate) const SECONDS: f64 = 2.0;
@@ -45,11 +47,25 @@ fn main() {
             ours.throughput() / raw.throughput()
         );
     }
+    shards();
     wake_ups();
     deaths();
     holding::contention();
     holding::hand_overs();
     holding::deaths();
+}
+
+/// All processes write to a cache in one store, and to one that has as many shards.
+fn shards() {
+    let mix = Mix::Writes;
+    let one = median((0..ROUNDS).map(|_| round(|args| Child::spawn(work_on_one_cache, args), mix)));
+    let shards = median((0..ROUNDS).map(|_| round(|args| Child::spawn(work_on_shards, args), mix)));
+    one.print("Cache, writes");
+    shards.print(&format!("ShardedCache of {PROCESSES}, writes"));
+    println!(
+        "  throughput of shards / one store: {:.2}\n",
+        shards.throughput() / one.throughput()
+    );
 }
 
 /// One round: all processes work for [`SECONDS`].

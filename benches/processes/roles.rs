@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use diskette::{Deque, Index, Store};
+use diskette::{Cache, Deque, Index, Store};
 use diskette_ipc::{Deadline, Doorbell};
 use diskette_testkit::{Gate, PATIENCE, Parent, role};
 use rusqlite::{Connection, params};
 
-use crate::holding;
 use crate::report::Report;
+use crate::{PROCESSES, holding};
 
 const KEYS: u64 = 10_000;
 const ASKED: usize = 3_000;
@@ -38,6 +38,8 @@ impl Mix {
 pub(crate) fn play() {
     work_on_raw_sqlite();
     work_on_diskette();
+    work_on_one_cache();
+    work_on_shards();
     answer_by_futex();
     answer_by_deque();
     claim_and_wait();
@@ -97,6 +99,29 @@ role! {
         work(parent, |key, value| match value {
             Some(value) => index.insert(key, value).unwrap(),
             None => drop(index.get(key).unwrap()),
+        });
+    }
+}
+
+role! {
+    pub(crate) fn work_on_one_cache(parent) {
+        let store = Store::open(dir(parent).join("store")).unwrap();
+        let cache = Cache::<String, String>::new(&store, "bench").unwrap();
+        work(parent, |key, value| match value {
+            Some(value) => cache.insert(key, value).unwrap(),
+            None => drop(cache.get(key).unwrap()),
+        });
+    }
+}
+
+role! {
+    pub(crate) fn work_on_shards(parent) {
+        let store = Store::open(dir(parent).join("store")).unwrap();
+        let options = Cache::<String, String>::options().shards(PROCESSES as u32);
+        let cache = options.new(&store, "bench").unwrap();
+        work(parent, |key, value| match value {
+            Some(value) => cache.insert(key, value).unwrap(),
+            None => drop(cache.get(key).unwrap()),
         });
     }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use diskette::{Cache, Error, Expiry, Store, Stream, Terms};
+use diskette::cache::Reach;
+use diskette::{Cache, Error, Expiry, MessagePack, Store, Stream, Terms};
 use diskette_testkit::{
     Child, PATIENCE, Parent, Random, context_switches, eventually, files_below, role,
 };
@@ -13,32 +14,46 @@ use serde_bytes::ByteBuf;
 
 const LIMIT: u64 = 4_000_000;
 
+type Bytes<A> = Cache<u64, ByteBuf, MessagePack, A>;
+
 role! {
-    /// Inserts, reads and removes entries of all sizes, and says how many.
+    /// Fills a cache.
     fn filler(parent) {
-        let dir: String = parent.arg(0);
-        let mut random = Random::new(parent.arg(1));
-        let cache = Cache::<u64, ByteBuf>::new(&Store::open(&dir).unwrap(), "cache").unwrap();
-        for n in 1_u64.. {
-            // From a byte to a third of the limit: many are small, some are files.
-            let length = 1_u64 << random.below(20);
-            let (key, length) = (random.below(3_000), length + random.below(length));
-            let value = ByteBuf::from(vec![0; usize::try_from(length).unwrap()]);
-            let terms = match random.below(4) {
-                0 => Terms::from(Duration::from_millis(random.below(50))),
-                1 => Terms::default().tag(random.below(5).to_string()),
-                _ => Terms::default(),
-            };
-            cache.insert_with(&key, &value, terms).unwrap();
-            cache.get(&random.below(3_000)).unwrap();
-            match random.below(50) {
-                0 => drop(cache.evict_tag(&random.below(5).to_string()).unwrap()),
-                1 => drop(cache.remove(&key).unwrap()),
-                2 => drop(cache.expire().unwrap()),
-                _ => {}
-            }
-            parent.say(n);
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        fill(parent, &Cache::new(&store, "cache").unwrap());
+    }
+}
+
+role! {
+    /// Fills one that is spread over several databases.
+    fn filler_of_shards(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        fill(parent, &Cache::options().sharded().new(&store, "cache").unwrap());
+    }
+}
+
+/// Inserts, reads and removes entries of all sizes, and says how many.
+fn fill<A: Reach>(parent: &Parent, cache: &Bytes<A>) {
+    let mut random = Random::new(parent.arg(1));
+    for n in 1_u64.. {
+        // From a byte to a third of the limit: many are small, some are files.
+        let length = 1_u64 << random.below(20);
+        let (key, length) = (random.below(3_000), length + random.below(length));
+        let value = ByteBuf::from(vec![0; usize::try_from(length).unwrap()]);
+        let terms = match random.below(4) {
+            0 => Terms::from(Duration::from_millis(random.below(50))),
+            1 => Terms::default().tag(random.below(5).to_string()),
+            _ => Terms::default(),
+        };
+        cache.insert_with(&key, &value, terms).unwrap();
+        cache.get(&random.below(3_000)).unwrap();
+        match random.below(50) {
+            0 => drop(cache.evict_tag(&random.below(5).to_string()).unwrap()),
+            1 => drop(cache.remove(&key).unwrap()),
+            2 => drop(cache.expire().unwrap()),
+            _ => {}
         }
+        parent.say(n);
     }
 }
 
@@ -127,19 +142,50 @@ fn who_is_killed_in_the_middle_of_a_large_value_leaves_nothing_of_it() {
 /// A cache of diskcache removed ten entries with each that came, whatever their sizes: it grew beyond its limit, or was emptied.
 #[test]
 fn it_stays_within_its_limit_under_eight_writers_who_are_killed() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store");
-    let store = Store::open(&path).unwrap();
-    let options = Cache::<u64, ByteBuf>::options().max_bytes(LIMIT);
+    let (_directory, store) = store();
+    let options = Cache::options().max_bytes(LIMIT);
     let cache = options.new(&store, "cache").unwrap();
-    let start = |seed: usize| Child::spawn(filler, &[&path.display(), &seed]);
-    let mut fillers: Vec<_> = (0..8).map(start).collect();
+    let start = |path: &str, seed| Child::spawn(filler, &[&path, &seed]);
+    stays_within_its_limit(&cache, start, || at_one_moment(&store, &cache));
+    eventually(PATIENCE, || store.check().unwrap().problems.is_empty());
+}
+
+#[test]
+fn so_do_its_shards_together() {
+    let (_directory, store) = store();
+    // Each may have one of the largest entries.
+    let options = Cache::options().max_bytes(LIMIT).shards(3);
+    let cache = options.new(&store, "cache").unwrap();
+    // There is no moment that they have together.
+    let counted = || (cache.stats().unwrap().bytes, 0);
+    let start = |path: &str, seed| Child::spawn(filler_of_shards, &[&path, &seed]);
+    stays_within_its_limit(&cache, start, counted);
+    eventually(PATIENCE, || store.check().unwrap().problems.is_empty());
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().join("store")).unwrap();
+    (directory, store)
+}
+
+/// `look` says what the entries count for, and what their values have.
+fn stays_within_its_limit<A: Reach + Sync>(
+    cache: &Bytes<A>,
+    start: impl Fn(&str, usize) -> Child,
+    look: impl Fn() -> (u64, u64) + Sync,
+) where
+    A::Access: Clone,
+    A::Inner: Sync,
+{
+    let path = cache.store().path().display().to_string();
+    let mut fillers: Vec<_> = (0..8).map(|seed| start(&path, seed)).collect();
     let over = AtomicBool::new(false);
     let most = thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             let mut most = 0;
             while !over.load(Ordering::Relaxed) {
-                let (counted, there) = at_one_moment(&store, &cache);
+                let (counted, there) = look();
                 assert!(there <= counted && counted <= LIMIT, "{there} {counted}");
                 most = counted.max(most);
             }
@@ -150,7 +196,7 @@ fn it_stays_within_its_limit_under_eight_writers_who_are_killed() {
             // It gets something done first.
             (0..100).for_each(|_| drop(fillers[at].hear(PATIENCE)));
             fillers[at].kill();
-            fillers[at] = start(round + 8);
+            fillers[at] = start(&path, round + 8);
             if watcher.is_finished() {
                 break;
             }
@@ -160,7 +206,6 @@ fn it_stays_within_its_limit_under_eight_writers_who_are_killed() {
     });
     assert!(most > LIMIT / 2, "it is used: {most}");
     drop(fillers);
-    eventually(PATIENCE, || store.check().unwrap().problems.is_empty());
     let stats = cache.stats().unwrap();
     assert!(
         stats.evicted > 0 && stats.expired > 0 && stats.hits > 0,
@@ -179,7 +224,7 @@ fn it_stays_within_its_limit_under_eight_writers_who_are_killed() {
 }
 
 /// What the entries count for, and what their values have.
-fn at_one_moment(store: &Store, cache: &Cache<u64, ByteBuf>) -> (u64, u64) {
+fn at_one_moment(store: &Store, cache: &Bytes<Store>) -> (u64, u64) {
     let both = store.snapshot(|snapshot| {
         let cache = cache.within(snapshot);
         let mut there = 0;

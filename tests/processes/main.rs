@@ -27,6 +27,7 @@ mod paper;
 ))]
 mod power_cuts;
 mod read_only;
+mod sharded;
 mod sharing;
 mod stops;
 mod structures;

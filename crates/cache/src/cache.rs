@@ -1,6 +1,5 @@
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::Arc;
 
 use diskette_store::entries::read_value;
 use diskette_store::{
@@ -8,8 +7,9 @@ use diskette_store::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::inner::Inner;
 use crate::options::CacheOptions;
+use crate::part::Part;
+use crate::reach::Reach;
 use crate::sql;
 use crate::terms::{Expiry, Terms, Until};
 use crate::uses::Use;
@@ -28,7 +28,8 @@ use crate::uses::Use;
 /// # Process safety
 ///
 /// Any number of processes and threads may read and write at the same time. Readers wait for nobody, and write nothing: which
-/// entries were read is gathered in memory, and written down with what is written next, or in the background.
+/// entries were read is gathered in memory, and written down with what is written next, or in the background. Of those who write
+/// to a store one does at a time: a [`ShardedCache`](crate::ShardedCache) is several.
 ///
 /// # Crashes
 ///
@@ -68,9 +69,9 @@ use crate::uses::Use;
 /// assert_eq!(pages.get("https://example.com/")?, None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Cache<K, V, C = MessagePack, A = Store> {
+pub struct Cache<K, V, C = MessagePack, A: Reach = Store> {
     pub(crate) access: A,
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) inner: A::Inner,
     pub(crate) types: PhantomData<Types<K, V, C>>,
 }
 
@@ -131,7 +132,7 @@ impl<K, V, C> Cache<K, V, C> {
     pub(crate) const ALONE: &str = "cache";
 }
 
-impl<K, V, C, A: Access> Cache<K, V, C, A> {
+impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     /// The value of a key, if it is there and hasn't expired.
     ///
     /// # Errors
@@ -150,8 +151,9 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     {
         self.doing("get", || {
             let key = self.key(key)?;
-            let found = self.inside().look(|db| self.look_up(db, &key))?;
-            self.inner.count(found.as_ref().map(|(of, _)| *of));
+            let part = self.part(&key);
+            let found = part.inside().look(|db| part.look_up::<C, V>(db, &key))?;
+            part.inner.count(found.as_ref().map(|(of, _)| *of));
             Ok(found.map(|(_, value)| value))
         })
     }
@@ -164,9 +166,9 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     pub fn contains_key<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
         self.doing("contains_key", || {
             let key = self.key(key)?;
-            self.inside()
-                .look(|db| self.look_at(db, &key))
-                .map(|found| found.is_some())
+            let part = self.part(&key);
+            let found = part.inside().look(|db| part.look_at(db, &key))?;
+            Ok(found.is_some())
         })
     }
 
@@ -207,8 +209,9 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     {
         self.doing("insert", || {
             let key = self.key(key)?;
-            let stored = self.encode(&key, value)?;
-            self.store_entry(&key, stored, &terms.into())
+            let part = self.part(&key);
+            let stored = part.encode::<C, V, W>(&key, value)?;
+            part.store_entry(&key, stored, &terms.into())
         })
     }
 
@@ -232,18 +235,19 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     {
         self.doing("insert_if_absent", || {
             let key = self.key(key)?;
+            let part = self.part(&key);
             // Mostly it is there: then nothing has to be written.
-            if self.inside().look(|db| self.look_at(db, &key))?.is_some() {
+            if part.inside().look(|db| part.look_at(db, &key))?.is_some() {
                 return Ok(false);
             }
-            let stored = self.encode(&key, value)?;
+            let stored = part.encode::<C, V, W>(&key, value)?;
             let terms = terms.into();
-            self.put_in_turns(stored, |db, stored, now| {
-                match self.live(db, &key, now)? {
+            part.put_in_turns(stored, |db, stored, now| {
+                match part.live(db, &key, now)? {
                     Some(_) => Ok(Some(false)),
                     None => {
-                        let terms = terms.begin(&self.inner.timeline, now);
-                        let put = self.put(db, &key, None, stored, Some(&terms), now)?;
+                        let terms = terms.begin(&part.inner.timeline, now);
+                        let put = part.put(db, &key, None, stored, Some(&terms), now)?;
                         Ok(put.then_some(true))
                     }
                 }
@@ -265,13 +269,14 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     {
         self.doing("remove", || {
             let key = self.key(key)?;
-            Ahead::take::<C, _>(&self.inside(), |db, ahead| {
-                let now = self.inner.timeline.now();
-                match self.find_ahead(db, &key, now, ahead)? {
+            let part = self.part(&key);
+            Ahead::take::<C, _>(&part.inside(), |db, ahead| {
+                let now = part.inner.timeline.now();
+                match part.find_ahead::<C, V>(db, &key, now, ahead)? {
                     None => Ok(Some(None)),
                     Some((_, None)) => Ok(None),
                     Some((found, value)) => {
-                        self.take(db, found)?;
+                        part.take(db, found)?;
                         Ok(Some(value))
                     }
                 }
@@ -287,11 +292,12 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     pub fn delete<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<bool> {
         self.doing("delete", || {
             let key = self.key(key)?;
-            self.inside().free(|db| {
-                let Some(found) = self.live(db, &key, self.inner.timeline.now())? else {
+            let part = self.part(&key);
+            part.inside().free(|db| {
+                let Some(found) = part.live(db, &key, part.inner.timeline.now())? else {
                     return Ok(false);
                 };
-                self.take(db, found)?;
+                part.take(db, found)?;
                 Ok(true)
             })
         })
@@ -308,17 +314,17 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     {
         self.doing("touch", || {
             let key = self.key(key)?;
-            let expiry = expiry.into();
-            self.inside().write(|db| {
-                let now = self.inner.timeline.now();
-                let Some(found) = self.live(db, &key, now)? else {
+            let (part, expiry) = (self.part(&key), expiry.into());
+            part.inside().write(|db| {
+                let now = part.inner.timeline.now();
+                let Some(found) = part.live(db, &key, now)? else {
                     return Ok(false);
                 };
-                let until = Until::of(expiry, &self.inner.timeline, now);
+                let until = Until::of(expiry, &part.inner.timeline, now);
                 let Until { expires, idle } = until;
                 let row = [expires.into(), idle.into(), found.place.id.into()];
                 db.execute(sql::TOUCH, &row)?;
-                self.expires_at(expires);
+                part.expires_at(expires);
                 Ok(true)
             })
         })
@@ -334,17 +340,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// Two statements, at any size; the second counts what has expired and isn't freed yet.
     pub fn len(&self) -> Result<usize> {
-        self.doing("len", || {
-            let now = self.inner.timeline.now();
-            let count = self.inside().read(|db| {
-                let count = self.entries().count(db)?;
-                let id = self.inner.structure.id().into();
-                let expired =
-                    db.query_one(sql::COUNT_EXPIRED, &[id, now.into()], |row| row.int(0))?;
-                Ok(count - expired.unwrap_or(0))
-            })?;
-            Ok(usize::try_from(count).unwrap_or(0))
-        })
+        self.doing("len", || self.sum(|part| part.len()))
     }
 
     /// The number of entries, those that have expired and aren't freed yet among them. One statement, at any size.
@@ -353,10 +349,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// Those of the database.
     pub fn len_stored(&self) -> Result<usize> {
-        self.doing("len_stored", || {
-            let count = self.inside().look(|db| self.entries().some(db))?;
-            Ok(usize::try_from(count.unwrap_or(0)).unwrap_or(0))
-        })
+        self.doing("len_stored", || self.sum(|part| part.len_stored()))
     }
 
     /// Are there no entries that haven't expired?
@@ -374,18 +367,36 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// Those of [`insert`](Self::insert).
     pub fn clear(&self) -> Result<()> {
-        self.doing("clear", || {
-            self.inside().free(|db| {
-                self.entries().drop_all(db)?;
-                let [first, end] = self.entries().all();
-                let id = self.inner.structure.id().into();
-                db.execute(sql::COUNT_BYTES, &[first, end, id]).map(drop)
-            })
-        })
+        self.doing("clear", || self.parts().try_for_each(|part| part.clear()))
     }
 }
 
-impl<K, V, C, A: Access> Cache<K, V, C, A> {
+impl<A: Access> Part<'_, A> {
+    fn len(&self) -> Result<usize> {
+        let now = self.inner.timeline.now();
+        let count = self.inside().read(|db| {
+            let count = self.entries().count(db)?;
+            let id = self.inner.structure.id().into();
+            let expired = db.query_one(sql::COUNT_EXPIRED, &[id, now.into()], |row| row.int(0))?;
+            Ok(count - expired.unwrap_or(0))
+        })?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    fn len_stored(&self) -> Result<usize> {
+        let count = self.inside().look(|db| self.entries().some(db))?;
+        Ok(usize::try_from(count.unwrap_or(0)).unwrap_or(0))
+    }
+
+    fn clear(&self) -> Result<()> {
+        self.inside().free(|db| {
+            self.entries().drop_all(db)?;
+            let [first, end] = self.entries().all();
+            let id = self.inner.structure.id().into();
+            db.execute(sql::COUNT_BYTES, &[first, end, id]).map(drop)
+        })
+    }
+
     /// Whether a key is there that hasn't expired.
     fn look_at(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<()>> {
         let expires = db.query_one(sql::EXPIRES, &[key.into()], |row| row.opt_int(0))?;
@@ -393,24 +404,13 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
             .filter(|&expires| self.inner.lives(expires))
             .map(drop))
     }
-}
 
-/// Why entries go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    Removed,
-    Expired,
-    Evicted,
-}
-
-impl<K, V, C, A> Cache<K, V, C, A>
-where
-    V: DeserializeOwned,
-    C: Codec,
-    A: Access,
-{
     /// The value of a key that hasn't expired.
-    pub(crate) fn look_up(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Use, V)>> {
+    pub(crate) fn look_up<C, V>(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Use, V)>>
+    where
+        C: Codec,
+        V: DeserializeOwned,
+    {
         let found = db.query_one(sql::FIND, &[key.into()], |row| {
             if !self.inner.lives(row.opt_int(3)?) {
                 return Ok(None);

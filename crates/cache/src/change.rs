@@ -1,18 +1,19 @@
 //! Reading and writing an entry as one step, that nobody else comes between.
 
 use diskette_store::entries::{Entry, Maybe, Upsert};
-use diskette_store::{Access, Ahead, Codec, Error, ErrorKind, Like, Result, Stored};
+use diskette_store::{Ahead, Codec, Error, ErrorKind, Like, Result, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
+use crate::reach::Reach;
 use crate::terms::Terms;
 
 impl<K, V, C, A> Cache<K, V, C, A>
 where
     V: Serialize + DeserializeOwned,
     C: Codec,
-    A: Access,
+    A: Reach,
 {
     /// Gives `change` the value of a key, and puts what it returns in its place: `None` is no entry,
     /// before and after. Returns the new value. Nobody changes the entry meanwhile. It keeps its terms; a new one never expires.
@@ -65,7 +66,7 @@ where
             self.with_found(&key, terms, |old| {
                 let new = change(old);
                 let then = match &new {
-                    Some(new) => Then::Put(self.encode(&key, new)?),
+                    Some(new) => Then::Put(self.encoded(&key, new)?),
                     None => Then::Remove,
                 };
                 Ok((then, new))
@@ -86,7 +87,7 @@ where
         self.doing("replace", || {
             let key = self.key(key)?;
             self.with_found(&key, Some(&terms.into()), |old| {
-                let stored = self.encode(&key, value)?;
+                let stored = self.encoded(&key, value)?;
                 Ok((Then::Put(stored), old))
             })
         })
@@ -132,7 +133,7 @@ where
                     return Ok((Then::Keep, false));
                 }
                 let then = match new.value() {
-                    Some(new) => Then::Put(self.encode(&key, new)?),
+                    Some(new) => Then::Put(self.encoded(&key, new)?),
                     None => Then::Remove,
                 };
                 Ok((then, true))
@@ -177,7 +178,7 @@ where
                         format!("{sum} is out of the range of its type; nothing was changed"),
                     )
                 })?;
-                Ok((Then::Put(self.encode(&key, &sum)?), sum))
+                Ok((Then::Put(self.encoded(&key, &sum)?), sum))
             })
         })
     }
@@ -207,7 +208,7 @@ where
             let key = self.key(key)?;
             let found = self.with_found(&key, Some(&terms.into()), |found| match found {
                 Some(found) => Ok((Then::Keep, Some(found))),
-                None => Ok((Then::Put(self.encode(&key, &made)?), None)),
+                None => Ok((Then::Put(self.encoded(&key, &made)?), None)),
             })?;
             Ok(found.unwrap_or(made))
         })
@@ -220,10 +221,10 @@ where
         terms: Option<&Terms>,
         then: impl FnOnce(Option<V>) -> Result<(Then, R)>,
     ) -> Result<R> {
-        let mut then = Some(then);
-        Ahead::take::<C, _>(&self.inside(), |db, ahead| {
-            let now = self.inner.timeline.now();
-            let (found, value) = match self.find_ahead(db, key, now, ahead)? {
+        let (part, mut then) = (self.part(key), Some(then));
+        Ahead::take::<C, _>(&part.inside(), |db, ahead| {
+            let now = part.inner.timeline.now();
+            let (found, value) = match part.find_ahead::<C, V>(db, key, now, ahead)? {
                 Some((_, None)) => return Ok(None),
                 found => found.unzip(),
             };
@@ -233,16 +234,20 @@ where
             let (then, result) = then(value.flatten())?;
             match (then, found) {
                 (Then::Put(stored), found) => {
-                    let terms = terms.map(|terms| terms.begin(&self.inner.timeline, now));
+                    let terms = terms.map(|terms| terms.begin(&part.inner.timeline, now));
                     let mut stored = Some(stored);
                     // What was found is not to change meanwhile: so all the room is made in this turn.
-                    while !self.put(db, key, found, &mut stored, terms.as_ref(), now)? {}
+                    while !part.put(db, key, found, &mut stored, terms.as_ref(), now)? {}
                 }
-                (Then::Remove, Some(found)) => self.take(db, found)?,
+                (Then::Remove, Some(found)) => part.take(db, found)?,
                 (Then::Remove, None) | (Then::Keep, _) => {}
             }
             Ok(Some(result))
         })
+    }
+    /// A value on its way to a key.
+    fn encoded<W: Like<V> + ?Sized>(&self, key: &[u8], value: &W) -> Result<Stored> {
+        self.part(key).encode::<C, V, W>(key, value)
     }
 }
 
@@ -258,10 +263,10 @@ impl<K, V, C, A> Upsert<V> for Cache<K, V, C, A>
 where
     V: Serialize + DeserializeOwned,
     C: Codec,
-    A: Access,
+    A: Reach,
 {
     fn encode<W: Like<V> + ?Sized>(&self, key: &[u8], value: &W) -> Result<Stored> {
-        self.encode(key, value)
+        self.encoded(key, value)
     }
 
     fn decode(&self, stored: &Stored) -> Result<V> {

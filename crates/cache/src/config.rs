@@ -2,15 +2,53 @@ use diskette_store::{Access, Db, Error, ErrorKind, Result, Row};
 
 use crate::cache::Cache;
 use crate::inner::Inner;
+use crate::part::Part;
 use crate::policy::Policy;
+use crate::reach::Reach;
 use crate::sql;
 
 /// What is recorded of a cache, for all who use it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Config {
+pub struct Config {
     pub(crate) policy: Policy,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) max_entries: Option<u64>,
+}
+
+/// What an opening asks for; what it doesn't name is as it is recorded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) policy: Option<Policy>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_entries: Option<u64>,
+}
+
+impl Asked {
+    /// Of a cache that is made by it.
+    pub(crate) fn config(self) -> Config {
+        Config {
+            policy: self.policy.unwrap_or_default(),
+            max_bytes: self.max_bytes,
+            max_entries: self.max_entries,
+        }
+    }
+
+    /// Refuses what differs from what is recorded.
+    pub(crate) fn must_be(self, config: &Config) -> Result<()> {
+        let differs = self.policy.is_some_and(|policy| policy != config.policy)
+            || self.max_bytes.is_some() && self.max_bytes != config.max_bytes
+            || self.max_entries.is_some() && self.max_entries != config.max_entries;
+        match differs {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "it was made with other limits or another policy ({config:?}): open it without, and change them by \
+                     `set_max_bytes`, `set_max_entries` and `set_policy`"
+                ),
+            )),
+        }
+    }
 }
 
 /// How far a cache is over its limits.
@@ -40,9 +78,32 @@ impl Config {
         }
     }
 
-    /// Refuses an entry that is larger than all the room there could be.
-    pub(crate) fn must_fit(&self, cost: i64) -> Result<()> {
+    /// What each of so many shards may hold, so that together they are never over the limits.
+    pub(crate) fn share(&self, shards: u32) -> Result<Self> {
+        let part = |max: Option<u64>| match max.map(|max| max / u64::from(shards)) {
+            Some(0) => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("a limit is divided among {shards} shards, and this one is less: {self:?}"),
+            )),
+            part => Ok(part),
+        };
+        Ok(Config {
+            policy: self.policy,
+            max_bytes: part(self.max_bytes)?,
+            max_entries: part(self.max_entries)?,
+        })
+    }
+
+    /// Refuses an entry that is larger than all the room there could be, in one of so many shards.
+    pub(crate) fn must_fit(&self, cost: i64, shards: u32) -> Result<()> {
         match self.max_bytes {
+            Some(max) if cost > signed(max) && shards > 1 => Err(Error::new(
+                ErrorKind::Full,
+                format!(
+                    "the entry counts for {cost} bytes, and its shard, one of {shards}, may have {max}, its part of the limit: \
+                     nothing was changed; raise the limit by `set_max_bytes`, or take fewer shards by `reshard`"
+                ),
+            )),
             Some(max) if cost > signed(max) => Err(Error::new(
                 ErrorKind::Full,
                 format!(
@@ -54,8 +115,8 @@ impl Config {
         }
     }
 
-    /// The parameters of statements.
-    fn of(row: &Row<'_>) -> Result<Self> {
+    /// Of a row that begins with `policy, max_bytes, max_entries`.
+    pub(crate) fn of(row: &Row<'_>) -> Result<Self> {
         let limit = |column| {
             Ok(row
                 .opt_int(column)?
@@ -78,6 +139,7 @@ impl Config {
         Ok(())
     }
 
+    /// The limits as parameters of statements.
     pub(crate) fn limits(&self) -> [Option<i64>; 2] {
         [self.max_bytes.map(signed), self.max_entries.map(signed)]
     }
@@ -111,7 +173,7 @@ impl Inner {
     }
 }
 
-impl<K, V, C, A: Access> Cache<K, V, C, A> {
+impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     /// What is removed to make room.
     ///
     /// # Errors
@@ -188,31 +250,37 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     }
 
     fn recorded(&self, verb: &'static str) -> Result<Config> {
-        self.doing(verb, || {
-            self.inside().read_one(|db| self.inner.read_config(db))
-        })
+        self.doing(verb, || self.access.recorded(&self.inner))
     }
 
     fn configure(&self, verb: &'static str, change: impl Fn(Config) -> Config) -> Result<()> {
-        self.doing(verb, || {
-            self.inside().write(|db| {
-                let before = self.inner.read_config(db)?;
-                let config = change(before);
-                config.check()?;
-                let [max_bytes, max_entries] = config.limits().map(Into::into);
-                let id = self.inner.structure.id().into();
-                let row = [config.policy.name().into(), max_bytes, max_entries, id];
-                self.inner.structure.tell_changed(db)?;
-                db.execute(sql::SET_CONFIG, &row)?;
-                if config.is_limited() && (!before.is_limited() || before.policy != config.policy) {
-                    let all = self.entries().all();
-                    db.execute(sql::rank(config.policy), &all)?;
-                    let [first, end] = all;
-                    db.execute(sql::COUNT_BYTES, &[first, end, id])?;
-                }
-                Ok(())
-            })?;
-            self.make_room().map(drop)
-        })
+        self.doing(verb, || self.access.configure(&self.inner, change))
+    }
+}
+
+impl<A: Access> Part<'_, A> {
+    pub(crate) fn recorded(&self) -> Result<Config> {
+        self.inside().read_one(|db| self.inner.read_config(db))
+    }
+
+    pub(crate) fn configure(&self, change: impl Fn(Config) -> Result<Config>) -> Result<()> {
+        self.inside().write(|db| {
+            let before = self.inner.read_config(db)?;
+            let config = change(before)?;
+            config.check()?;
+            let [max_bytes, max_entries] = config.limits().map(Into::into);
+            let id = self.inner.structure.id().into();
+            let row = [config.policy.name().into(), max_bytes, max_entries, id];
+            self.inner.structure.tell_changed(db)?;
+            db.execute(sql::SET_CONFIG, &row)?;
+            if config.is_limited() && (!before.is_limited() || before.policy != config.policy) {
+                let all = self.entries().all();
+                db.execute(sql::rank(config.policy), &all)?;
+                let [first, end] = all;
+                db.execute(sql::COUNT_BYTES, &[first, end, id])?;
+            }
+            Ok(())
+        })?;
+        self.make_room().map(drop)
     }
 }

@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 use diskette_store::entries::Place;
 use diskette_store::{Access, Db, Error, ErrorKind, Result, Row};
 
-use crate::cache::{Cache, Why};
+use crate::cache::Cache;
 use crate::config::{Config, Excess};
+use crate::part::Part;
 use crate::policy::Policy;
+use crate::reach::Reach;
 use crate::rows::Found;
 use crate::sql;
 
@@ -49,6 +51,14 @@ impl From<Found> for Going {
     }
 }
 
+/// Why entries go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    Removed,
+    Expired,
+    Evicted,
+}
+
 /// Whether an entry may come in.
 #[derive(Debug)]
 pub(crate) enum Admission {
@@ -60,7 +70,7 @@ pub(crate) enum Admission {
     NotYet,
 }
 
-impl<K, V, C, A: Access> Cache<K, V, C, A> {
+impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     /// Removes what has expired; returns how many entries that were.
     ///
     /// # Errors
@@ -71,7 +81,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// A turn to write for every 256 entries, between which others can write.
     pub fn expire(&self) -> Result<usize> {
-        self.doing("expire", || self.free_expired())
+        self.doing("expire", || self.sum(|part| part.expire()))
     }
 
     /// Removes what has expired, and then what the policy says, until the cache is within its limits; returns how many entries
@@ -85,7 +95,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// That of [`expire`](Self::expire).
     pub fn cull(&self) -> Result<usize> {
-        self.doing("cull", || self.make_room())
+        self.doing("cull", || self.sum(|part| part.make_room()))
     }
 
     /// Removes the entries that have a tag; returns how many.
@@ -98,13 +108,23 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     ///
     /// That of [`expire`](Self::expire).
     pub fn evict_tag(&self, tag: &str) -> Result<usize> {
-        self.doing("evict_tag", || {
-            self.in_steps(|db| {
-                let [first, end] = self.entries().all();
-                let some = [first, end, tag.into(), STEP.into()];
-                let going = db.query(sql::SOME_TAGGED, &some, Going::of)?;
-                self.step(db, &going, Why::Removed)
-            })
+        self.doing("evict_tag", || self.sum(|part| part.evict_tag(tag)))
+    }
+}
+
+impl<A: Access> Part<'_, A> {
+    /// Removes all that has expired.
+    pub(crate) fn expire(&self) -> Result<usize> {
+        let now = self.inner.timeline.now();
+        self.in_steps(|db| self.expire_some(db, now, STEP))
+    }
+
+    fn evict_tag(&self, tag: &str) -> Result<usize> {
+        self.in_steps(|db| {
+            let [first, end] = self.entries().all();
+            let some = [first, end, tag.into(), STEP.into()];
+            let going = db.query(sql::SOME_TAGGED, &some, Going::of)?;
+            self.step(db, &going, Why::Removed)
         })
     }
 
@@ -186,7 +206,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
         found: Option<Found>,
         now: i64,
     ) -> Result<Admission> {
-        config.must_fit(cost)?;
+        config.must_fit(cost, self.inner.shards)?;
         let more = i64::from(found.is_none());
         let by = cost - found.map_or(0, |found| found.cost);
         if config.policy == Policy::Refuse {
@@ -230,8 +250,8 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
             if self.expire_some(db, now, STEP)?.is_last {
                 return Err(Error::new(
                     ErrorKind::Full,
-                    "it is full, and its policy is to refuse; nothing was changed: remove something, raise its limit, or choose \
-                     another policy",
+                    "it, or the shard of this key, is full, and its policy is to refuse; nothing was changed: remove something, \
+                     raise its limit, or choose another policy",
                 ));
             }
         }

@@ -2,14 +2,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diskette_store::{Access, Error, ErrorKind, Result, Store, Structure, Timeline};
+use diskette_store::{Access, Result, Store, Structure};
 
 use crate::cache::Cache;
-use crate::config::Config;
+use crate::config::Asked;
 use crate::inner::Inner;
-use crate::options::CacheOptions;
-use crate::policy::Policy;
-use crate::sql::{self, KIND};
+use crate::reach::Reach;
+use crate::sql::KIND;
+use crate::way::Way;
 
 impl<K, V, C, A: Access> Cache<K, V, C, A> {
     /// The same cache within an open transaction or snapshot.
@@ -44,59 +44,22 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
         }
     }
 
-    /// The name of the cache in its store.
-    pub fn name(&self) -> &str {
-        self.inner.structure.name()
+    pub(crate) fn make(access: A, name: &str, asked: Asked, way: &Way) -> Result<Self> {
+        let structure = Inner::structure(&access, name, way.codec, asked.config())?;
+        Self::of(access, &structure, asked, way)
     }
 
-    /// The store that it is in.
-    pub fn store(&self) -> &Store {
-        self.access.store()
-    }
-
-    pub(crate) fn make(
-        access: A,
-        name: &str,
-        codec: &'static str,
-        options: CacheOptions<K, V, C>,
-    ) -> Result<Self> {
-        let config = Config {
-            policy: options.policy.unwrap_or_default(),
-            max_bytes: options.max_bytes,
-            max_entries: options.max_entries,
-        };
-        let structure = Structure::open(&access, &KIND, name, codec, |db, structure| {
-            config.check()?;
-            let share = structure.share();
-            let [max_bytes, max_entries] = config.limits().map(Into::into);
-            let (id, middle) = (share.structure().into(), share.middle().into());
-            let policy = config.policy.name().into();
-            let row = [id, middle, policy, max_bytes, max_entries, i64::MIN.into()];
-            db.execute(sql::CREATE, &row).map(drop)
-        })?;
-        Self::of(access, &structure, options)
-    }
-
-    pub(crate) fn seek(
-        access: A,
-        name: &str,
-        codec: &'static str,
-        options: CacheOptions<K, V, C>,
-    ) -> Result<Option<Self>> {
-        let found = Structure::find(&access, &KIND, name, codec)?;
-        let open = |structure| Self::of(access, &structure, options);
+    pub(crate) fn seek(access: A, name: &str, asked: Asked, way: &Way) -> Result<Option<Self>> {
+        let found = Structure::find(&access, &KIND, name, way.codec)?;
+        let open = |structure| Self::of(access, &structure, asked, way);
         found.map(open).transpose()
     }
 
-    fn of(access: A, structure: &Arc<Structure>, options: CacheOptions<K, V, C>) -> Result<Self> {
-        let asked = (options.policy, options.max_bytes, options.max_entries);
+    fn of(access: A, structure: &Arc<Structure>, asked: Asked, way: &Way) -> Result<Self> {
         let open = || {
-            let timeline = Timeline::open(&access, options.into_clock()?)?;
-            let inner = Inner::new(access.store(), Arc::clone(structure), timeline);
-            let config = structure
-                .inside(&access)
-                .read_one(|db| inner.read_config(db))?;
-            must_be_recorded(&config, asked)?;
+            let inner = Inner::open(&access, structure, Arc::clone(&way.clock), 1)?;
+            let inside = structure.inside(&access);
+            asked.must_be(&inside.read_one(|db| inner.read_config(db))?)?;
             Ok(inner)
         };
         let inner = structure.doing("opening", open())?;
@@ -108,41 +71,33 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     }
 }
 
-/// Refuses what differs from what is recorded.
-fn must_be_recorded(
-    config: &Config,
-    (policy, max_bytes, max_entries): (Option<Policy>, Option<u64>, Option<u64>),
-) -> Result<()> {
-    let differs = policy.is_some_and(|policy| policy != config.policy)
-        || max_bytes.is_some() && max_bytes != config.max_bytes
-        || max_entries.is_some() && max_entries != config.max_entries;
-    match differs {
-        false => Ok(()),
-        true => Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!(
-                "it was made with other limits or another policy ({config:?}): open it without, and change them by \
-                 `set_max_bytes`, `set_max_entries` and `set_policy`"
-            ),
-        )),
+impl<K, V, C, A: Reach> Cache<K, V, C, A> {
+    /// The name of the cache in its store.
+    pub fn name(&self) -> &str {
+        self.access.structure(&self.inner).name()
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
+        self.access.home()
     }
 }
 
-impl<K, V, C, A: Clone> Clone for Cache<K, V, C, A> {
+impl<K, V, C, A: Reach + Clone> Clone for Cache<K, V, C, A> {
     fn clone(&self) -> Self {
         Cache {
             access: self.access.clone(),
-            inner: Arc::clone(&self.inner),
+            inner: self.inner.clone(),
             types: PhantomData,
         }
     }
 }
 
-impl<K, V, C, A: Access> fmt::Debug for Cache<K, V, C, A> {
+impl<K, V, C, A: Reach> fmt::Debug for Cache<K, V, C, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("name", &self.inner.structure.name())
-            .field("store", &self.access.store().path())
+            .field("name", &self.name())
+            .field("store", &self.store().path())
             .finish()
     }
 }

@@ -2,16 +2,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use diskette_ipc::{Mutex, fork};
+use diskette_ipc::{Clock, Mutex, fork};
 use diskette_store::{Access, Db, Result, Store, Structure, Timeline};
 
 use crate::config::Config;
-use crate::sql;
+use crate::sql::{self, KIND};
 use crate::uses::{Due, Use, Uses};
 
 /// What all handles of a cache share that were cloned from one.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub struct Inner {
     pub(crate) structure: Arc<Structure>,
     pub(crate) timeline: Timeline,
     pub(crate) uses: Uses,
@@ -19,6 +19,8 @@ pub(crate) struct Inner {
     pub(crate) config: Mutex<Option<(u64, Config)>>,
     /// Nothing expires before.
     pub(crate) next_expiry: AtomicI64,
+    /// How many parts the cache has.
+    pub(crate) shards: u32,
     store: Store,
     /// In which what is in memory was read.
     generation: AtomicU64,
@@ -28,18 +30,42 @@ pub(crate) struct Inner {
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 impl Inner {
-    pub(crate) fn new(store: &Store, structure: Arc<Structure>, timeline: Timeline) -> Self {
+    /// The structure of this name; made, with these limits, if there is none.
+    pub(crate) fn structure(
+        access: &impl Access,
+        name: &str,
+        codec: &'static str,
+        config: Config,
+    ) -> Result<Arc<Structure>> {
+        Structure::open(access, &KIND, name, codec, |db, structure| {
+            config.check()?;
+            let share = structure.share();
+            let [max_bytes, max_entries] = config.limits().map(Into::into);
+            let (id, middle) = (share.structure().into(), share.middle().into());
+            let policy = config.policy.name().into();
+            let row = [id, middle, policy, max_bytes, max_entries, i64::MIN.into()];
+            db.execute(sql::CREATE, &row).map(drop)
+        })
+    }
+
+    pub(crate) fn open(
+        access: &impl Access,
+        structure: &Arc<Structure>,
+        clock: Arc<dyn Clock>,
+        shards: u32,
+    ) -> Result<Self> {
         let uses = Uses::default();
         uses.oldest.store(i64::MIN, Ordering::Relaxed);
-        Inner {
-            structure,
-            timeline,
+        Ok(Inner {
+            structure: Arc::clone(structure),
+            timeline: Timeline::open(access, clock)?,
             uses,
             config: Mutex::default(),
             next_expiry: AtomicI64::new(i64::MIN),
-            store: store.clone(),
+            shards,
+            store: access.store().clone(),
             generation: fork::generation().into(),
-        }
+        })
     }
 
     /// Whether an entry with this expiry is still there.

@@ -1,6 +1,7 @@
 //! A persistent cache that many processes share: entries that expire, limits with a policy, tags.
 //!
 //! - [`Cache`]: the map that forgets. [`Terms`], [`Expiry`]: what an entry is kept for. [`Policy`]: who makes room.
+//! - [`ShardedCache`]: the same, spread over several databases, in which as many processes can write at once.
 //! - [`Cache::memoize`], [`Memoized`]: values that one process computes for all; [`Fresh`]: for how long they are good.
 //! - [`Meta`], [`CacheStats`]: what is known of an entry, and of all.
 //!
@@ -26,19 +27,27 @@ mod evict;
 mod flight;
 mod fresh;
 mod handle;
+mod hash;
 mod inner;
 mod memoize;
 mod memoized;
 mod meta;
 mod options;
 mod order;
+mod part;
 mod policy;
+mod reach;
+mod recorded;
+mod reshard;
 mod rows;
+mod sharded;
+mod shards;
 mod sql;
 mod stream;
 mod terms;
 mod upkeep;
 mod uses;
+mod way;
 
 pub use cache::Cache;
 pub use diskette_ipc::{Clock, ManualClock, SystemClock};
@@ -49,5 +58,8 @@ pub use memoized::Memoized;
 pub use meta::{CacheStats, Meta};
 pub use options::CacheOptions;
 pub use policy::Policy;
+pub use reach::Reach;
+pub use sharded::ShardedCache;
+pub use shards::Shards;
 pub use terms::{Expiry, Terms};
 pub use upkeep::Upkeep;

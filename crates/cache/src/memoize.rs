@@ -10,6 +10,8 @@ use crate::cache::Cache;
 use crate::early;
 use crate::flight::{self, Flight, Pilot};
 use crate::fresh::Fresh;
+use crate::part::Part;
+use crate::reach::Reach;
 use crate::sql;
 use crate::uses::Use;
 
@@ -29,10 +31,11 @@ pub(crate) enum Turn<V> {
     Compute(Flight, Option<V>),
 }
 
-impl<K, V, C> Cache<K, V, C>
+impl<K, V, C, A> Cache<K, V, C, A>
 where
     V: Serialize + DeserializeOwned,
     C: Codec,
+    A: Reach<Access = Store>,
 {
     /// The value of a key; computed, if it is not there or not [fresh](Fresh) any more, by this call or by another that is at it
     /// already. Whatever else asks for it meanwhile waits, asleep, or gets the old value where that may be given.
@@ -120,17 +123,18 @@ where
         fresh: &Fresh,
         compute: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, E> {
-        let begun = self.inner.timeline.now();
+        let key = flight.key().to_owned();
+        let part = self.part(&key);
+        let begun = part.inner.timeline.now();
         let value = compute()?;
-        let took = self.inner.timeline.now() - begun;
+        let took = part.inner.timeline.now() - begun;
         self.doing("memoize", || {
-            let key = flight.key().to_owned();
-            let stored = self.encode(&key, &value)?;
-            self.put_in_turns(stored, |db, stored, now| {
-                let found = self.live(db, &key, now)?;
+            let stored = part.encode::<C, V, _>(&key, &value)?;
+            part.put_in_turns(stored, |db, stored, now| {
+                let found = part.live(db, &key, now)?;
                 let terms = fresh.terms();
-                let begun = terms.begin(&self.inner.timeline, now);
-                if !self.put(db, &key, found, stored, Some(&begun), now)? {
+                let begun = terms.begin(&part.inner.timeline, now);
+                if !part.put(db, &key, found, stored, Some(&begun), now)? {
                     return Ok(None);
                 }
                 let until = fresh.until(now).into();
@@ -148,17 +152,28 @@ where
         fresh: &Fresh,
         pilot: impl Fn(&Store) -> Result<Pilot>,
     ) -> Result<Turn<V>> {
-        let found = self.inside().look(|db| self.memo(db, key))?;
+        self.part(key).turn::<C, V>(key, fresh, pilot)
+    }
+}
+
+impl Part<'_, Store> {
+    fn turn<C: Codec, V: DeserializeOwned>(
+        &self,
+        key: &[u8],
+        fresh: &Fresh,
+        pilot: impl Fn(&Store) -> Result<Pilot>,
+    ) -> Result<Turn<V>> {
+        let found = self.inside().look(|db| self.memo::<C, V>(db, key))?;
         let Some(memo) = found else {
-            return self.wait_for_turn(key);
+            return self.wait_for_turn::<C, V>(key);
         };
         if self.is_due(&memo, fresh) {
             let pilot = pilot(self.store())?;
             let flight = self.inside().write(|db| {
                 // Another may have landed since.
-                let now = self.memo(db, key)?.and_then(|memo| memo.good_until);
+                let now = self.memo::<C, V>(db, key)?.and_then(|memo| memo.good_until);
                 match now == memo.good_until {
-                    true => Flight::take_off(&self.inner, db, key, pilot),
+                    true => Flight::take_off(self.inner, db, key, pilot),
                     false => Ok(None),
                 }
             })?;
@@ -172,7 +187,11 @@ where
     }
 
     /// Takes off, or waits for who is in flight.
-    fn wait_for_turn(&self, key: &[u8]) -> Result<Turn<V>> {
+    fn wait_for_turn<C, V>(&self, key: &[u8]) -> Result<Turn<V>>
+    where
+        C: Codec,
+        V: DeserializeOwned,
+    {
         let store = self.store();
         let me = Pilot::me(store)?;
         let (structure, timeout) = (&self.inner.structure, store.timeout());
@@ -182,17 +201,17 @@ where
             // Of the many that are woken, most find their value there, or that it was another that came: no turn to write for
             // them.
             if waited {
-                let memo = store.read_one(|db| self.memo(db, key))?;
+                let memo = store.read_one(|db| self.memo::<C, V>(db, key))?;
                 if memo.is_some() || store.read_one(|db| flight::is_in_the_air(db, key))? {
                     return Ok(memo.map(Err));
                 }
             }
             let flight = store.write(|db| {
                 self.inner.structure.must_be_there(db)?;
-                if let Some(memo) = self.memo(db, key)? {
+                if let Some(memo) = self.memo::<C, V>(db, key)? {
                     return Ok(Some(Err(memo)));
                 }
-                if let Some(flight) = Flight::take_off(&self.inner, db, key, me)? {
+                if let Some(flight) = Flight::take_off(self.inner, db, key, me)? {
                     return Ok(Some(Ok(flight)));
                 }
                 flight::wait_in_line(db, key, me).map(|()| None)
@@ -222,7 +241,11 @@ where
         }
     }
 
-    fn memo(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<Memo<V>>> {
+    fn memo<C, V>(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<Memo<V>>>
+    where
+        C: Codec,
+        V: DeserializeOwned,
+    {
         let found = db.query_one(sql::FIND_MEMO, &[key.into()], |row| {
             if !self.inner.lives(row.opt_int(3)?) {
                 return Ok(None);
@@ -237,7 +260,7 @@ where
         found.map(Option::flatten)
     }
 
-    fn is_due(&self, memo: &Memo<V>, fresh: &Fresh) -> bool {
+    fn is_due<V>(&self, memo: &Memo<V>, fresh: &Fresh) -> bool {
         let Some(good_until) = memo.good_until else {
             return false;
         };

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use diskette_ipc::background;
-use diskette_store::{Codec, Error, MessagePack, Result};
+use diskette_store::{Codec, Error, MessagePack, Result, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,6 +10,7 @@ use crate::cache::Cache;
 use crate::flight::{Flight, Pilot};
 use crate::fresh::Fresh;
 use crate::memoize::Turn;
+use crate::reach::Reach;
 
 /// A function whose results are kept in a [`Cache`], for all processes: its argument is the key. What a call to
 /// [`Cache::memoize`] does, it does for each argument; and where there is an old value that may still be given, it computes the
@@ -46,24 +47,25 @@ use crate::memoize::Turn;
 /// assert!(render.invalidate(&page)?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Memoized<K, V, E = Error, C = MessagePack> {
-    cache: Cache<K, V, C>,
+pub struct Memoized<K, V, E = Error, C = MessagePack, A: Reach = Store> {
+    cache: Cache<K, V, C, A>,
     fresh: Fresh,
     function: Arc<Function<K, V, E>>,
 }
 
 type Function<K, V, E> = dyn Fn(&K) -> Result<V, E> + Send + Sync;
 
-impl<K, V, E, C> Memoized<K, V, E, C>
+impl<K, V, E, C, A> Memoized<K, V, E, C, A>
 where
     K: Serialize + Clone + Send + 'static,
     V: Serialize + DeserializeOwned + 'static,
     E: From<Error> + 'static,
     C: Codec,
+    A: Reach<Access = Store> + Clone + Send + 'static,
 {
     /// This function, with its results in this cache.
     pub fn new(
-        cache: Cache<K, V, C>,
+        cache: Cache<K, V, C, A>,
         fresh: impl Into<Fresh>,
         function: impl Fn(&K) -> Result<V, E> + Send + Sync + 'static,
     ) -> Self {
@@ -108,7 +110,7 @@ where
     }
 
     /// The cache that the results are in.
-    pub fn cache(&self) -> &Cache<K, V, C> {
+    pub fn cache(&self) -> &Cache<K, V, C, A> {
         &self.cache
     }
 
@@ -123,7 +125,7 @@ where
     }
 }
 
-impl<K, V, E, C> Clone for Memoized<K, V, E, C> {
+impl<K, V, E, C, A: Reach + Clone> Clone for Memoized<K, V, E, C, A> {
     fn clone(&self) -> Self {
         Memoized {
             cache: self.cache.clone(),
@@ -133,7 +135,7 @@ impl<K, V, E, C> Clone for Memoized<K, V, E, C> {
     }
 }
 
-impl<K, V, E, C> fmt::Debug for Memoized<K, V, E, C> {
+impl<K, V, E, C, A: Reach> fmt::Debug for Memoized<K, V, E, C, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Memoized").field(&self.cache).finish()
     }

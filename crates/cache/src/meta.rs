@@ -1,3 +1,4 @@
+use std::iter::Sum;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
-use crate::inner::Inner;
+use crate::part::Part;
+use crate::reach::Reach;
 use crate::sql;
 use crate::uses::Use;
 
@@ -54,7 +56,7 @@ pub struct CacheStats {
     pub bytes: u64,
 }
 
-impl<K, V, C, A: Access> Cache<K, V, C, A> {
+impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     /// The value of a key, and all that is known of it: when it expires, its tag, when it was stored and used.
     ///
     /// # Errors
@@ -68,16 +70,17 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     {
         self.doing("get_with_meta", || {
             let key = self.key(key)?;
-            let Inner { timeline, .. } = &*self.inner;
-            let found = self.inside().look(|db| {
+            let part = self.part(&key);
+            let timeline = &part.inner.timeline;
+            let found = part.inside().look(|db| {
                 db.query_one(sql::META, &[key.as_slice().into()], |row| {
                     let expires = row.opt_int(3)?;
-                    if !self.inner.lives(expires) {
+                    if !part.inner.lives(expires) {
                         return Ok(None);
                     }
                     let micros = |idle: i64| Duration::from_micros(idle.unsigned_abs());
                     let meta = Meta {
-                        value: read_value::<V, C>(self.store(), row, &key)?,
+                        value: read_value::<V, C>(part.store(), row, &key)?,
                         expires: expires.map(|expires| timeline.wall(expires)),
                         idle: row.opt_int(4)?.map(micros),
                         tag: row.opt_text(8)?.map(str::to_owned),
@@ -89,7 +92,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
                 })
             })?;
             let found = found.flatten();
-            self.inner.count(found.as_ref().map(|(of, _)| *of));
+            part.inner.count(found.as_ref().map(|(of, _)| *of));
             Ok(found.map(|(_, meta)| meta))
         })
     }
@@ -105,32 +108,53 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
     /// Goes through all entries where there is no limit, since their bytes aren't counted then.
     pub fn stats(&self) -> Result<CacheStats> {
         self.doing("stats", || {
-            let [hits, misses] = &self.inner.uses.counts;
-            let unsettled = [hits.unsettled(), misses.unsettled()];
-            let id = self.inner.structure.id().into();
-            self.inside().read(|db| {
-                let number = |number: i64| u64::try_from(number).unwrap_or(0);
-                let counts = db.query_one(sql::COUNTS, &[id], |row| {
-                    Ok([row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?].map(number))
-                })?;
-                let counts = counts.ok_or_else(|| self.inner.structure.missing(db))?;
-                let bytes = match self.inner.read_config(db)?.is_limited() {
-                    true => db.query_one(sql::BYTES, &[id], |row| row.int(0))?,
-                    false => {
-                        db.query_one(sql::SUM_BYTES, &self.entries().all(), |row| row.int(0))?
-                    }
-                };
-                Ok(CacheStats {
-                    hits: counts[0] + unsettled[0],
-                    misses: counts[1] + unsettled[1],
-                    hits_here: hits.here.load(Ordering::Relaxed),
-                    misses_here: misses.here.load(Ordering::Relaxed),
-                    evicted: counts[2],
-                    expired: counts[3],
-                    entries: number(self.entries().count(db)?),
-                    bytes: number(bytes.unwrap_or(0)),
-                })
+            let all = self.parts().map(|part| part.stats());
+            all.sum::<Result<CacheStats>>()
+        })
+    }
+}
+
+impl<A: Access> Part<'_, A> {
+    fn stats(&self) -> Result<CacheStats> {
+        let [hits, misses] = &self.inner.uses.counts;
+        let unsettled = [hits.unsettled(), misses.unsettled()];
+        let id = self.inner.structure.id().into();
+        self.inside().read(|db| {
+            let number = |number: i64| u64::try_from(number).unwrap_or(0);
+            let counts = db.query_one(sql::COUNTS, &[id], |row| {
+                Ok([row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?].map(number))
+            })?;
+            let counts = counts.ok_or_else(|| self.inner.structure.missing(db))?;
+            let bytes = match self.inner.read_config(db)?.is_limited() {
+                true => db.query_one(sql::BYTES, &[id], |row| row.int(0))?,
+                false => db.query_one(sql::SUM_BYTES, &self.entries().all(), |row| row.int(0))?,
+            };
+            Ok(CacheStats {
+                hits: counts[0] + unsettled[0],
+                misses: counts[1] + unsettled[1],
+                hits_here: hits.here.load(Ordering::Relaxed),
+                misses_here: misses.here.load(Ordering::Relaxed),
+                evicted: counts[2],
+                expired: counts[3],
+                entries: number(self.entries().count(db)?),
+                bytes: number(bytes.unwrap_or(0)),
             })
+        })
+    }
+}
+
+/// Of all parts of a cache.
+impl Sum for CacheStats {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(CacheStats::default(), |all, part| CacheStats {
+            hits: all.hits + part.hits,
+            misses: all.misses + part.misses,
+            hits_here: all.hits_here + part.hits_here,
+            misses_here: all.misses_here + part.misses_here,
+            evicted: all.evicted + part.evicted,
+            expired: all.expired + part.expired,
+            entries: all.entries + part.entries,
+            bytes: all.bytes + part.bytes,
         })
     }
 }

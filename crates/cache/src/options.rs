@@ -6,7 +6,10 @@ use diskette_ipc::{Clock, SystemClock};
 use diskette_store::{Codec, Content, Error, MessagePack, Result, Store, Transaction};
 
 use crate::cache::{Cache, Types};
+use crate::config::Asked;
 use crate::policy::Policy;
+use crate::shards::{Shards, Spread};
+use crate::way::Way;
 
 /// How a cache is opened otherwise than by default; made by [`Cache::options`].
 ///
@@ -32,57 +35,49 @@ use crate::policy::Policy;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct CacheOptions<K, V, C = MessagePack> {
-    pub(crate) max_bytes: Option<u64>,
-    pub(crate) max_entries: Option<u64>,
-    pub(crate) policy: Option<Policy>,
+pub struct CacheOptions<K, V, C = MessagePack, A = Store> {
+    asked: Asked,
+    shards: Option<u32>,
     clock: Option<Arc<dyn Clock>>,
-    types: PhantomData<Types<K, V, C>>,
+    types: PhantomData<Types<K, V, (C, A)>>,
 }
 
 impl<K, V> Default for CacheOptions<K, V> {
     fn default() -> Self {
         CacheOptions {
-            max_bytes: None,
-            max_entries: None,
-            policy: None,
+            asked: Asked::default(),
+            shards: None,
             clock: None,
             types: PhantomData,
         }
     }
 }
 
-impl<K, V, C> CacheOptions<K, V, C> {
+impl<K, V, C, A> CacheOptions<K, V, C, A> {
     /// The most bytes that its entries may count for, each for those of its key and its value and 64; any number unless said.
     ///
     /// It is never exceeded. The store's directory takes more: pages that aren't full, a log of some ten megabytes, and the files of
     /// large values for a moment after they have gone, or for as long as a snapshot may want them.
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
-        self.max_bytes = Some(max_bytes);
+        self.asked.max_bytes = Some(max_bytes);
         self
     }
 
     /// The most entries that it may have; any number unless said.
     pub fn max_entries(mut self, max_entries: u64) -> Self {
-        self.max_entries = Some(max_entries);
+        self.asked.max_entries = Some(max_entries);
         self
     }
 
     /// What is removed to make room; [`Policy::Sieve`] unless said.
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
+        self.asked.policy = Some(policy);
         self
     }
 
     /// How values become bytes; [`MessagePack`] unless said.
-    pub fn codec<D: Codec>(self) -> CacheOptions<K, V, D> {
-        CacheOptions {
-            max_bytes: self.max_bytes,
-            max_entries: self.max_entries,
-            policy: self.policy,
-            clock: self.clock,
-            types: PhantomData,
-        }
+    pub fn codec<D: Codec>(self) -> CacheOptions<K, V, D, A> {
+        self.of()
     }
 
     /// The clock that tells the time, for tests; the [`SystemClock`] unless said. All who use a cache must go by the same.
@@ -91,17 +86,42 @@ impl<K, V, C> CacheOptions<K, V, C> {
         self
     }
 
-    pub(crate) fn into_clock(self) -> Result<Arc<dyn Clock>> {
-        match self.clock {
-            Some(clock) => Ok(clock),
-            None => match SystemClock::new() {
-                Ok(clock) => Ok(Arc::new(clock)),
-                Err(error) => Err(Error::io(
-                    "can't read the clock that all processes share",
-                    error,
-                )),
-            },
+    /// Spread over so many databases, 1 to 256, in which as many processes can write at once: a
+    /// [`ShardedCache`](crate::ShardedCache). Where there is one already, it has to have as many.
+    pub fn shards(self, shards: u32) -> CacheOptions<K, V, C, Shards> {
+        CacheOptions {
+            shards: Some(shards),
+            ..self.of()
         }
+    }
+
+    /// Spread over as many databases as it was made with; 8, if it is made now.
+    pub fn sharded(self) -> CacheOptions<K, V, C, Shards> {
+        self.of()
+    }
+
+    /// The same for other types.
+    fn of<D, B>(self) -> CacheOptions<K, V, D, B> {
+        CacheOptions {
+            asked: self.asked,
+            shards: self.shards,
+            clock: self.clock,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, V: Content<C>, C, A> CacheOptions<K, V, C, A> {
+    fn way(&self) -> Result<Way> {
+        let failed = |error| Error::io("can't read the clock that all processes share", error);
+        let clock = match &self.clock {
+            Some(clock) => Arc::clone(clock),
+            None => Arc::new(SystemClock::new().map_err(failed)?),
+        };
+        Ok(Way {
+            codec: V::CODEC,
+            clock,
+        })
     }
 }
 
@@ -117,7 +137,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C> {
         reason = "it makes what these are the options of"
     )]
     pub fn new(self, store: &Store, name: &str) -> Result<Cache<K, V, C>> {
-        Cache::make(store.clone(), name, V::CODEC, self)
+        Cache::make(store.clone(), name, self.asked, &self.way()?)
     }
 
     /// Opens the cache of this name; `None` if there is none.
@@ -126,7 +146,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C> {
     ///
     /// Those of [`new`](Self::new).
     pub fn find(self, store: &Store, name: &str) -> Result<Option<Cache<K, V, C>>> {
-        Cache::seek(store.clone(), name, V::CODEC, self)
+        Cache::seek(store.clone(), name, self.asked, &self.way()?)
     }
 
     /// Opens the cache of this name within a transaction, or makes it, as part of that. It can be used there only.
@@ -139,7 +159,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C> {
         tx: &'t Transaction<'s>,
         name: &str,
     ) -> Result<Cache<K, V, C, &'t Transaction<'s>>> {
-        Cache::make(tx, name, V::CODEC, self)
+        Cache::make(tx, name, self.asked, &self.way()?)
     }
 
     /// Opens a cache in a store of its own, as [`Cache::open`] does.
@@ -148,6 +168,43 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C> {
     ///
     /// Those of [`Store::open`] and of [`new`](Self::new).
     pub fn open(self, path: impl AsRef<Path>) -> Result<Cache<K, V, C>> {
+        self.new(&Store::open(path)?, Cache::<K, V, C>::ALONE)
+    }
+}
+
+impl<K, V: Content<C>, C> CacheOptions<K, V, C, Shards> {
+    /// Opens the sharded cache of this name in a store; makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Cache::new`]; [`is_invalid_input`](Error::is_invalid_input) for a number of shards, limits or a policy other
+    /// than the recorded ones, for more shards than 256 or none, and for a limit that is less than the number of shards;
+    /// [`is_timeout`](Error::is_timeout) while somebody [reshards](Cache::reshard) it.
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "it makes what these are the options of"
+    )]
+    pub fn new(self, store: &Store, name: &str) -> Result<Cache<K, V, C, Shards>> {
+        let made = Spread::make(store, name, self.shards, self.asked, &self.way()?);
+        made.map(Cache::of_spread)
+    }
+
+    /// Opens the sharded cache of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn find(self, store: &Store, name: &str) -> Result<Option<Cache<K, V, C, Shards>>> {
+        let found = Spread::seek(store, name, self.shards, self.asked, &self.way()?);
+        Ok(found?.map(Cache::of_spread))
+    }
+
+    /// Opens a sharded cache in a store of its own: the one called `cache` in the store in this directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::open`] and of [`new`](Self::new).
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Cache<K, V, C, Shards>> {
         self.new(&Store::open(path)?, Cache::<K, V, C>::ALONE)
     }
 }

@@ -80,6 +80,14 @@ impl Policy {
         }
     }
 
+    /// A rank by a timeline that is so much ahead.
+    pub(crate) fn later(self, rank: i64, by: i64) -> i64 {
+        match self {
+            Policy::LeastFrequentlyUsed => rank.saturating_add(by / 1000),
+            _ => rank.saturating_add(by),
+        }
+    }
+
     /// Whether entries that were used are passed over once.
     pub(crate) fn spares_the_used(self) -> bool {
         self == Policy::Sieve

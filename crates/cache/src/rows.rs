@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use diskette_store::entries::{Entries, Place, unreadable};
-use diskette_store::{Access, Ahead, Codec, Db, Inside, Like, Result, Row, Stored};
+use diskette_store::entries::{Place, unreadable};
+use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Row, Stored};
 use serde::de::DeserializeOwned;
 
-use crate::cache::{Cache, Why};
-use crate::evict::{Admission, Going};
+use crate::evict::{Admission, Going, Why};
+use crate::part::Part;
 use crate::policy::Standing;
 use crate::sql;
 use crate::terms::{Begun, Terms};
@@ -43,29 +43,7 @@ impl Found {
     }
 }
 
-impl<K, V, C, A: Access> Cache<K, V, C, A> {
-    pub(crate) fn inside(&self) -> Inside<'_, A> {
-        self.inner.structure.inside(&self.access)
-    }
-
-    pub(crate) fn entries(&self) -> Entries<'_, A> {
-        Entries::of(&self.inner.structure, &self.access, &sql::ENTRIES)
-    }
-
-    /// Says in an error what was done, and to which cache.
-    pub(crate) fn doing<R>(
-        &self,
-        verb: &'static str,
-        operation: impl FnOnce() -> Result<R>,
-    ) -> Result<R> {
-        self.inner.structure.doing(verb, operation())
-    }
-
-    /// The bytes of a key.
-    pub(crate) fn key(&self, key: &(impl Like<K> + ?Sized)) -> Result<Vec<u8>> {
-        self.entries().key::<K>(key)
-    }
-
+impl<A: Access> Part<'_, A> {
     /// Remembers when something expires.
     pub(crate) fn expires_at(&self, expires: Option<i64>) {
         if let Some(expires) = expires {
@@ -261,21 +239,19 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
         }
         entries.recount(db, count.saturating_sub(gone))
     }
-}
 
-impl<K, V, C, A> Cache<K, V, C, A>
-where
-    V: DeserializeOwned,
-    C: Codec,
-    A: Access,
-{
     /// A value on its way to a key.
-    pub(crate) fn encode<W: Like<V> + ?Sized>(&self, key: &[u8], value: &W) -> Result<Stored> {
+    pub(crate) fn encode<C, V, W>(&self, key: &[u8], value: &W) -> Result<Stored>
+    where
+        C: Codec,
+        V: DeserializeOwned,
+        W: Like<V> + ?Sized,
+    {
         self.entries().encode::<C, V, W>(key, value)
     }
 
     /// The entry of a key and its value, for a turn in which it is taken; no value: it is to be read before the next.
-    pub(crate) fn find_ahead(
+    pub(crate) fn find_ahead<C: Codec, V: DeserializeOwned>(
         &self,
         db: &Db<'_>,
         key: &[u8],

@@ -39,6 +39,29 @@ pub(crate) static KIND: Kind = Kind {
     }),
 };
 
+/// Of a sharded cache its home knows how many shards there are, in which set of databases, and the limits of all together. The
+/// entries are in caches, one in each of the databases.
+pub(crate) static SHARDED_KIND: Kind = Kind {
+    name: "sharded cache",
+    format: 1,
+    schema: &[
+        "CREATE TABLE sharded_caches (id INTEGER PRIMARY KEY, shards BIGINT NOT NULL, shard_set BIGINT NOT NULL, \
+            policy TEXT NOT NULL, max_bytes BIGINT, max_entries BIGINT)",
+    ],
+    tables: &[Table::of_structures("sharded_caches", "id")],
+    bring_over: &[],
+    claims: None,
+};
+
+pub(crate) const CREATE_SHARDED: &str = "INSERT INTO sharded_caches \
+    (id, shards, shard_set, policy, max_bytes, max_entries) VALUES ($1, $2, $3, $4, $5, $6)";
+pub(crate) const SHARDED: &str =
+    "SELECT policy, max_bytes, max_entries, shards, shard_set FROM sharded_caches WHERE id = $1";
+pub(crate) const SET_SHARDED_CONFIG: &str =
+    "UPDATE sharded_caches SET policy = $1, max_bytes = $2, max_entries = $3 WHERE id = $4";
+pub(crate) const SET_SHARDS: &str =
+    "UPDATE sharded_caches SET shards = $1, shard_set = $2 WHERE id = $3";
+
 /// What is the same for all structures with entries.
 pub(crate) static ENTRIES: Statements = entry_statements!("cache_entries", "caches", ", expires");
 
@@ -135,6 +158,15 @@ pub(crate) const AWAITED: &str =
     "SELECT awaits FROM cache_flights WHERE owner = $1 AND thread = $2 AND awaits IS NOT NULL";
 pub(crate) const AWAIT: &str =
     "UPDATE cache_flights SET awaits = $1 WHERE owner = $2 AND thread = $3";
+
+/// All that is known of entries, from a place to before another, at most `$3`.
+pub(crate) const MOVING: &str = "SELECT id, file, value, key, expires, idle, stored, used, uses, rank, cost, fresh, took, tag \
+    FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3";
+/// Such an entry, at the end of another cache.
+pub(crate) const MOVE_IN: &str = "INSERT INTO cache_entries \
+    (id, cache, key, file, value, expires, idle, stored, used, uses, rank, cost, fresh, took, tag) \
+    VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
+    $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 /// How an entry stands, and since when it is stored.
 pub(crate) const STANDING: &str = "SELECT uses, rank, stored FROM cache_entries WHERE id = $1";

@@ -1,13 +1,14 @@
 use std::io::Read;
 
-use diskette_store::{Access, Like, Result, Stream, StreamReader};
+use diskette_store::{Like, Result, Stream, StreamReader};
 
 use crate::cache::Cache;
+use crate::reach::Reach;
 use crate::sql;
 use crate::terms::Terms;
 use crate::uses::Use;
 
-impl<K, C, A: Access> Cache<K, Stream, C, A> {
+impl<K, C, A: Reach> Cache<K, Stream, C, A> {
     /// Makes what `from` has the value of a key, on these terms, at the end of the insertion order, or in its place if
     /// it is there; returns its length in bytes.
     ///
@@ -43,9 +44,10 @@ impl<K, C, A: Access> Cache<K, Stream, C, A> {
     ) -> Result<u64> {
         self.doing("write", || {
             let key = self.key(key)?;
-            let stored = self.store().store_stream(&mut from)?;
+            let part = self.part(&key);
+            let stored = part.store().store_stream(&mut from)?;
             let bytes = stored.bytes();
-            self.store_entry(&key, stored, &terms.into())?;
+            part.store_entry(&key, stored, &terms.into())?;
             Ok(bytes)
         })
     }
@@ -59,21 +61,22 @@ impl<K, C, A: Access> Cache<K, Stream, C, A> {
     pub fn read<Q: Like<K> + ?Sized>(&self, key: &Q) -> Result<Option<StreamReader>> {
         self.doing("read", || {
             let key = self.key(key)?;
+            let part = self.part(&key);
             // Opened while reading the row: between the two the file can be replaced, and then the store
             // lets this run again.
-            let found = self.inside().look(|db| {
+            let found = part.inside().look(|db| {
                 db.query_one(sql::FIND, &[key.as_slice().into()], |row| {
-                    if !self.inner.lives(row.opt_int(3)?) {
+                    if !part.inner.lives(row.opt_int(3)?) {
                         return Ok(None);
                     }
                     Ok(Some((
                         Use::of(row)?,
-                        self.store().open_stream(row.int(1)?)?,
+                        part.store().open_stream(row.int(1)?)?,
                     )))
                 })
             })?;
             let found = found.flatten();
-            self.inner.count(found.as_ref().map(|(of, _)| *of));
+            part.inner.count(found.as_ref().map(|(of, _)| *of));
             Ok(found.map(|(_, reader)| reader))
         })
     }

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diskette_ipc::{Custody, Deadline, Stop, background};
-use diskette_store::{Access, Error, Holdable, Result};
+use diskette_store::{Access, Error, Holdable, Result, Store};
 
 use crate::cache::Cache;
+use crate::reach::Reach;
 
 /// A thread that removes what has expired now and then; made by [`Cache::upkeep`]. It ends when this is dropped.
 #[derive(Debug)]
@@ -14,7 +15,10 @@ pub struct Upkeep {
     stop: Stop,
 }
 
-impl<K, V, C> Cache<K, V, C> {
+impl<K, V, C, A> Cache<K, V, C, A>
+where
+    A: Reach<Access = Store> + Clone + Send + Sync + 'static,
+{
     /// Starts a thread that [culls](Self::cull) the cache every so often, and writes down what this process has read. Of all
     /// processes that ask for it one does it, as long as it lives and keeps the [`Upkeep`]; then another. Without any, what has
     /// expired is freed in passing by those who write.
@@ -48,14 +52,15 @@ impl<K, V, C> Cache<K, V, C> {
     pub fn upkeep(&self, every: Duration) -> Result<Upkeep> {
         let upkeep = Upkeep { stop: Stop::new() };
         let stop = upkeep.stop.clone();
-        let cache = Cache::<(), (), ()> {
-            access: self.store().with_stop(&stop),
-            inner: Arc::clone(&self.inner),
+        let cache = Cache::<(), (), (), A> {
+            access: self.access.clone(),
+            inner: self.inner.clone(),
             types: PhantomData,
         };
         self.doing("upkeep", || {
-            let structure = Arc::clone(&self.inner.structure);
-            let lock = Holdable::with_slots(&cache.access, structure, Custody::Thread, 1)?;
+            let store = self.store().with_stop(&stop);
+            let structure = Arc::clone(self.access.structure(&self.inner));
+            let lock = Holdable::with_slots(&store, structure, Custody::Thread, 1)?;
             let failed = |error| Error::io("can't start a thread", error);
             let keep_up = move || keep_up(&cache, &lock, &stop, every);
             background::spawn("diskette-upkeep", keep_up).map_err(failed)
@@ -70,13 +75,18 @@ impl Drop for Upkeep {
     }
 }
 
-fn keep_up(cache: &Cache<(), (), ()>, lock: &Holdable, stop: &Stop, every: Duration) {
+fn keep_up<A>(cache: &Cache<(), (), (), A>, lock: &Holdable, stop: &Stop, every: Duration)
+where
+    A: Reach<Access = Store>,
+{
     while !stop.is_stopped() {
         match lock.take(1, Deadline::never()) {
             Ok(Some(held)) => {
                 while !stop.wait_timeout(every) {
                     let _ = cache.cull();
-                    let _ = cache.access.write(|db| cache.inner.settle(db));
+                    for part in cache.parts() {
+                        let _ = part.access.write(|db| part.inner.settle(db));
+                    }
                 }
                 let _ = lock.give_back(held);
             }

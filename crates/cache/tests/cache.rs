@@ -4,8 +4,10 @@
 use std::io::Read;
 use std::time::{Duration, UNIX_EPOCH};
 
-use diskette_cache::{Cache, CacheOptions, Expiry, ManualClock, Policy, Stream, Terms};
-use diskette_store::{Error, INLINE, Json, Store, StreamReader};
+use diskette_cache::{
+    Cache, CacheOptions, Expiry, ManualClock, Policy, Reach, Shards, Stream, Terms,
+};
+use diskette_store::{Content, Error, INLINE, Json, MessagePack, Store, StreamReader};
 use diskette_testkit::{PATIENCE, eventually};
 use tempfile::TempDir;
 
@@ -15,6 +17,68 @@ fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path().join("store")).unwrap();
     (directory, store)
+}
+
+/// Where the entries are: what doesn't depend on that is tested both ways.
+trait Way {
+    type Reach: Reach<Access = Store> + Clone + Send + Sync + 'static;
+
+    fn new<K, V: Content<MessagePack>>(
+        options: CacheOptions<K, V>,
+        store: &Store,
+    ) -> Cache<K, V, MessagePack, Self::Reach>;
+}
+
+struct Together;
+
+struct Spread;
+
+impl Way for Together {
+    type Reach = Store;
+
+    fn new<K, V: Content<MessagePack>>(
+        options: CacheOptions<K, V>,
+        store: &Store,
+    ) -> Cache<K, V, MessagePack, Store> {
+        options.new(store, "cache").unwrap()
+    }
+}
+
+impl Way for Spread {
+    type Reach = Shards;
+
+    fn new<K, V: Content<MessagePack>>(
+        options: CacheOptions<K, V>,
+        store: &Store,
+    ) -> Cache<K, V, MessagePack, Shards> {
+        options.shards(3).new(store, "cache").unwrap()
+    }
+}
+
+/// Makes two tests of a function that is generic over the [`Way`].
+macro_rules! both_ways {
+    ($($name:ident)*) => {$(
+        mod $name {
+            #[test]
+            fn together() {
+                super::$name::<super::Together>();
+            }
+
+            #[test]
+            fn spread() {
+                super::$name::<super::Spread>();
+            }
+        }
+    )*};
+}
+
+both_ways! {
+    what_is_read_again_in_time_stays
+    expiry_goes_by_no_clock_that_is_set
+    hits_and_misses_are_counted_over_all_handles
+    integers_count_and_keep_their_terms
+    each_method_finds_what_another_has_left
+    one_upkeep_of_several_removes_what_has_expired
 }
 
 fn keys<V>(cache: &Cache<u32, V>) -> Vec<u32> {
@@ -251,12 +315,11 @@ fn limits_are_recorded_and_changed_for_all() {
     assert!(cache.set_max_bytes(Some(0)).unwrap_err().is_invalid_input());
 }
 
-#[test]
-fn what_is_read_again_in_time_stays() {
+fn what_is_read_again_in_time_stays<W: Way>() {
     let (_directory, store) = store();
     let clock = ManualClock::new();
     let options: CacheOptions<u32, u32> = Cache::options();
-    let cache = options.clock(clock.clone()).new(&store, "idle").unwrap();
+    let cache = W::new(options.clock(clock.clone()), &store);
     cache
         .insert_with(&1, &1, Terms::default().idle(10 * SECOND))
         .unwrap();
@@ -281,12 +344,11 @@ fn clock_wall(clock: &ManualClock) -> std::time::SystemTime {
     UNIX_EPOCH + clock.read().wall
 }
 
-#[test]
-fn expiry_goes_by_no_clock_that_is_set() {
+fn expiry_goes_by_no_clock_that_is_set<W: Way>() {
     let (_directory, store) = store();
     let clock = ManualClock::new();
     let options = || Cache::<u32, u32>::options().clock(clock.clone());
-    let cache = options().new(&store, "cache").unwrap();
+    let cache = W::new(options(), &store);
     cache.insert_with(&1, &1, 10 * SECOND).unwrap();
     cache
         .insert_with(&2, &2, clock_wall(&clock) + 10 * SECOND)
@@ -305,7 +367,7 @@ fn expiry_goes_by_no_clock_that_is_set() {
     cache.expire().unwrap();
     clock.reboot();
     clock.advance(60 * SECOND);
-    let cache = options().new(&store, "cache").unwrap();
+    let cache = W::new(options(), &store);
     assert_eq!(cache.get(&3).unwrap(), Some(3));
     clock.advance(40 * SECOND);
     assert_eq!(cache.get(&3).unwrap(), None);
@@ -338,15 +400,14 @@ fn what_has_expired_is_freed_in_passing() {
     assert_eq!(&keys(&cache)[10..], [8, 7]);
 }
 
-#[test]
-fn hits_and_misses_are_counted_over_all_handles() {
+fn hits_and_misses_are_counted_over_all_handles<W: Way>() {
     let (_directory, store) = store();
-    let cache = Cache::<u32, u32>::new(&store, "cache").unwrap();
+    let cache = W::new(Cache::<u32, u32>::options(), &store);
     cache.insert(&1, &1).unwrap();
     for key in [1, 1, 2] {
         cache.get(&key).unwrap();
     }
-    let other = Cache::<u32, u32>::new(&store, "cache").unwrap();
+    let other = W::new(Cache::<u32, u32>::options(), &store);
     other.get_many([&1, &3]).unwrap();
     drop(cache);
     let stats = other.stats().unwrap();
@@ -354,12 +415,11 @@ fn hits_and_misses_are_counted_over_all_handles() {
     assert_eq!((stats.hits_here, stats.misses_here), (1, 1));
 }
 
-#[test]
-fn integers_count_and_keep_their_terms() {
+fn integers_count_and_keep_their_terms<W: Way>() {
     let (_directory, store) = store();
     let clock = ManualClock::new();
     let options = Cache::<String, i8>::options().clock(clock.clone());
-    let cache = options.new(&store, "cache").unwrap();
+    let cache = W::new(options, &store);
     cache
         .insert_with("a", &100, Terms::from(10 * SECOND).tag("counts"))
         .unwrap();
@@ -425,12 +485,80 @@ fn caches_of_one_store_know_nothing_of_each_other() -> Result<(), Error> {
     Ok(())
 }
 
-#[test]
-fn one_upkeep_of_several_removes_what_has_expired() {
+fn each_method_finds_what_another_has_left<W: Way>() {
+    let (_directory, store) = store();
+    let cache = W::new(Cache::<u32, String>::options(), &store);
+    for key in 0..30 {
+        assert!(cache.insert_if_absent(&key, "a", Expiry::Never).unwrap());
+        assert!(!cache.insert_if_absent(&key, "b", Expiry::Never).unwrap());
+        assert_eq!(
+            cache
+                .entry(&key)
+                .and_modify(|v| v.push('b'))
+                .or_default()
+                .unwrap(),
+            "ab"
+        );
+        assert_eq!(
+            cache
+                .update(&key, |v| v.map(|v| v + "c"))
+                .unwrap()
+                .as_deref(),
+            Some("abc")
+        );
+        assert!(cache.compare_and_swap(&key, "abc", "d").unwrap());
+        assert!(!cache.compare_and_swap(&key, None, "e").unwrap());
+        assert_eq!(
+            cache.get_or_insert_with(&key, SECOND, String::new).unwrap(),
+            "d"
+        );
+        assert!(cache.touch(&key, 60 * SECOND).unwrap());
+        let terms = Terms::from(60 * SECOND).tag((key % 3).to_string());
+        assert_eq!(
+            cache.replace(&key, "f", terms).unwrap().as_deref(),
+            Some("d")
+        );
+        let meta = cache.get_with_meta(&key).unwrap().unwrap();
+        assert_eq!(
+            (meta.value.as_str(), meta.tag),
+            ("f", Some((key % 3).to_string()))
+        );
+    }
+    let large = "x".repeat(2 * INLINE);
+    for key in 0..3 {
+        cache.insert(&key, &large).unwrap();
+    }
+    assert_eq!(cache.tagged("1").count(), 9);
+    assert_eq!(cache.evict_tag("1").unwrap(), 9);
+    assert_eq!(cache.remove(&0).unwrap(), Some(large.clone()));
+    assert!(cache.delete(&1).unwrap() && !cache.delete(&1).unwrap());
+    assert_eq!(
+        cache
+            .values()
+            .filter(|v| v.as_ref().unwrap() == &large)
+            .count(),
+        1
+    );
+    assert_eq!(
+        (cache.len().unwrap(), (&cache).into_iter().count()),
+        (19, 19)
+    );
+    assert_eq!(
+        cache
+            .range_keys(10..20)
+            .map(Result::unwrap)
+            .collect::<Vec<_>>(),
+        [11, 12, 14, 15, 17, 18]
+    );
+    cache.clear().unwrap();
+    assert!(cache.is_empty().unwrap());
+}
+
+fn one_upkeep_of_several_removes_what_has_expired<W: Way>() {
     let (_directory, store) = store();
     let clock = ManualClock::new();
     let options = || Cache::<u32, u32>::options().clock(clock.clone());
-    let caches = [(); 3].map(|()| options().new(&store, "cache").unwrap());
+    let caches = [(); 3].map(|()| W::new(options(), &store));
     let every = Duration::from_millis(1);
     let mut upkeeps = caches
         .each_ref()

@@ -5,7 +5,8 @@
 //!
 //! - [`Deque`]: a queue with two ends; waiting pops, and claims that come back when their owner dies.
 //! - [`Index`]: a map in insertion order and in key order; streams for what doesn't fit into memory.
-//! - [`Cache`]: a map that forgets: expiry, tags, limits and the policy by which entries make room.
+//! - [`Cache`]: a map that forgets: expiry, tags, limits and the policy by which entries make room; [`ShardedCache`]: spread over
+//!   several databases, in which as many processes can write at once.
 //! - [`Lock`], [`RLock`], [`RwLock`], [`BoundedSemaphore`]: held by threads of any process, never by the dead.
 //! - [`Throttle`]: a rate limit that all processes keep together.
 //! - [`Stop`]: ends all waiting, from a signal handler or another thread. [`wait_any`]: waits for several deques at once.
@@ -63,7 +64,8 @@
 
 pub use diskette_cache as cache;
 pub use diskette_cache::{
-    Cache, CacheOptions, CacheStats, Expiry, Fresh, Memoized, Meta, Policy, Terms, Upkeep,
+    Cache, CacheOptions, CacheStats, Expiry, Fresh, Memoized, Meta, Policy, ShardedCache, Terms,
+    Upkeep,
 };
 pub use diskette_deque as deque;
 pub use diskette_deque::{Claim, Claimed, Deque, DequeOptions, Unreadable, WhenFull};

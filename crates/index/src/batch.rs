@@ -149,7 +149,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 while let Some(range) = left {
                     let page = Page::fetch(db, &reading, &range, End::Front, PAGE)?;
                     left = page.left;
-                    for slot in page.slots {
+                    for (_, slot) in page.slots {
                         if let Some((place, (key, value))) =
                             slot.read(db, sql.find_entry, &reading)?
                             && !keep(&key, &value)

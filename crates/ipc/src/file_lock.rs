@@ -87,7 +87,11 @@ impl FileLock {
     }
 
     /// Opens a lock file that is there, for who may only read it.
-    pub(crate) fn open_to_read(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// What opening a file can fail with.
+    pub fn open_to_read(path: &Path) -> io::Result<Self> {
         fork::install();
         let mut open = OPEN.lock();
         let file = plain_file::read(path)?;

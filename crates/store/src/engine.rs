@@ -87,20 +87,6 @@ impl Store {
         }
     }
 
-    /// Whether a structure is gone with its database.
-    pub(crate) fn is_a_removed_shard(&self) -> bool {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.is_a_removed_shard(),
-        }
-    }
-
-    /// Removes the shards of structures that are in the store no more.
-    pub(crate) fn remove_stray_shards(&self) -> Result<()> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.remove_stray_shards(),
-        }
-    }
-
     /// Makes sure that a thread of this process hears of the deaths of others.
     pub(crate) fn watch_deaths(&self) -> Result<()> {
         match self.engine() {

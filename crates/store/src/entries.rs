@@ -4,6 +4,7 @@ mod bounds;
 mod entry;
 mod iter;
 mod maybe;
+mod several;
 mod statements;
 mod walk;
 
@@ -28,6 +29,7 @@ pub use bounds::{Bounds, all_keys, ends};
 pub use entry::{Entry, Upsert};
 pub use iter::{Iter, Keys, Range, RangeKeys, Values};
 pub use maybe::Maybe;
+pub use several::{Merge, Walks};
 pub use statements::{Directions, Statements};
 pub use walk::{End, PAGE, Page, Position, Reading, Slot, Walk};
 
@@ -121,7 +123,7 @@ fn at_the_key(error: Error, key: &[u8]) -> Error {
 }
 
 /// A key without what says whose it is.
-fn own(key: &[u8]) -> &[u8] {
+pub fn own(key: &[u8]) -> &[u8] {
     key.get(BEGINNING..).unwrap_or_default()
 }
 

@@ -3,9 +3,8 @@
 //! A structure is removed in this order, of which each step may be the last of a process that is killed:
 //!
 //! 1. its line leaves the catalog, for another list: its name is free, and nobody finds it any more;
-//! 2. its rows go, some at a time, so that others can write meanwhile;
-//! 3. its number leaves that list;
-//! 4. its shards go, if it has some.
+//! 2. its rows go, some at a time, so that others can write meanwhile; then its shards, if it has some;
+//! 3. its number leaves that list.
 //!
 //! Whoever has it open is told by the board, at the beginning of each step, that one may have been removed, and looks.
 
@@ -109,7 +108,7 @@ impl Store {
         rename().map_err(|error: Error| error.at(place))
     }
 
-    /// Steps 2 to 4 for all that were removed.
+    /// Steps 2 and 3 for all that were removed.
     pub(crate) fn clear_removed(&self) -> Result<()> {
         while let Some(id) = self.read_one(|db| db.query_one(REMOVED, &[], |row| row.int(0)))? {
             self.tell(id)?;
@@ -117,6 +116,7 @@ impl Store {
             for part in parts {
                 while self.free(|db| part.clear_some(db, id))? {}
             }
+            self.remove_orphaned_shards()?;
             self.free(|db| {
                 self.tell(id)?;
                 db.execute(UNFENCE, &[id.into()])?;
@@ -124,7 +124,7 @@ impl Store {
                 Ok(())
             })?;
         }
-        self.remove_stray_shards()
+        Ok(())
     }
 
     fn free<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {

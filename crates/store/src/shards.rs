@@ -3,16 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::access::Access;
+use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::sqlite::tenancy::Tenancy;
 use crate::store::Store;
+
+const IS_THERE: &str = "SELECT 1 FROM structures WHERE id = $1";
 
 /// The shards of one structure. When it is spread over another number of them it gets another set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shards {
+pub struct ShardSet {
     /// The number of the structure.
     pub structure: i64,
-    /// The number of the set, of all that the structure has had.
+    /// A number that is drawn, so that no other set ever had it.
     pub set: i64,
 }
 
@@ -26,7 +31,7 @@ impl Store {
     /// # Errors
     ///
     /// Those of [`open`](Store::open).
-    pub fn shards(&self, of: Shards, count: u32) -> Result<Vec<Store>> {
+    pub fn shards(&self, of: ShardSet, count: u32) -> Result<Vec<Store>> {
         match self.engine() {
             Engine::Sqlite(sqlite) => {
                 let shards = sqlite.shards(of, count)?;
@@ -35,43 +40,116 @@ impl Store {
         }
     }
 
+    /// Somebody who will use the shards of the structure with this number, and doesn't yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening a lock file.
+    pub fn tenancy(&self, structure: i64) -> Result<Tenancy> {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.tenancy(structure),
+        }
+    }
+
+    /// Sees to it that no power cut takes what was committed until now.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn write_down(&self) -> Result<()> {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.write_down(),
+        }
+    }
+
     /// The sets that there are, whole or half made.
     ///
     /// # Errors
     ///
     /// Those of reading a directory.
-    pub fn sets_of_shards(&self) -> Result<Vec<Shards>> {
+    pub fn sets_of_shards(&self) -> Result<Vec<ShardSet>> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.sets_of_shards(),
         }
     }
 
-    /// Removes a set that nobody has open.
+    /// Removes a set that nobody has open, or whose structure was removed.
     ///
     /// # Errors
     ///
     /// Those of removing files.
-    pub fn remove_shards(&self, of: Shards) -> Result<()> {
+    pub fn remove_shards(&self, of: ShardSet) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.remove_shards(of),
         }
     }
 }
 
-impl fmt::Display for Shards {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.structure, self.set)
+#[doc(hidden)]
+impl Store {
+    /// The sets of a structure but this one.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading a directory.
+    pub fn other_shards(&self, but: ShardSet) -> Result<Vec<ShardSet>> {
+        let mut others = self.sets_of_shards()?;
+        others.retain(|set| set.structure == but.structure && *set != but);
+        Ok(others)
+    }
+
+    /// Removes all sets of a structure but this one, which is the one that the database names, for good. The caller is alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of removing files, and of the database.
+    pub fn remove_other_shards(&self, but: ShardSet) -> Result<()> {
+        let others = self.other_shards(but)?;
+        if !others.is_empty() {
+            self.write_down()?;
+        }
+        others
+            .into_iter()
+            .try_for_each(|set| self.remove_shards(set))
+    }
+
+    /// Removes the sets whose structure was removed, for good.
+    ///
+    /// # Errors
+    ///
+    /// Those of removing files, and of the database.
+    pub fn remove_orphaned_shards(&self) -> Result<()> {
+        let mut orphans = Vec::new();
+        // A set is made after its structure: so they are listed first.
+        for set in self.sets_of_shards()? {
+            let found = |db: &Db<'_>| db.query_one(IS_THERE, &[set.structure.into()], |_| Ok(()));
+            if self.read_one(found)?.is_none() {
+                orphans.push(set);
+            }
+        }
+        if !orphans.is_empty() {
+            self.write_down()?;
+        }
+        orphans
+            .into_iter()
+            .try_for_each(|set| self.remove_shards(set))
     }
 }
 
-impl FromStr for Shards {
+impl fmt::Display for ShardSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:016x}", self.structure, self.set)
+    }
+}
+
+impl FromStr for ShardSet {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
         let (structure, set) = name.split_once('-').ok_or(())?;
-        Ok(Shards {
+        Ok(ShardSet {
             structure: structure.parse().map_err(drop)?,
-            set: set.parse().map_err(drop)?,
+            set: i64::from_str_radix(set, 16).map_err(drop)?,
         })
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod reading;
 mod reserve;
 mod shards;
 mod stats;
+pub(crate) mod tenancy;
 pub(crate) mod turns;
 pub(crate) mod value_file;
 pub(crate) mod values;

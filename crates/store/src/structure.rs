@@ -184,7 +184,7 @@ impl Structure {
             return Ok(());
         }
         let there = db.query_one(IS_THERE, &[self.id().into()], |_| Ok(()))?;
-        if there.is_none() || db.store().is_a_removed_shard() {
+        if there.is_none() {
             return Err(Error::new(
                 ErrorKind::Removed,
                 format!(

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::mpsc;
 
-use diskette_store::{Access, Durability, Kind, Shards, Store, Structure};
+use diskette_store::{Access, Durability, Kind, ShardSet, Store, Structure};
 use diskette_testkit::{Forked, PATIENCE, eventually};
 use tempfile::tempdir;
 
@@ -21,7 +21,7 @@ static KIND: Kind = Kind {
 /// The shards of a structure, which is made if it is missing.
 fn spread(store: &Store, count: u32) -> diskette_store::Result<Vec<Store>> {
     let structure = Structure::open(store, &KIND, "spread", "", |_, _| Ok(()))?;
-    let of = Shards {
+    let of = ShardSet {
         structure: structure.id(),
         set: 1,
     };
@@ -116,7 +116,7 @@ fn a_large_value_of_a_dead_process_leaves_its_shard() {
     let dir = tempdir().unwrap();
     drop(spread(&Store::open(dir.path()).unwrap(), 2).unwrap());
     let (orphan, name) = (0x1234_5678_9abc_def0_i64, "values/12/3456789abcdef0");
-    let file = dir.path().join("shards/1-1/001").join(name);
+    let file = dir.path().join("shards/1-0000000000000001/001").join(name);
     let owner = dir.path().join("owners/0000000000000007");
     let write = |path: &Path, bytes: &[u8]| {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -152,15 +152,15 @@ fn what_is_done_to_a_store_is_done_to_its_shards() {
         written(&spread(&Store::open(&copy).unwrap(), 2).unwrap()[1]),
         1
     );
-    fs::remove_dir_all(copy.join("shards/1-1/001/values")).unwrap();
+    fs::remove_dir_all(copy.join("shards/1-0000000000000001/001/values")).unwrap();
     let problems = Store::open(&copy).unwrap().check().unwrap().problems;
     assert!(
-        problems
-            .iter()
-            .any(|it| it.to_string().starts_with("shards/1-1/001: ")),
+        problems.iter().any(|it| it
+            .to_string()
+            .starts_with("shards/1-0000000000000001/001: ")),
         "{problems:?}"
     );
 
     assert!(store.remove_structure("spread").unwrap());
-    assert!(!path.join("shards/1-1").exists());
+    assert!(!path.join("shards/1-0000000000000001").exists());
 }

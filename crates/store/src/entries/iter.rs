@@ -2,7 +2,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 use crate::access::Access;
-use crate::entries::{End, Walk};
+use crate::entries::{End, Walk, Walks};
 use crate::error::Result;
 use crate::store::Store;
 
@@ -18,29 +18,36 @@ use crate::store::Store;
 /// # Errors
 ///
 /// Its items are those of `get`. After an error it has ended.
-pub struct Iter<K, V, A = Store>(Walk<A, i64, (K, V)>);
+pub struct Iter<K, V, A = Store>(Walks<A, i64, (K, V)>);
 
 /// The keys of an index or a cache in insertion order. It does not read the values; otherwise it is as [`Iter`].
-pub struct Keys<K, A = Store>(Walk<A, i64, K>);
+pub struct Keys<K, A = Store>(Walks<A, i64, K>);
 
 /// The values of an index or a cache in insertion order. It is as [`Iter`].
-pub struct Values<V, A = Store>(Walk<A, i64, V>);
+pub struct Values<V, A = Store>(Walks<A, i64, V>);
 
 /// Entries of an index or a cache in key order.
 ///
 /// It reads page after page as [`Iter`] does, up to the end that was asked for; where that was open, up to
 /// what was the greatest key when it was made.
-pub struct Range<K, V, A = Store>(Walk<A, Vec<u8>, (K, V)>);
+pub struct Range<K, V, A = Store>(Walks<A, Vec<u8>, (K, V)>);
 
 /// Keys of an index or a cache in key order. It is as [`Range`], and doesn't read the values.
-pub struct RangeKeys<K, A = Store>(Walk<A, Vec<u8>, K>);
+pub struct RangeKeys<K, A = Store>(Walks<A, Vec<u8>, K>);
 
 macro_rules! double_ended {
     ($name:ident<$($of:ident),+>, $position:ty, $item:ty) => {
         #[doc(hidden)]
         impl<$($of,)+ A> From<Walk<A, $position, $item>> for $name<$($of,)+ A> {
             fn from(walk: Walk<A, $position, $item>) -> Self {
-                $name(walk)
+                Walks::from(walk).into()
+            }
+        }
+
+        #[doc(hidden)]
+        impl<$($of,)+ A> From<Walks<A, $position, $item>> for $name<$($of,)+ A> {
+            fn from(walks: Walks<A, $position, $item>) -> Self {
+                $name(walks)
             }
         }
 

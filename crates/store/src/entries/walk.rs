@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::access::Access;
 use crate::db::{Db, Row, Value};
 use crate::entries::{Directions, Entries};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::structure::Structure;
 
@@ -127,8 +127,8 @@ impl<T> Slot<T> {
 /// Rows of a page, the nearest first, and what is left after them.
 #[derive(Debug)]
 pub struct Page<P, T> {
-    /// The rows.
-    pub slots: Vec<Slot<T>>,
+    /// The rows, each with where it is.
+    pub slots: Vec<(P, Slot<T>)>,
     /// What is left.
     pub left: Option<Range<P>>,
 }
@@ -146,7 +146,6 @@ impl<P: Position, T> Page<P, T> {
         params.extend(reading.with.as_deref().map(Value::from));
         params.push(rows.into());
         let mut slots = Vec::new();
-        let mut last = None;
         let mut bytes = 0;
         let mut full = false;
         db.query_each(reading.pages.to(end), &params, |row| {
@@ -154,17 +153,18 @@ impl<P: Position, T> Page<P, T> {
             if full {
                 return Ok(ControlFlow::Break(()));
             }
-            last = Some(P::of(row)?);
-            slots.push(if row.opt_int(1)?.is_some() {
+            let slot = if row.opt_int(1)?.is_some() {
                 Slot::InFile(row.blob(3)?.to_owned())
             } else {
                 bytes += row.opt_blob(2)?.map_or(0, <[u8]>::len) + row.blob(3)?.len();
                 Slot::Read((reading.read)(db.store(), row))
-            });
+            };
+            slots.push((P::of(row)?, slot));
             Ok(ControlFlow::Continue(()))
         })?;
         let over = !full && slots.len() < usize::try_from(rows).unwrap_or(0);
-        let left = last.filter(|_| !over).map(|last| match end {
+        let last = slots.last().filter(|_| !over);
+        let left = last.map(|(last, _)| last.clone()).map(|last| match end {
             End::Front => last.after()..range.end.clone(),
             End::Back => range.start.clone()..last,
         });
@@ -180,8 +180,10 @@ pub struct Walk<A, P, T> {
     reading: Reading<T>,
     rows: i64,
     left: Option<Range<P>>,
-    front: VecDeque<Slot<T>>,
-    back: VecDeque<Slot<T>>,
+    /// Why there is nothing to go through.
+    failed: Option<Error>,
+    front: VecDeque<(P, Slot<T>)>,
+    back: VecDeque<(P, Slot<T>)>,
 }
 
 impl<A: Access + Clone> Entries<'_, A> {
@@ -197,9 +199,9 @@ impl<A: Access + Clone> Entries<'_, A> {
         reading: Reading<T>,
         range: Result<Option<Range<P>>>,
     ) -> Walk<A, P, T> {
-        let (left, front) = match range {
-            Ok(left) => (left, VecDeque::new()),
-            Err(error) => (None, VecDeque::from([Slot::Read(Err(error))])),
+        let (left, failed) = match range {
+            Ok(left) => (left, None),
+            Err(error) => (None, Some(error)),
         };
         Walk {
             access: self.access.clone(),
@@ -208,7 +210,8 @@ impl<A: Access + Clone> Entries<'_, A> {
             reading,
             rows: FIRST,
             left,
-            front,
+            failed,
+            front: VecDeque::new(),
             back: VecDeque::new(),
         }
     }
@@ -221,15 +224,17 @@ impl<A: Access, P: Position, T> Walk<A, P, T> {
         if result.is_err() {
             (self.left, self.front, self.back) = Default::default();
         }
-        self.structure.doing(self.reading.verb, result).transpose()
+        self.doing(result).transpose()
+    }
+
+    /// Says in an error what was done.
+    pub(super) fn doing<R>(&self, result: Result<R>) -> Result<R> {
+        self.structure.doing(self.reading.verb, result)
     }
 
     fn try_next(&mut self, end: End) -> Result<Option<T>> {
-        while let Some(slot) = self.slot(end)? {
-            let item = match slot {
-                Slot::Read(item) => item?,
-                Slot::InFile(key) => self.read(&key)?,
-            };
+        while let Some((_, slot)) = self.slot(end)? {
+            let item = self.item(slot)?;
             if item.is_some() {
                 return Ok(item);
             }
@@ -237,7 +242,11 @@ impl<A: Access, P: Position, T> Walk<A, P, T> {
         Ok(None)
     }
 
-    fn slot(&mut self, end: End) -> Result<Option<Slot<T>>> {
+    /// The next row from this end, and where it is.
+    pub(super) fn slot(&mut self, end: End) -> Result<Option<(P, Slot<T>)>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let (near, far) = match end {
             End::Front => (&mut self.front, &mut self.back),
             End::Back => (&mut self.back, &mut self.front),
@@ -252,6 +261,14 @@ impl<A: Access, P: Position, T> Walk<A, P, T> {
             self.rows = PAGE.min(self.rows * 4);
         }
         Ok(near.pop_front().or_else(|| far.pop_back()))
+    }
+
+    /// What is read of a row; `None` if it is passed over.
+    pub(super) fn item(&self, slot: Slot<T>) -> Result<Option<T>> {
+        match slot {
+            Slot::Read(item) => item,
+            Slot::InFile(key) => self.read(&key),
+        }
     }
 
     /// It may be gone by now.

@@ -29,6 +29,8 @@ impl Sqlite {
         }
         let directory =
             Directory::prepare(to, &Options::default().allow_network_file_system(true))?;
+        // The copy names the shards that it has.
+        let _tenancies = self.stay_with_all_shards()?;
         self.copy_part(&directory)?;
         for store in self.all_shards()? {
             let Some(shard) = store.shard() else { continue };

@@ -80,7 +80,7 @@ impl Sqlite {
         store.keep_reserve();
         store.mourn_the_dead()?;
         store.take_up_work()?;
-        store.remove_stray_shards()?;
+        store.store().remove_orphaned_shards()?;
         Ok(store)
     }
 

@@ -1,32 +1,32 @@
-//! Shards: the databases of a structure that is spread over several of them, so that as many processes can write at once.
+//! ShardSet: the databases of a structure that is spread over several of them, so that as many processes can write at once.
 //!
 //! They are in `shards/`, below the directory of the structure's store: a directory for each set of them, named by the number
 //! of the structure and that of the set, and in it one for each shard. A shard has a database, value files and locks of its
 //! own; board, bell and owners are those of the store, and so are the threads.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use diskette_ipc::plain_file;
+use diskette_ipc::{Deadline, plain_file};
 
-use crate::access::Access;
-use crate::db::Db;
-use crate::error::{Error, ErrorKind, Result};
-use crate::shards::{MOST_SHARDS, Shards};
+use crate::error::{Error, ErrorKind, Result, timed_out};
+use crate::shards::{MOST_SHARDS, ShardSet};
 use crate::sqlite::Sqlite;
 use crate::sqlite::commons::Commons;
 use crate::sqlite::directory::Directory;
+use crate::sqlite::tenancy::Tenancy;
 
 /// A shard of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shard {
-    of: Shards,
+    of: ShardSet,
     number: u32,
 }
 
 impl Sqlite {
-    pub(crate) fn shards(&self, of: Shards, count: u32) -> Result<Vec<Sqlite>> {
+    pub(crate) fn shards(&self, of: ShardSet, count: u32) -> Result<Vec<Sqlite>> {
         if !(1..=MOST_SHARDS).contains(&count) || self.shard().is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -41,20 +41,22 @@ impl Sqlite {
         Ok(opened)
     }
 
-    pub(crate) fn sets_of_shards(&self) -> Result<Vec<Shards>> {
+    pub(crate) fn sets_of_shards(&self) -> Result<Vec<ShardSet>> {
         sets(self.directory())
     }
 
-    pub(crate) fn remove_shards(&self, of: Shards) -> Result<()> {
-        match fs::remove_dir_all(self.directory_of(of)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("can't remove the shards of a structure", error))
-            }
+    pub(crate) fn remove_shards(&self, of: ShardSet) -> Result<()> {
+        let remove = || match fs::remove_dir_all(self.directory_of(of)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
-        }
+        };
+        // Others may still be about to make a file there.
+        let removed = remove().or_else(|_| remove()).or_else(|_| remove());
+        let synced = removed.and_then(|()| plain_file::sync_directory(&self.directory().shards()));
+        synced.map_err(|error| Error::io("can't remove the shards of a structure", error))
     }
 
-    fn directory_of(&self, of: Shards) -> PathBuf {
+    fn directory_of(&self, of: ShardSet) -> PathBuf {
         self.directory().shards().join(of.to_string())
     }
 }
@@ -74,22 +76,24 @@ impl Sqlite {
         Ok(all)
     }
 
-    /// Removes the shards of structures that are in the store no more.
-    pub(crate) fn remove_stray_shards(&self) -> Result<()> {
-        const IS_THERE: &str = "SELECT id FROM structures WHERE id = $1";
-        let store = self.store();
-        for of in self.sets_of_shards()? {
-            let there = |db: &Db<'_>| db.query_one(IS_THERE, &[of.structure.into()], |_| Ok(()));
-            if store.read_one(there)?.is_none() {
-                self.remove_shards(of)?;
+    /// Keeps the structures that are spread over shards from being spread over others.
+    pub(crate) fn stay_with_all_shards(&self) -> Result<Vec<Tenancy>> {
+        let sets = self.sets_of_shards()?;
+        let structures: BTreeSet<_> = sets.iter().map(|set| set.structure).collect();
+        let stay = |structure| {
+            let tenancy = self.tenancy(structure)?;
+            match tenancy.stay(Deadline::after(self.timeout()))? {
+                true => Ok(tenancy),
+                false => Err(timed_out("a structure to be spread over other shards", self.timeout())),
             }
-        }
-        Ok(())
+        };
+        structures.into_iter().map(stay).collect()
     }
 
-    /// Whether it is a shard of a structure that was removed.
-    pub(crate) fn is_a_removed_shard(&self) -> bool {
-        self.shard().is_some() && !self.directory().database().exists()
+    pub(crate) fn write_down(&self) -> Result<()> {
+        self.copy_log()?;
+        let synced = plain_file::sync_directory(self.path());
+        synced.map_err(|error| Error::io("can't sync the store's directory", error))
     }
 
     /// The number that a structure of this database has on the board, which shards have together with their store: there
@@ -145,7 +149,7 @@ impl Commons {
     /// Whether all sets of shards that there are are open here.
     pub(crate) fn has_all_shards(&self) -> Result<bool> {
         let members = self.members();
-        let is_open = |set: &Shards| {
+        let is_open = |set: &ShardSet| {
             let mut shards = members.iter().filter_map(Sqlite::shard);
             shards.any(|shard| shard.of == *set)
         };
@@ -153,7 +157,7 @@ impl Commons {
     }
 }
 
-fn sets(directory: &Directory) -> Result<Vec<Shards>> {
+fn sets(directory: &Directory) -> Result<Vec<ShardSet>> {
     let read = || {
         let sets = match fs::read_dir(directory.shards()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

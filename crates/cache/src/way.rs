@@ -1,0 +1,10 @@
+use std::sync::Arc;
+
+use diskette_ipc::Clock;
+
+/// How a cache is opened, wherever its parts are.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) codec: &'static str,
+    pub(crate) clock: Arc<dyn Clock>,
+}

@@ -126,7 +126,10 @@ impl Sqlite {
                 })?
                 .into_iter()
                 .collect();
-            let of_a_structure = |table: &str| kinds.iter().any(|kind| table.starts_with(kind));
+            let kinds = kinds.iter().map(|kind| kind.replace(' ', "_"));
+            let kinds: Vec<_> = kinds.collect();
+            let of_a_structure =
+                |table: &str| kinds.iter().any(|kind| table.starts_with(kind.as_str()));
             snapshot.read(|db| {
                 let mut problems = Vec::new();
                 let mut missing: BTreeSet<&str> = ours.keys().map(String::as_str).collect();

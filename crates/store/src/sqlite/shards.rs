@@ -84,7 +84,10 @@ impl Sqlite {
             let tenancy = self.tenancy(structure)?;
             match tenancy.stay(Deadline::after(self.timeout()))? {
                 true => Ok(tenancy),
-                false => Err(timed_out("a structure to be spread over other shards", self.timeout())),
+                false => Err(timed_out(
+                    "a structure to be spread over other shards",
+                    self.timeout(),
+                )),
             }
         };
         structures.into_iter().map(stay).collect()

@@ -13,8 +13,10 @@
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use diskette_ipc::{Eras, FileLock, Mode, Seen, Stay, plain_file};
+use diskette_ipc::{Deadline, Eras, FileLock, Mode, Seen, Stay, plain_file};
 use rusqlite::Connection;
 
 use crate::db::Db;
@@ -26,6 +28,12 @@ use crate::sqlite::values::Values;
 
 /// A line of the doorbell that no structure has, as long as there are fewer than its lines: rung when there is more garbage.
 const MORE: usize = 0;
+
+/// Who has made garbage of so many bytes takes it out himself: else writers of large values would leave it far behind.
+const MUCH: u64 = 1024 * 1024;
+
+/// And waits no longer for another who is at it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// So many files are unlinked between two turns to write.
 const BATCH: i64 = 1000;
@@ -94,9 +102,24 @@ impl Sqlite {
         })
     }
 
+    /// After a commit by which a file of so many bytes became garbage.
+    pub(crate) fn made_garbage(&self, bytes: u64) {
+        let made = &self.housekeeper().garbage;
+        if made.fetch_add(bytes, Ordering::Relaxed) + bytes < MUCH {
+            return;
+        }
+        made.store(0, Ordering::Relaxed);
+        // What fails is tried again in the background.
+        let _ = self.sweep_within(PATIENCE);
+    }
+
     /// Unlinks what is garbage and what no snapshot may want.
     pub(crate) fn sweep(&self) -> Result<()> {
-        alone(self.directory(), || {
+        self.sweep_within(Duration::ZERO)
+    }
+
+    fn sweep_within(&self, patience: Duration) -> Result<()> {
+        alone(self.directory(), patience, || {
             let mut last = i64::MIN;
             loop {
                 let reader = self.readers().lend(self)?;
@@ -125,7 +148,7 @@ pub(crate) fn sweep_before_closing(
     values: &Values,
     directory: &Directory,
 ) -> Result<()> {
-    alone(directory, || {
+    alone(directory, Duration::ZERO, || {
         let batch = Batch::after(i64::MIN, connection)?;
         values.eras()?.begin(batch.latest).map_err(cant_keep)?;
         strike(&batch.unlink(values, directory)?, connection)
@@ -133,10 +156,15 @@ pub(crate) fn sweep_before_closing(
 }
 
 /// One process at a time; whoever is at it looks again.
-fn alone(directory: &Directory, sweep: impl FnOnce() -> Result<()>) -> Result<()> {
+fn alone(
+    directory: &Directory,
+    patience: Duration,
+    sweep: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let failed = |error| Error::io("can't lock the garbage", error);
     let lock = FileLock::open(directory.lock("sweep")).map_err(failed)?;
-    match lock.try_lock(Mode::Exclusive).map_err(failed)? {
+    let deadline = Deadline::after(patience);
+    match lock.lock(Mode::Exclusive, deadline).map_err(failed)? {
         true => sweep(),
         false => Ok(()),
     }

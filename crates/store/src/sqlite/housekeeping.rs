@@ -1,6 +1,6 @@
 //! What is done in the background, by one thread of each process: checkpoints, garbage, the estates of the dead.
 
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -63,6 +63,8 @@ const JOBS: [Job; 5] = [
 pub(crate) struct Housekeeper {
     due: AtomicU8,
     errands: Mutex<Vec<PutOff>>,
+    /// How many bytes of garbage this process has made since it last took some out.
+    pub(crate) garbage: AtomicU64,
     /// About how many pages this process has written since it last looked how long the log is.
     written: AtomicUsize,
     /// How long the log was, in pages, when a checkpoint was last due.
@@ -94,6 +96,7 @@ impl Default for Housekeeper {
         Housekeeper {
             due: AtomicU8::new(0),
             errands: Mutex::default(),
+            garbage: AtomicU64::new(0),
             written: AtomicUsize::new(LOOK),
             asked: AtomicUsize::new(0),
         }

@@ -140,8 +140,13 @@ impl Sqlite {
     }
 
     pub(crate) fn forget_value(&self, db: &Db<'_>, id: i64) -> Result<()> {
-        db.execute("DELETE FROM value_files WHERE id = $1", &[id.into()])?;
-        garbage::add(self, db, id)
+        const FORGET: &str = "DELETE FROM value_files WHERE id = $1 RETURNING bytes";
+        let bytes = db.query_one(FORGET, &[id.into()], |row| row.int(0))?;
+        garbage::add(self, db, id)?;
+        let sqlite = self.clone();
+        let bytes = bytes.unwrap_or(0).unsigned_abs();
+        db.on_commit(move |_| sqlite.made_garbage(bytes));
+        Ok(())
     }
 
     /// Removes those of `files` that no table names: what a dead process was about to link.

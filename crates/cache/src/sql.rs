@@ -6,7 +6,7 @@
 //! a cache is the sum of its entries' `cost`; it is kept, as the ranks are, only where there is a limit.
 
 use diskette_store::entries::{Directions, Statements};
-use diskette_store::{Claims, Kind, Result, Row, Table, entry_statements};
+use diskette_store::{Claims, GiveBack, Kind, Result, Row, Table, entry_statements};
 
 use crate::policy::{Policy, Standing};
 
@@ -35,7 +35,7 @@ pub(crate) static KIND: Kind = Kind {
     claims: Some(Claims {
         owners: "SELECT DISTINCT owner FROM cache_flights WHERE cache = $1",
         structures: "SELECT DISTINCT cache FROM cache_flights WHERE owner = $1",
-        give_back: &["DELETE FROM cache_flights WHERE owner = $1"],
+        give_back: GiveBack::Statements(&["DELETE FROM cache_flights WHERE owner = $1"]),
     }),
 };
 

@@ -13,7 +13,7 @@
 //!
 //! `file` comes before `value`, so that reading it never walks through a long value.
 
-use diskette_store::{Claims, Kind, Table};
+use diskette_store::{Claims, GiveBack, Kind, Table};
 
 use crate::positions::End;
 
@@ -47,11 +47,11 @@ pub(crate) static KIND: Kind = Kind {
         owners: "SELECT DISTINCT owner FROM deque_gaps \
             WHERE pos >= $1 << 39 AND pos < ($1 + 1) << 39 AND owner IS NOT NULL",
         structures: "SELECT DISTINCT pos >> 39 FROM deque_gaps WHERE owner = $1",
-        give_back: &[
+        give_back: GiveBack::Statements(&[
             "INSERT INTO deque_items (pos, file, deliveries, value) \
                 SELECT pos, file, deliveries, value FROM deque_gaps WHERE owner = $1",
             "DELETE FROM deque_gaps WHERE owner = $1",
-        ],
+        ]),
     }),
 };
 

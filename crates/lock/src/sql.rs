@@ -1,7 +1,7 @@
 //! Every statement of a barrier. All barriers of a store are rows of one table. In another there is a row for each party
 //! that waits, until the last one comes: then they go, and the round is another.
 
-use diskette_store::{Claims, Kind, Table};
+use diskette_store::{Claims, GiveBack, Kind, Table};
 
 pub(crate) static BARRIER: Kind = Kind {
     name: "barrier",
@@ -20,7 +20,7 @@ pub(crate) static BARRIER: Kind = Kind {
     claims: Some(Claims {
         owners: "SELECT DISTINCT owner FROM barrier_arrivals WHERE barrier = $1",
         structures: "SELECT DISTINCT barrier FROM barrier_arrivals WHERE owner = $1",
-        give_back: &["DELETE FROM barrier_arrivals WHERE owner = $1"],
+        give_back: GiveBack::Statements(&["DELETE FROM barrier_arrivals WHERE owner = $1"]),
     }),
 };
 

@@ -177,8 +177,8 @@ impl Store {
     }
 
     fn give_back(&self, claims: &Claims, owner: OwnerId) -> Result<()> {
-        let owner = [owner.as_i64().into()];
-        let has_claims = |db: &Db<'_>| db.query(claims.structures, &owner, |row| row.int(0));
+        let of_this = [owner.as_i64().into()];
+        let has_claims = |db: &Db<'_>| db.query(claims.structures, &of_this, |row| row.int(0));
         // Most who die hold nothing: that takes no turn to write.
         if self.read_one(has_claims)?.is_empty() {
             return Ok(());
@@ -187,10 +187,7 @@ impl Store {
             for structure in has_claims(db)? {
                 db.ring(structure::arrivals(structure));
             }
-            for statement in claims.give_back {
-                db.execute(statement, &owner)?;
-            }
-            Ok(())
+            claims.give_back.run(db, owner)
         })
     }
 

@@ -1,3 +1,5 @@
+use diskette_ipc::OwnerId;
+
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -58,8 +60,28 @@ pub struct Claims {
     pub owners: &'static str,
     /// The numbers of the structures in which the owner `$1` has claims: one column.
     pub structures: &'static str,
-    /// Gives back what the owner `$1` holds, in all structures.
-    pub give_back: &'static [&'static str],
+    /// Gives back what an owner holds, in all structures.
+    pub give_back: GiveBack,
+}
+
+/// What gives back what an owner holds.
+#[derive(Debug)]
+pub enum GiveBack {
+    /// Statements, with the owner as `$1`.
+    Statements(&'static [&'static str]),
+    /// A function, where more is to be decided than statements say. It may be called twice for an owner.
+    Function(fn(&Db<'_>, OwnerId) -> Result<()>),
+}
+
+impl GiveBack {
+    pub(crate) fn run(&self, db: &Db<'_>, owner: OwnerId) -> Result<()> {
+        match self {
+            GiveBack::Statements(statements) => statements
+                .iter()
+                .try_for_each(|sql| db.execute(sql, &[owner.as_i64().into()]).map(drop)),
+            GiveBack::Function(give_back) => give_back(db, owner),
+        }
+    }
 }
 
 const FORMAT: &str = "SELECT format FROM kinds WHERE name = $1";

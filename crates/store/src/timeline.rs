@@ -59,6 +59,16 @@ impl Timeline {
         Ok(Timeline { clock, mark })
     }
 
+    /// The timeline of the store within an operation, which writes nothing down.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn within(db: &Db<'_>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let mark = Mark::after(db.query_one(FIND, &[], Mark::of)?, &clock.read());
+        Ok(Timeline { clock, mark })
+    }
+
     /// The time, in microseconds.
     pub fn now(&self) -> i64 {
         self.mark.time_at(&self.clock.read())

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::store::Store;
 use crate::structure::Structure;
 use crate::transaction::within_another;
-use crate::waiting::{Place, wait_at};
+use crate::waiting::{Attempt, Place, wait_at};
 
 /// Something that items come into, for which [`wait_any`] can wait.
 pub trait Arrivals {
@@ -19,6 +19,12 @@ pub trait Arrivals {
     /// Whether there is an item.
     #[doc(hidden)]
     fn has_any(&self) -> Result<bool>;
+
+    /// After how long there may be one for which nobody rings.
+    #[doc(hidden)]
+    fn next(&self) -> Result<Option<Duration>> {
+        Ok(None)
+    }
 }
 
 /// Waits until one of several structures has an item, and says which; of several that have one, the first in the list. `None` when
@@ -75,11 +81,13 @@ pub fn wait_any(sources: &[&dyn Arrivals], timeout: Duration) -> Result<Option<u
         return Err(within_another()); // where nobody else could bring anything
     }
     wait_at(&places, Deadline::after(timeout), || {
+        let mut next = None;
         for (i, source) in sources.iter().enumerate() {
             if source.has_any()? {
-                return Ok(Some(i));
+                return Ok(Attempt::Done(i));
             }
+            next = source.next()?.into_iter().chain(next).min();
         }
-        Ok(None)
+        Ok(next.map_or(Attempt::NotYet, Attempt::NotBefore))
     })
 }

@@ -19,6 +19,24 @@ pub(crate) struct Place<'p> {
     pub(crate) line: usize,
 }
 
+/// What an attempt came to.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Attempt<R> {
+    /// What was waited for.
+    Done(R),
+    /// Nothing, and nothing will come by itself.
+    NotYet,
+    /// Nothing, but after so long something may be there that nobody rings for.
+    NotBefore(Duration),
+}
+
+impl<R> From<Option<R>> for Attempt<R> {
+    fn from(found: Option<R>) -> Self {
+        found.map_or(Attempt::NotYet, Attempt::Done)
+    }
+}
+
 /// For the structures.
 #[doc(hidden)]
 impl Store {
@@ -34,6 +52,23 @@ impl Store {
         line: usize,
         deadline: Deadline,
         mut attempt: impl FnMut(&Store) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        self.wait_by_time(structure, line, deadline, |store| {
+            attempt(store).map(Attempt::from)
+        })
+    }
+
+    /// The same, where `attempt` may say when it is to be called again though nobody has rung.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait_for`](Self::wait_for).
+    pub fn wait_by_time<R>(
+        &self,
+        structure: &Structure,
+        line: usize,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
     ) -> Result<Option<R>> {
         let place = Place {
             store: self,
@@ -55,7 +90,7 @@ impl Store {
 pub(crate) fn wait_at<R>(
     places: &[Place<'_>],
     deadline: Deadline,
-    mut attempt: impl FnMut() -> Result<Option<R>>,
+    mut attempt: impl FnMut() -> Result<Attempt<R>>,
 ) -> Result<Option<R>> {
     let listen = |place: &Place<'_>| {
         place.store.must_be_writable()?;
@@ -76,18 +111,22 @@ pub(crate) fn wait_at<R>(
             }),
             false => Ok(()),
         };
-        match given_back.and_then(|()| attempt()) {
-            Ok(None) => {}
+        let look_again = match given_back.and_then(|()| attempt()) {
+            Ok(Attempt::NotYet) => deadline,
+            Ok(Attempt::NotBefore(time)) => deadline.min(time),
             Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
-            result => return result,
-        }
+            Ok(Attempt::Done(found)) => return Ok(Some(found)),
+            Err(error) => return Err(error),
+        };
         if deadline.is_past() {
             return Ok(None);
         }
         for place in places {
             place.store.may_wait()?;
         }
-        if !Doorbell::wait_any(&awaited, &stops, deadline) || deadline.is_past() {
+        // What it says is about the sooner of the two.
+        let _ = Doorbell::wait_any(&awaited, &stops, look_again);
+        if deadline.is_past() {
             return Ok(None);
         }
         overslept = awaited.iter().all(|it| it.bell.seen(it.line) == it.seen);

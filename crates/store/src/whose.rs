@@ -49,6 +49,7 @@ pub(crate) fn entries(db: &Db<'_>, files: &BTreeSet<i64>) -> Result<BTreeMap<i64
                     let own = key.get(share.beginning().len()..).unwrap_or_default();
                     format!("at the key {}", key::show(own))
                 }
+                None if has("state") => format!("job {}", row - share.rows().start),
                 None if has("owner") => "claimed".into(),
                 None => format!("at index {}", part.index_of(db, share, row)?),
             };

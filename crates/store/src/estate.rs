@@ -186,6 +186,7 @@ impl Store {
         self.write(|db| {
             for structure in has_claims(db)? {
                 db.ring(structure::arrivals(structure));
+                db.ring(structure::departures(structure));
             }
             claims.give_back.run(db, owner)
         })

@@ -73,6 +73,11 @@ pub use diskette_lock as lock;
 pub use diskette_lock::{
     Barrier, BarrierWait, Guard, Holder, Lock, OwnedGuard, Party, RLock, RwLock, synchronized,
 };
+pub use diskette_queue as queue;
+pub use diskette_queue::{
+    Backoff, Job, JobId, JobState, Keep, Outcome, Push, Pushed, Queue, QueueOptions, QueueStats,
+    Unique, Why,
+};
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};
 #[cfg(feature = "zstd")]

@@ -25,6 +25,7 @@ mod paper;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod power_cuts;
+mod queue;
 mod read_only;
 mod sharing;
 mod stops;

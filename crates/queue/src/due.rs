@@ -26,7 +26,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
         self.inside().read_one(|db| self.inner.standing(db))
     }
 
-    /// Does some of what is due; was there any?
+    /// Does some of what is due, if there is any: then there may be jobs now.
     pub(crate) fn fire(&self, standing: Standing) -> Result<bool> {
         let now = self.inner.timeline.now();
         if standing.paused || standing.next.is_none_or(|next| next > now) {
@@ -37,7 +37,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
 }
 
 impl Inner {
-    /// Does some of what is due; may there be more?
+    /// Does some of what is due; was there any? What it did may be due again: a job that is taken from who was late may have expired.
     pub(crate) fn fire(self: &Arc<Self>, db: &Db<'_>) -> Result<bool> {
         let now = self.timeline.now();
         let params = [self.id(), now.into(), STEP.into()];
@@ -58,7 +58,7 @@ impl Inner {
             self.timeline.keep(db)?;
             db.ring(self.structure.arrivals());
         }
-        Ok(i64::try_from(all.len()) == Ok(STEP))
+        Ok(!all.is_empty())
     }
 
     fn fire_one(self: &Arc<Self>, db: &Db<'_>, due: &Due, now: i64) -> Result<()> {
@@ -91,10 +91,18 @@ impl Inner {
         why: Why,
         error: &str,
     ) -> Result<()> {
+        // Those before it in its group may have been buried just now.
+        let mut was_held = due.state == JobState::Held;
+        if was_held {
+            let state = db.query_one(sql::STATE, &[due.row.into()], |row| {
+                JobState::named(row.text(0)?)
+            })?;
+            was_held = state == Some(JobState::Held);
+        }
         let (why, error) = (why.name().into(), error.into());
         let params = [now.into(), 0_i64.into(), why, error, due.row.into()];
         db.execute(sql::BURY, &params)?;
-        if due.state != JobState::Held {
+        if !was_held {
             self.promote(db, due.group.as_deref(), now)?;
         }
         self.finished(db, due.row)

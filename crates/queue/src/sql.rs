@@ -125,6 +125,11 @@ pub(crate) const FIRST: &str = "SELECT id, kills FROM queue_jobs WHERE queue = $
 pub(crate) const STANDING: &str = "SELECT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready'), \
     (SELECT due FROM queue_jobs WHERE queue = $1 AND due IS NOT NULL ORDER BY due LIMIT 1), \
     paused FROM queues WHERE id = $1";
+/// Is there an unfinished one? One that is held is behind another.
+pub(crate) const ANY_UNFINISHED: &str = "SELECT 1 FROM queues WHERE id = $1 AND ( \
+    EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready') \
+    OR EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND due IS NOT NULL) \
+    OR EXISTS (SELECT 1 FROM queue_jobs WHERE owner IS NOT NULL AND queue = $1))";
 pub(crate) const DUE: &str = "SELECT id, state, job_group, expires, attempts, max_attempts FROM queue_jobs \
     WHERE queue = $1 AND due <= $2 ORDER BY due, id LIMIT $3";
 pub(crate) const MAKE_READY: &str =
@@ -394,7 +399,7 @@ mod tests {
             (PUSH, vec!["INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
         ];
         // Of these there are as many as workers hold jobs.
-        let of_claims = [LIST_CLAIMED, COUNT_CLAIMED, SAME_KEY];
+        let of_claims = [ANY_UNFINISHED, LIST_CLAIMED, COUNT_CLAIMED, SAME_KEY];
         store.read_one(|db| {
             for (sql, indexes) in &by_index {
                 let plan = plan(db, sql)?;

@@ -114,6 +114,22 @@ where
 }
 
 impl<J, C: Codec> Queue<J, C> {
+    /// Waits until every job is done or dead; `false` when the time is up.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait`](Self::wait).
+    pub fn wait_idle(&self, timeout: Duration) -> Result<bool> {
+        let (structure, deadline) = (&self.inner.structure, Deadline::after(timeout));
+        let waited = self
+            .access
+            .wait_for(structure, structure.departures(), deadline, |store| {
+                let idle = self.through(store.clone()).is_idle()?;
+                Ok(idle.then_some(()))
+            });
+        self.doing("wait_idle", waited).map(|idle| idle.is_some())
+    }
+
     /// Waits for the end of a job, in whatever process that comes; `None` when the time is up. Its result must be of the type
     /// that it was [completed with](Claim::complete_with).
     ///
@@ -159,6 +175,21 @@ impl<J, C: Codec> Queue<J, C> {
                 self.through(store.clone()).outcome(id)
             });
         self.doing("wait", waited)
+    }
+}
+
+impl<J, C, A: Access> Queue<J, C, A> {
+    /// Is every job done or dead?
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub fn is_idle(&self) -> Result<bool> {
+        let sql = sql::ANY_UNFINISHED;
+        let any = self
+            .inside()
+            .look(|db| db.query_one(sql, &[self.inner.id()], |_| Ok(())));
+        self.doing("is_idle", any).map(|any| any.is_none())
     }
 }
 

@@ -304,6 +304,36 @@ fn what_nobody_claims_in_time_expires() {
     assert_eq!(queue.get(id).unwrap().unwrap().why, Some(Why::Expired));
 }
 
+/// Two of a group expired at once, and the third waited for them for ever.
+#[test]
+fn a_group_goes_on_when_several_of_it_expire_at_once() {
+    let (_directory, store) = store();
+    let (queue, clock) = timed(&store);
+    let short = Push::new().group("g").expires_in(SECOND);
+    for job in 1..4 {
+        queue.push_with(&job, &short).unwrap();
+    }
+    queue.push_with(&4, &Push::new().group("g")).unwrap();
+    clock.advance(SECOND);
+    assert_eq!(drain(&queue), [4]);
+}
+
+/// A job that was taken from who was late, and had expired meanwhile, was given to another.
+#[test]
+fn a_job_that_was_late_and_has_expired_is_given_to_nobody() {
+    let (_directory, store) = store();
+    let (queue, clock) = timed(&store);
+    let id = queue
+        .push_with(&1, &Push::new().expires_in(SECOND))
+        .unwrap()
+        .id();
+    let limited = queue.clone().with_time_limit(SECOND);
+    let _late = limited.try_claim().unwrap().unwrap();
+    clock.advance(SECOND);
+    assert!(queue.claim_many(1).unwrap().is_empty());
+    assert_eq!(queue.get(id).unwrap().unwrap().why, Some(Why::Expired));
+}
+
 /// A worker that was late completed a job that another had been given meanwhile, and both had an effect.
 #[test]
 fn who_is_late_is_told_and_his_transaction_refused() {

@@ -120,16 +120,14 @@ where
     }
 
     fn take(&self, db: &Db<'_>, taker: &Taker, most: i64) -> Result<Vec<Taken>> {
-        let first = db.query(sql::FIRST, &[self.inner.id(), most.into()], |row| {
-            Ok((row.int(0)?, row.int(1)?))
-        })?;
-        let harmless = first.iter().take_while(|(_, kills)| *kills == 0).count();
+        let queue = self.inner.id();
+        let kills = db.query(sql::FIRST, &[queue, most.into()], |row| row.int(0))?;
+        let harmless = kills.iter().take_while(|&&kills| kills == 0).count();
+        let most = i64::try_from(harmless.max(1)).unwrap_or(i64::MAX);
         let [owner, token, now, due] = self.terms(taker);
-        let mut taken = Vec::new();
-        for &(row, _) in first.iter().take(harmless.max(1)) {
-            let params = [owner, token, now, due, row.into()];
-            taken.extend(db.query_one(sql::CLAIM_ONE, &params, Taken::of)?);
-        }
+        let params = [owner, token, now, due, queue, most.into()];
+        let mut taken = db.query(sql::CLAIM_MANY, &params, Taken::of)?;
+        taken.sort_by_key(|taken| (taken.rank, taken.row));
         Ok(taken)
     }
 
@@ -232,6 +230,7 @@ struct Taken {
     pushed: i64,
     backoff: Option<String>,
     group: Option<String>,
+    rank: i64,
 }
 
 /// A job that isn't decoded yet.
@@ -261,6 +260,7 @@ impl Taken {
             pushed: row.int(6)?,
             backoff: row.opt_text(7)?.map(str::to_owned),
             group: row.opt_text(8)?.map(str::to_owned),
+            rank: row.int(9)?,
         })
     }
 }

@@ -53,7 +53,9 @@ impl Held {
     pub(crate) fn complete_with(&self, access: &impl Access, result: Stored) -> Result<()> {
         self.must_be_ours()?;
         self.inner.structure.inside(access).write(|db| {
-            self.end_within(db, Ending::Complete)?;
+            let now = self.inner.timeline.now();
+            self.change(db, sql::COMPLETE, &[now.into()])?;
+            self.finished(db, now)?;
             let row = [self.row.into(), result.file(), result.value()];
             db.execute(sql::PUT_RESULT, &row)?;
             result.link(db)
@@ -65,7 +67,9 @@ impl Held {
         let is_last = self.attempt >= self.max_attempts;
         match ending {
             Ending::Complete => {
-                self.change(db, sql::COMPLETE, &[now.into()])?;
+                if !self.complete_and_drop(db)? {
+                    self.change(db, sql::COMPLETE, &[now.into()])?;
+                }
                 self.finished(db, now)
             }
             Ending::Fail(error) if is_last => self.die(db, now, Why::Failed, error),
@@ -92,6 +96,18 @@ impl Held {
             }
             Ending::Die(why, error) => self.die(db, now, why, error),
         }
+    }
+
+    /// Where nothing is kept that is done, mostly that can go at once.
+    fn complete_and_drop(&self, db: &Db<'_>) -> Result<bool> {
+        if self.inner.config(db)?.keep_done.last != Some(0) {
+            return Ok(false);
+        }
+        let (owner, token) = (self.owner.as_i64().into(), self.token.into());
+        let rows = self.inner.rows();
+        let bounds = [rows.start.into(), rows.end.into()];
+        let params = [[self.row.into(), owner, token].as_slice(), &bounds].concat();
+        Ok(db.execute(sql::COMPLETE_AND_DROP, &params)? == 1)
     }
 
     /// Releases as soon as this thread is in no transaction; the attempt counts. If that fails, the job is ready when this process

@@ -32,7 +32,7 @@ impl Keep {
         Keep::default()
     }
 
-    /// None of them.
+    /// None of them. Who waits for one is told that it is gone, and results are lost on everybody; for jobs that nobody asks for.
     #[must_use]
     pub fn none() -> Self {
         Keep::last(0)

@@ -104,23 +104,24 @@ impl Inner {
             row.into(),
             STEP.into(),
         ];
-        let rows = db.query(sql::SETTLED, &params, |row| row.int(0))?;
-        for &row in &rows {
-            self.drop_row(db, row)?;
+        let rows = db.query(sql::SETTLED, &params, |row| {
+            Ok((row.int(0)?, row.opt_int(1)?))
+        })?;
+        for &(row, file) in &rows {
+            self.drop_row(db, row, file)?;
         }
-        if let Some(&greatest) = rows.iter().max() {
+        if let Some(greatest) = rows.iter().map(|(row, _)| *row).max() {
             self.dropped(db, greatest)?;
         }
         Ok(rows.len())
     }
 
-    /// Drops a job with its result.
-    pub(crate) fn drop_row(&self, db: &Db<'_>, row: i64) -> Result<()> {
-        for statement in [sql::DROP, sql::DROP_RESULT] {
-            let file = db.query_one(statement, &[row.into()], |row| row.opt_int(0))?;
-            db.store().forget_value(db, file.flatten())?;
-        }
-        Ok(())
+    /// Drops a job, with its file and its result.
+    pub(crate) fn drop_row(&self, db: &Db<'_>, row: i64, file: Option<i64>) -> Result<()> {
+        db.execute(sql::DROP, &[row.into()])?;
+        db.store().forget_value(db, file)?;
+        let of_result = db.query_one(sql::DROP_RESULT, &[row.into()], |row| row.opt_int(0))?;
+        db.store().forget_value(db, of_result.flatten())
     }
 
     /// The numbers up to this one aren't given again.

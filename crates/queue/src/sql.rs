@@ -103,7 +103,7 @@ pub(crate) const PUT: &str = concat!(
 /// What claims return, in this order; see `Found`.
 macro_rules! claimed {
     () => {
-        " RETURNING id, file, value, attempts, max_attempts, kills, pushed, backoff, job_group"
+        " RETURNING id, file, value, attempts, max_attempts, kills, pushed, backoff, job_group, rank"
     };
 }
 
@@ -114,12 +114,15 @@ pub(crate) const CLAIM: &str = concat!(
     AND NOT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $5 AND due <= $3)",
     claimed!()
 );
-pub(crate) const CLAIM_ONE: &str = concat!(
-    "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 WHERE id = $5",
+/// Claims the first `$6` that are ready, and returns them in any order.
+pub(crate) const CLAIM_MANY: &str = concat!(
+    "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 \
+    WHERE id IN (SELECT id FROM queue_jobs WHERE queue = $5 AND state = 'ready' ORDER BY rank, id LIMIT $6)",
     claimed!()
 );
-/// The first `$2` that are ready, and how many workers each has killed.
-pub(crate) const FIRST: &str = "SELECT id, kills FROM queue_jobs WHERE queue = $1 AND state = 'ready' ORDER BY rank, id LIMIT $2";
+/// How many workers each of the first `$2` has killed that are ready.
+pub(crate) const FIRST: &str =
+    "SELECT kills FROM queue_jobs WHERE queue = $1 AND state = 'ready' ORDER BY rank, id LIMIT $2";
 
 /// Is one ready, when is the next due, and is the queue paused?
 pub(crate) const STANDING: &str = "SELECT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready'), \
@@ -175,6 +178,14 @@ pub(crate) const COMPLETE: &str = concat!(
     finish!(),
     held!("$2", "$3", "$4")
 );
+/// Where nothing is kept that is done: the same for one without a file or a key that is to be unique, and that hasn't the greatest
+/// number; that is given to none after it while it is there. `$4` and `$5` are the bounds of the queue.
+pub(crate) const COMPLETE_AND_DROP: &str = concat!(
+    "DELETE FROM queue_jobs",
+    held!("$1", "$2", "$3"),
+    " AND file IS NULL AND unique_until IS NULL \
+    AND id < (SELECT id FROM queue_jobs WHERE id >= $4 AND id < $5 ORDER BY id DESC LIMIT 1)"
+);
 pub(crate) const BURY_HELD: &str = concat!(
     "UPDATE queue_jobs SET state = 'dead', ",
     finish!(),
@@ -222,10 +233,10 @@ pub(crate) const REPLACE: &str = "UPDATE queue_jobs SET state = $1, rank = $2, d
     attempts = 0, max_attempts = $7, kills = 0, backoff = $8, job_group = $9, unique_until = $10, tags = $11, \
     error = NULL, progress = NULL, note = NULL, file = $12, value = $13 WHERE id = $14";
 
-/// How a job stands, for who changes it: `state, job_group`.
+/// How a job stands, for who changes it.
 pub(crate) const STATE: &str =
-    "SELECT state, job_group, attempts, max_attempts FROM queue_jobs WHERE id = $1";
-pub(crate) const DROP: &str = "DELETE FROM queue_jobs WHERE id = $1 RETURNING file";
+    "SELECT state, job_group, attempts, max_attempts, file FROM queue_jobs WHERE id = $1";
+pub(crate) const DROP: &str = "DELETE FROM queue_jobs WHERE id = $1";
 pub(crate) const DROP_RESULT: &str = "DELETE FROM queue_results WHERE id = $1 RETURNING file";
 pub(crate) const DROPPED: &str = "UPDATE queues SET last = $1 WHERE id = $2 AND last < $1";
 
@@ -233,7 +244,7 @@ pub(crate) const DROPPED: &str = "UPDATE queues SET last = $1 WHERE id = $2 AND 
 pub(crate) const NEWEST_BUT: &str = "SELECT settled, id FROM queue_jobs WHERE queue = $1 AND state = $2 AND settled <= $3 \
     ORDER BY settled DESC, id DESC LIMIT 1 OFFSET $4";
 /// Some of those up to that one.
-pub(crate) const SETTLED: &str = "SELECT id FROM queue_jobs WHERE queue = $1 AND state = $2 AND settled IS NOT NULL AND (settled, id) <= ($3, $4) \
+pub(crate) const SETTLED: &str = "SELECT id, file FROM queue_jobs WHERE queue = $1 AND state = $2 AND settled IS NOT NULL AND (settled, id) <= ($3, $4) \
     ORDER BY settled, id LIMIT $5";
 
 /// How it ended for a job, and its result: `state, why, error`, whether there is a result, its `file`, its `value`.
@@ -334,6 +345,7 @@ mod tests {
                 CLAIM,
                 vec!["queue_ready (queue=?)", "queue_due (queue=? AND due<?)"],
             ),
+            (CLAIM_MANY, vec!["queue_ready (queue=?)"]),
             (FIRST, vec!["queue_ready (queue=?)"]),
             (
                 STANDING,

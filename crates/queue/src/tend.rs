@@ -62,6 +62,7 @@ struct Found {
     group: Option<String>,
     attempts: i64,
     max_attempts: i64,
+    file: Option<i64>,
 }
 
 impl<J, C, A: Access> Queue<J, C, A> {
@@ -185,7 +186,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
             let Some(found) = self.row_of(db, row)? else {
                 return Ok(false);
             };
-            self.inner.drop_row(db, row)?;
+            self.inner.drop_row(db, row, found.file)?;
             self.inner.dropped(db, row)?;
             if found.state.is_unfinished() && found.state != JobState::Held {
                 let now = self.inner.timeline.now();
@@ -250,6 +251,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
                 group: row.opt_text(1)?.map(str::to_owned),
                 attempts: row.int(2)?,
                 max_attempts: row.int(3)?,
+                file: row.opt_int(4)?,
             })
         })
     }

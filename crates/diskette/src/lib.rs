@@ -6,9 +6,10 @@
 //! - [`Deque`]: a queue with two ends; waiting pops, and claims that come back when their owner dies.
 //! - [`Index`]: a map in insertion order and in key order; streams for what doesn't fit into memory.
 //! - [`Cache`]: a map that forgets: expiry, tags, limits and the policy by which entries make room.
+//! - [`Queue`]: jobs for workers of any process, with priorities, delays, retries and results.
 //! - [`Lock`], [`RLock`], [`RwLock`], [`BoundedSemaphore`]: held by threads of any process, never by the dead.
 //! - [`Throttle`]: a rate limit that all processes keep together.
-//! - [`Stop`]: ends all waiting, from a signal handler or another thread. [`wait_any`]: waits for several deques at once.
+//! - [`Stop`]: ends all waiting, from a signal handler or another thread. [`wait_any`]: waits for several deques and queues at once.
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,7 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each is opened by `new`, which makes it if it is missing, or by `find`, which doesn't. A [`Deque`] and an [`Index`] can have a
+//! Each is opened by `new`, which makes it if it is missing, or by `find`, which doesn't. A [`Deque`], an [`Index`], a [`Cache`] and a [`Queue`] can have a
 //! store of their own, by `open`, and be made within a transaction, by `new_within`. What isn't the default is said by `options()`.
 //!
 //! # One operation, one transaction

@@ -17,6 +17,9 @@
 //!
 //! All queues of a store have these tables together, each the ids of its share. Times are those of the store's timeline, in
 //! microseconds. `file` comes before `value`, so that reading it never walks through a long value.
+//!
+//! Where rows are wanted in the order of a partial index, it is `queue IN ($1)`, and `LIMIT $2 + 0`: a bare parameter in these
+//! places makes SQLite plan the statement anew each time that it runs.
 
 use diskette_store::{Claims, GiveBack, Kind, Table};
 
@@ -110,23 +113,22 @@ macro_rules! claimed {
 /// Claims the first that is ready, unless something is due: that comes first.
 pub(crate) const CLAIM: &str = concat!(
     "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 \
-    WHERE id = (SELECT id FROM queue_jobs WHERE queue = $5 AND state = 'ready' ORDER BY rank, id LIMIT 1) \
+    WHERE id = (SELECT id FROM queue_jobs WHERE queue IN ($5) AND state = 'ready' ORDER BY rank, id LIMIT 1) \
     AND NOT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $5 AND due <= $3)",
     claimed!()
 );
 /// Claims the first `$6` that are ready, and returns them in any order.
 pub(crate) const CLAIM_MANY: &str = concat!(
     "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 \
-    WHERE id IN (SELECT id FROM queue_jobs WHERE queue = $5 AND state = 'ready' ORDER BY rank, id LIMIT $6)",
+    WHERE id IN (SELECT id FROM queue_jobs WHERE queue IN ($5) AND state = 'ready' ORDER BY rank, id LIMIT $6 + 0)",
     claimed!()
 );
 /// How many workers each of the first `$2` has killed that are ready.
-pub(crate) const FIRST: &str =
-    "SELECT kills FROM queue_jobs WHERE queue = $1 AND state = 'ready' ORDER BY rank, id LIMIT $2";
+pub(crate) const FIRST: &str = "SELECT kills FROM queue_jobs WHERE queue IN ($1) AND state = 'ready' ORDER BY rank, id LIMIT $2 + 0";
 
 /// Is one ready, when is the next due, and is the queue paused?
 pub(crate) const STANDING: &str = "SELECT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready'), \
-    (SELECT due FROM queue_jobs WHERE queue = $1 AND due IS NOT NULL ORDER BY due LIMIT 1), \
+    (SELECT due FROM queue_jobs WHERE queue IN ($1) AND due IS NOT NULL ORDER BY due LIMIT 1), \
     paused FROM queues WHERE id = $1";
 /// Is there an unfinished one? One that is held is behind another.
 pub(crate) const ANY_UNFINISHED: &str = "SELECT 1 FROM queues WHERE id = $1 AND ( \
@@ -134,7 +136,7 @@ pub(crate) const ANY_UNFINISHED: &str = "SELECT 1 FROM queues WHERE id = $1 AND 
     OR EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND due IS NOT NULL) \
     OR EXISTS (SELECT 1 FROM queue_jobs WHERE owner IS NOT NULL AND queue = $1))";
 pub(crate) const DUE: &str = "SELECT id, state, job_group, expires, attempts, max_attempts FROM queue_jobs \
-    WHERE queue = $1 AND due <= $2 ORDER BY due, id LIMIT $3";
+    WHERE queue IN ($1) AND due <= $2 ORDER BY due, id LIMIT $3 + 0";
 pub(crate) const MAKE_READY: &str =
     "UPDATE queue_jobs SET state = 'ready', due = expires WHERE id = $1";
 /// Takes a claimed job from whoever has it. `$1` is how many workers it has killed by that.
@@ -145,7 +147,7 @@ pub(crate) const PROMOTE: &str = "UPDATE queue_jobs SET \
     state = CASE WHEN not_before > $1 THEN 'scheduled' ELSE 'ready' END, \
     due = CASE WHEN not_before > $1 THEN not_before ELSE expires END \
     WHERE state = 'held' AND id = \
-    (SELECT id FROM queue_jobs WHERE queue = $2 AND job_group = $3 AND settled IS NULL ORDER BY id LIMIT 1)";
+    (SELECT id FROM queue_jobs WHERE queue IN ($2) AND job_group IN ($3) AND settled IS NULL ORDER BY id LIMIT 1)";
 /// Is there an unfinished one but for `$3`?
 pub(crate) const ANY_OF_GROUP: &str = "SELECT 1 FROM queue_jobs \
     WHERE queue = $1 AND job_group = $2 AND settled IS NULL AND id <> $3 LIMIT 1";
@@ -225,7 +227,7 @@ pub(crate) const ESTATE: &str =
 
 /// The unfinished job with a key, one that isn't claimed before one that is.
 pub(crate) const SAME_KEY: &str = "SELECT id, state, file, job_group FROM queue_jobs \
-    WHERE queue = $1 AND unique_key = $2 AND settled IS NULL ORDER BY owner IS NOT NULL, id DESC LIMIT 1";
+    WHERE queue IN ($1) AND unique_key IN ($2) AND settled IS NULL ORDER BY owner IS NOT NULL, id DESC LIMIT 1";
 pub(crate) const SAME_KEY_FINISHED: &str =
     "SELECT id FROM queue_jobs WHERE queue = $1 AND unique_key = $2 AND settled > $3 LIMIT 1";
 /// Another job takes the place of one that nobody has claimed.
@@ -244,12 +246,12 @@ pub(crate) const DROPPED: &str = "UPDATE queues SET last = $1 WHERE id = $2 AND 
 pub(crate) const NEWEST_BUT: &str = "SELECT settled, id FROM queue_jobs WHERE queue = $1 AND state = $2 AND settled <= $3 \
     ORDER BY settled DESC, id DESC LIMIT 1 OFFSET $4";
 /// Some of those up to that one.
-pub(crate) const SETTLED: &str = "SELECT id, file FROM queue_jobs WHERE queue = $1 AND state = $2 AND settled IS NOT NULL AND (settled, id) <= ($3, $4) \
-    ORDER BY settled, id LIMIT $5";
+pub(crate) const SETTLED: &str = "SELECT id, file FROM queue_jobs WHERE queue IN ($1) AND state IN ($2) AND settled IS NOT NULL AND (settled, id) <= ($3, $4) \
+    ORDER BY settled, id LIMIT $5 + 0";
 
 /// How it ended for a job, and its result: `state, why, error`, whether there is a result, its `file`, its `value`.
 pub(crate) const OUTCOME: &str = "SELECT state, why, error, queue_results.id, queue_results.file, queue_results.value \
-    FROM queue_jobs LEFT JOIN queue_results ON queue_results.id = queue_jobs.id WHERE queue_jobs.id = $1";
+    FROM queue_jobs LEFT JOIN queue_results ON queue_results.id = queue_jobs.id WHERE queue_jobs.id IN ($1)";
 
 /// All that is known of a job; see `Job`.
 macro_rules! all {

@@ -7,7 +7,7 @@ use diskette_store::{Access, Codec, Inside, MessagePack, Result, Store, Transact
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::held::{Ending, Held};
+use crate::held::{Ending, Held, cut};
 use crate::inner::micros;
 use crate::job::{JobId, Why};
 use crate::sql;
@@ -184,7 +184,7 @@ impl<J, C> Claim<J, C> {
         self.end("cancelling a job", Ending::Die(Why::Cancelled, &reason))
     }
 
-    /// Says how far the work has come, from 0 to 1, for those who [look](crate::Queue::get).
+    /// Says how far the work has come, from 0 to 1, for those who [look](crate::Queue::get). Of the note 8 KiB are kept.
     ///
     /// # Errors
     ///
@@ -194,7 +194,7 @@ impl<J, C> Claim<J, C> {
             return Ok(());
         };
         let millionths = (fraction.clamp(0.0, 1.0) * 1e6).round() as i64;
-        let note = note.to_string();
+        let note = cut(&note.to_string());
         self.change(held, "telling the progress of a job", |inside| {
             let params = [millionths.into(), note.as_str().into()];
             inside.write_one(|db| held.change(db, sql::PROGRESS, &params))

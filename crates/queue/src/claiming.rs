@@ -69,7 +69,7 @@ where
         let mut unreadable = 0;
         loop {
             let taker = self.taker()?;
-            let taken = self.inside().write_one(|db| {
+            let taken = self.inside().free_one(|db| {
                 if self.inner.config(db)?.paused {
                     return Ok(None);
                 }
@@ -97,7 +97,7 @@ where
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         while most > 0 && claims.is_empty() {
             let taker = self.taker()?;
-            let all = self.inside().write(|db| {
+            let all = self.inside().free(|db| {
                 if self.inner.config(db)?.paused {
                     return Ok(Vec::new());
                 }

@@ -32,7 +32,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
         if standing.paused || standing.next.is_none_or(|next| next > now) {
             return Ok(false);
         }
-        self.inside().write(|db| self.inner.fire(db)).map(|_| true)
+        self.inside().free(|db| self.inner.fire(db)).map(|_| true)
     }
 }
 
@@ -40,6 +40,8 @@ impl Inner {
     /// Does some of what is due; was there any? What it did may be due again: a job that is taken from who was late may have expired.
     pub(crate) fn fire(self: &Arc<Self>, db: &Db<'_>) -> Result<bool> {
         let now = self.timeline.now();
+        // Most of what is due, and nothing else is to be done about it.
+        let ready = db.execute(sql::MAKE_MANY_READY, &[self.id(), now.into()])?;
         let params = [self.id(), now.into(), STEP.into()];
         let all = db.query(sql::DUE, &params, |row| {
             Ok(Due {
@@ -54,11 +56,12 @@ impl Inner {
         for due in &all {
             self.fire_one(db, due, now)?;
         }
-        if !all.is_empty() {
+        let any = ready > 0 || !all.is_empty();
+        if any {
             self.timeline.keep(db)?;
             db.ring(self.structure.arrivals());
         }
-        Ok(!all.is_empty())
+        Ok(any)
     }
 
     fn fire_one(self: &Arc<Self>, db: &Db<'_>, due: &Due, now: i64) -> Result<()> {

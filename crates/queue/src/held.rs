@@ -166,14 +166,14 @@ impl Held {
     }
 }
 
-/// An error as it is recorded: a page of it.
-fn cut(error: &str) -> String {
+/// What somebody says, as it is recorded: a page of it.
+pub(crate) fn cut(text: &str) -> String {
     const MOST: usize = 8 * 1024;
-    let mut end = error.len().min(MOST);
-    while !error.is_char_boundary(end) {
+    let mut end = text.len().min(MOST);
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    error[..end].replace('\0', "\u{fffd}")
+    text[..end].replace('\0', "\u{fffd}")
 }
 
 fn overtaken() -> Error {

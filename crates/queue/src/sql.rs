@@ -137,6 +137,10 @@ pub(crate) const ANY_UNFINISHED: &str = "SELECT 1 FROM queues WHERE id = $1 AND 
     OR EXISTS (SELECT 1 FROM queue_jobs WHERE owner IS NOT NULL AND queue = $1))";
 pub(crate) const DUE: &str = "SELECT id, state, job_group, expires, attempts, max_attempts FROM queue_jobs \
     WHERE queue IN ($1) AND due <= $2 ORDER BY due, id LIMIT $3 + 0";
+/// Of the first thousand that are due, those that were scheduled and haven't expired.
+pub(crate) const MAKE_MANY_READY: &str = "UPDATE queue_jobs SET state = 'ready', due = expires WHERE id IN (SELECT id FROM \
+    (SELECT id, state, expires FROM queue_jobs WHERE queue IN ($1) AND due <= $2 ORDER BY due, id LIMIT 1000) AS first \
+    WHERE state = 'scheduled' AND (expires IS NULL OR expires > $2))";
 pub(crate) const MAKE_READY: &str =
     "UPDATE queue_jobs SET state = 'ready', due = expires WHERE id = $1";
 /// Takes a claimed job from whoever has it. `$1` is how many workers it has killed by that.
@@ -228,8 +232,9 @@ pub(crate) const ESTATE: &str =
 /// The unfinished job with a key, one that isn't claimed before one that is.
 pub(crate) const SAME_KEY: &str = "SELECT id, state, file, job_group FROM queue_jobs \
     WHERE queue IN ($1) AND unique_key IN ($2) AND settled IS NULL ORDER BY owner IS NOT NULL, id DESC LIMIT 1";
-pub(crate) const SAME_KEY_FINISHED: &str =
-    "SELECT id FROM queue_jobs WHERE queue = $1 AND unique_key = $2 AND settled > $3 LIMIT 1";
+/// The one that is kept for the longest.
+pub(crate) const SAME_KEY_FINISHED: &str = "SELECT id FROM queue_jobs \
+    WHERE queue IN ($1) AND unique_key IN ($2) AND settled > $3 ORDER BY settled DESC, id DESC LIMIT 1";
 /// Another job takes the place of one that nobody has claimed.
 pub(crate) const REPLACE: &str = "UPDATE queue_jobs SET state = $1, rank = $2, due = $3, not_before = $4, expires = $5, pushed = $6, \
     attempts = 0, max_attempts = $7, kills = 0, backoff = $8, job_group = $9, unique_until = $10, tags = $11, \
@@ -353,6 +358,7 @@ mod tests {
                 STANDING,
                 vec!["queue_ready (queue=?)", "queue_due (queue=? AND due>?)"],
             ),
+            (MAKE_MANY_READY, vec!["queue_due (queue=? AND due<?)"]),
             (DUE, vec!["queue_due (queue=? AND due<?)"]),
             (PROMOTE, vec!["queue_groups (queue=? AND job_group=?)"]),
             (ANY_OF_GROUP, vec!["queue_groups (queue=? AND job_group=?)"]),

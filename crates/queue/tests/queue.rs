@@ -495,6 +495,22 @@ fn large_jobs_and_results_are_files_that_go_with_them() {
     assert!(queue.discard(id).unwrap());
     assert_eq!(store.stats().unwrap().value_files, 0);
 
+    // One that is damaged is named, set aside when it is claimed, and gone when it is discarded.
+    let damaged = queue.push(&text).unwrap();
+    let files = diskette_testkit::files_below(&store.path().join("values"));
+    files
+        .iter()
+        .for_each(|file| std::fs::remove_file(file).unwrap());
+    let problem = format!("{:?}", store.check().unwrap().problems);
+    assert!(problem.contains(&format!("job {damaged}")), "{problem}");
+    assert!(queue.try_claim().unwrap().is_none());
+    assert_eq!(
+        queue.get(damaged).unwrap().unwrap().why,
+        Some(Why::Unreadable)
+    );
+    assert!(queue.discard(damaged).unwrap());
+    assert_eq!(store.check().unwrap().problems, []);
+
     // What is replaced takes its file along.
     let key = Push::new().unique(Unique::key("k").replace());
     queue.push_with(&text, &key).unwrap();
@@ -651,6 +667,75 @@ fn what_could_not_be_meant_is_refused_and_changes_nothing() {
         assert!(!queue.discard(id).unwrap() && !queue.retry_dead(id).unwrap());
         assert_eq!(queue.outcome::<()>(id).unwrap(), Some(Outcome::Gone));
     }
+}
+
+#[test]
+fn no_job_is_given_to_two_threads() {
+    let (_directory, store) = store();
+    let queue = Queue::<u32>::new(&store, "queue").unwrap();
+    let stop = Stop::new();
+    let waiting = Queue::<u32>::new(&store.with_stop(&stop), "queue").unwrap();
+    let all = thread::scope(|scope| {
+        let work = || {
+            let mut own = Vec::new();
+            while let Ok(claim) = waiting.claim() {
+                own.push(*claim);
+                claim.complete_now().unwrap();
+            }
+            own
+        };
+        let workers: Vec<_> = (0..8).map(|_| scope.spawn(work)).collect();
+        for first in (0..400).step_by(4) {
+            queue.push(&first).unwrap();
+            queue.push_all([first + 1, first + 2]).unwrap();
+            let soon = Push::new().delay(Duration::from_millis(1));
+            queue.push_with(&(first + 3), &soon).unwrap();
+        }
+        assert!(queue.wait_idle(PATIENCE).unwrap());
+        stop.stop();
+        let all = workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap());
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable();
+        all
+    });
+    assert_eq!(all, (0..400).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_waits_for_a_queue_that_is_removed_is_told() {
+    let (_directory, store) = store();
+    let queue = Queue::<u32>::new(&store, "queue").unwrap();
+    let id = queue.push(&1).unwrap();
+    let claim = queue.claim().unwrap();
+    thread::scope(|scope| {
+        let claims = asleep(scope, || {}, || queue.claim().map(drop));
+        let waits = asleep(scope, || {}, || queue.wait::<()>(id, PATIENCE).map(drop));
+        assert!(store.remove_structure("queue").unwrap());
+        assert!(claims.join().unwrap().unwrap_err().is_removed());
+        assert!(waits.join().unwrap().unwrap_err().is_removed());
+    });
+    assert!(claim.complete_now().unwrap_err().is_removed());
+}
+
+#[test]
+fn who_may_only_read_sees_how_it_stands() {
+    let (directory, store) = store();
+    let path = directory.path().join("store");
+    let queue = Queue::<u32>::new(&store, "queue").unwrap();
+    let id = queue.push(&7).unwrap();
+    drop((queue, store));
+    let store = Store::options().read_only(true).open(path).unwrap();
+    let queue = Queue::<u32>::find(&store, "queue").unwrap().unwrap();
+    assert_eq!(queue.stats().unwrap().ready, 1);
+    assert_eq!(ids(&queue, JobState::Ready), [1]);
+    assert_eq!(queue.get(id).unwrap().unwrap().content.job(), Some(&7));
+    assert_eq!(queue.outcome::<()>(id).unwrap(), None);
+    assert!(queue.push(&8).unwrap_err().is_read_only());
+    assert!(queue.try_claim().unwrap_err().is_read_only());
+    assert!(queue.claim_timeout(PATIENCE).unwrap_err().is_read_only());
+    assert!(queue.pause().unwrap_err().is_read_only());
 }
 
 #[test]

@@ -59,10 +59,8 @@ pub(crate) fn all(dir: &Path) -> Vec<Pair> {
             "Queue::push",
             with(&raw, move |raw| push(raw, next(&mut pushed.0))),
             with(&ours, move |ours| {
-                drop(
-                    ours.push(value(next(&mut pushed.1)).as_str())
-                        .expect("a write"),
-                );
+                let pushed = ours.push(value(next(&mut pushed.1)).as_str());
+                pushed.expect("a write");
             }),
         ),
         one(

@@ -120,14 +120,15 @@ where
     }
 
     fn take(&self, db: &Db<'_>, taker: &Taker, most: i64) -> Result<Vec<Taken>> {
-        let queue = self.inner.id();
-        let kills = db.query(sql::FIRST, &[queue, most.into()], |row| row.int(0))?;
-        let harmless = kills.iter().take_while(|&&kills| kills == 0).count();
-        let most = i64::try_from(harmless.max(1)).unwrap_or(i64::MAX);
         let [owner, token, now, due] = self.terms(taker);
-        let params = [owner, token, now, due, queue, most.into()];
+        let params = [owner, token, now, due, self.inner.id(), most.into()];
         let mut taken = db.query(sql::CLAIM_MANY, &params, Taken::of)?;
         taken.sort_by_key(|taken| (taken.rank, taken.row));
+        let harmless = taken.iter().take_while(|taken| taken.kills == 0).count();
+        for left in taken.drain(harmless.max(1).min(taken.len())..) {
+            let params = [1_i64.into(), left.row.into(), owner, token];
+            db.execute(sql::RELEASE, &params)?;
+        }
         Ok(taken)
     }
 

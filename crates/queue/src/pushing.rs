@@ -240,9 +240,8 @@ where
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let (config, now) = (self.inner.config(db)?, self.inner.timeline.now());
-        let push = Push::default();
-        let row = NewJob::of(&push, &config, (None, None), now);
+        let max_attempts = i64::from(self.inner.config(db)?.max_attempts);
+        let now = self.inner.timeline.now();
         let rows = self.inner.rows();
         let bounds = [self.inner.id(), rows.start.into(), rows.end.into()];
         let first = db.query_one(sql::NEXT, &bounds, |row| row.int(0))?;
@@ -252,11 +251,17 @@ where
         }
         let mut ids = Vec::with_capacity(jobs.len());
         for (id, stored) in (first..).zip(jobs) {
-            let [a, b, c, d, e, f, g, h, i, j, k, l, m] =
-                row.params(self.inner.id(), JobState::Ready);
             ids.push(self.inner.job(id));
-            let (id, file, value) = (id.into(), stored.file(), stored.value());
-            let params = [id, a, b, c, d, e, f, g, h, i, j, k, l, m, file, value];
+            let (file, value) = (stored.file(), stored.value());
+            let queue = self.inner.id();
+            let params = [
+                id.into(),
+                queue,
+                now.into(),
+                max_attempts.into(),
+                file,
+                value,
+            ];
             db.execute(sql::PUT, &params)?;
             stored.link(db)?;
         }

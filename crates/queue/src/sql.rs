@@ -66,13 +66,6 @@ pub(crate) const CONFIG: &str = "SELECT paused, max_attempts, backoff, keep_done
 pub(crate) const SET_CONFIG: &str = "UPDATE queues SET paused = $1, max_attempts = $2, backoff = $3, keep_done = $4, \
     keep_done_for = $5, keep_dead = $6, keep_dead_for = $7 WHERE id = $8";
 
-macro_rules! columns {
-    () => {
-        "INSERT INTO queue_jobs (id, queue, state, rank, due, not_before, expires, pushed, max_attempts, \
-            backoff, job_group, unique_key, unique_until, tags, file, value, attempts, kills) "
-    };
-}
-
 /// The number of the next job of a queue, whose numbers are from `$first` to before `$end`; nothing, where there are no more.
 macro_rules! next {
     ($queue:literal, $first:literal, $end:literal) => {
@@ -91,17 +84,16 @@ macro_rules! next {
 }
 
 pub(crate) const PUSH: &str = concat!(
-    columns!(),
+    "INSERT INTO queue_jobs (id, queue, state, rank, due, not_before, expires, pushed, max_attempts, \
+        backoff, job_group, unique_key, unique_until, tags, file, value, attempts, kills) ",
     "SELECT 1 + max(last), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0",
     next!("$1", "$16", "$17"),
     " RETURNING id"
 );
 pub(crate) const NEXT: &str = concat!("SELECT 1 + max(last)", next!("$1", "$2", "$3"));
-/// The number first, then what [`PUSH`] has.
-pub(crate) const PUT: &str = concat!(
-    columns!(),
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0)"
-);
+/// The job `$1`, as it is by default.
+pub(crate) const PUT: &str = "INSERT INTO queue_jobs \
+    (id, queue, state, rank, pushed, max_attempts, file, value, attempts, kills) VALUES ($1, $2, 'ready', 0, $3, $4, $5, $6, 0, 0)";
 
 /// What claims return, in this order; see `Found`.
 macro_rules! claimed {
@@ -123,9 +115,6 @@ pub(crate) const CLAIM_MANY: &str = concat!(
     WHERE id IN (SELECT id FROM queue_jobs WHERE queue IN ($5) AND state = 'ready' ORDER BY rank, id LIMIT $6 + 0)",
     claimed!()
 );
-/// How many workers each of the first `$2` has killed that are ready.
-pub(crate) const FIRST: &str = "SELECT kills FROM queue_jobs WHERE queue IN ($1) AND state = 'ready' ORDER BY rank, id LIMIT $2 + 0";
-
 /// Is one ready, when is the next due, and is the queue paused?
 pub(crate) const STANDING: &str = "SELECT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready'), \
     (SELECT due FROM queue_jobs WHERE queue IN ($1) AND due IS NOT NULL ORDER BY due LIMIT 1), \
@@ -353,7 +342,6 @@ mod tests {
                 vec!["queue_ready (queue=?)", "queue_due (queue=? AND due<?)"],
             ),
             (CLAIM_MANY, vec!["queue_ready (queue=?)"]),
-            (FIRST, vec!["queue_ready (queue=?)"]),
             (
                 STANDING,
                 vec!["queue_ready (queue=?)", "queue_due (queue=? AND due>?)"],

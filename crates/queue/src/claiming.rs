@@ -195,14 +195,19 @@ where
             }
             Err(why) => why,
         };
-        if !why.is_codec() && !why.is_corrupt() {
-            if let Some(held) = hold.0.take() {
-                held.end(&self.access, Ending::Release { counts: false })?;
-            }
-            return Err(why);
+        // If that fails, it is given back as it is dropped.
+        let can_be_read = !why.is_codec() && !why.is_corrupt();
+        if let Some(held) = &hold.0 {
+            let text = why.to_string();
+            let ending = match can_be_read {
+                true => Ending::Release { counts: false },
+                false => Ending::Die(Why::Unreadable, &text),
+            };
+            held.end(&self.access, ending)?;
         }
-        if let Some(held) = hold.0.take() {
-            held.end(&self.access, Ending::Die(Why::Unreadable, &why.to_string()))?;
+        hold.0 = None;
+        if can_be_read {
+            return Err(why);
         }
         *unreadable += 1;
         if *unreadable >= UNREADABLE {

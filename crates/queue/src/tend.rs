@@ -9,7 +9,7 @@ use crate::queue::Queue;
 use crate::sql;
 
 /// So many jobs come back in one turn to write.
-const STEP: usize = 256;
+const STEP: i64 = 256;
 
 /// How a queue stands; told by [`Queue::stats`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -146,29 +146,22 @@ impl<J, C, A: Access> Queue<J, C, A> {
     /// A turn to write for every 256 jobs, between which others can write.
     pub fn retry_all_dead(&self) -> Result<usize> {
         let retry = || {
-            let (mut all, now) = (0, self.inner.timeline.now());
-            loop {
-                let step = self.inside().write(|db| {
-                    let step = i64::try_from(STEP).unwrap_or(i64::MAX);
-                    let dead = JobState::Dead.name().into();
-                    let params = [
-                        self.inner.id(),
-                        dead,
-                        now.into(),
-                        i64::MAX.into(),
-                        step.into(),
-                    ];
-                    let rows = db.query(sql::SETTLED, &params, |row| row.int(0))?;
-                    for &row in &rows {
-                        self.revive(db, row)?;
-                    }
-                    Ok(rows.len())
-                })?;
-                all += step;
-                if step < STEP {
-                    return Ok(all);
+            let count = |db: &Db<'_>| {
+                let count = db.query_one(sql::COUNT_DEAD, &[self.inner.id()], |row| row.int(0))?;
+                Ok(count.unwrap_or(0))
+            };
+            // Those that die meanwhile are left alone.
+            let (dead, mut all) = (self.inside().read_one(count)?, 0);
+            while all < dead {
+                let step = self
+                    .inside()
+                    .write(|db| self.revive_some(db, STEP.min(dead - all)))?;
+                if step == 0 {
+                    break;
                 }
+                all += step;
             }
+            Ok(usize::try_from(all).unwrap_or(0))
         };
         self.doing("retry_all_dead", retry())
     }
@@ -219,6 +212,16 @@ impl<J, C, A: Access> Queue<J, C, A> {
             _ => Ok(false),
         });
         self.doing("take_away", taken)
+    }
+
+    fn revive_some(&self, db: &Db<'_>, most: i64) -> Result<i64> {
+        let (dead, last) = (JobState::Dead.name().into(), i64::MAX.into());
+        let params = [self.inner.id(), dead, last, last, most.into()];
+        let rows = db.query(sql::SETTLED, &params, |row| row.int(0))?;
+        for &row in &rows {
+            self.revive(db, row)?;
+        }
+        Ok(i64::try_from(rows.len()).unwrap_or(i64::MAX))
     }
 
     fn revive(&self, db: &Db<'_>, row: i64) -> Result<bool> {

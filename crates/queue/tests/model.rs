@@ -597,11 +597,7 @@ fn apply<A: Access + Clone>(
             }
         }
         Step::RetryAllDead => {
-            let now = model.now;
-            let dead = model
-                .jobs
-                .iter()
-                .filter(|it| it.state == JobState::Dead && it.settled <= Some(now));
+            let dead = model.jobs.iter().filter(|it| it.state == JobState::Dead);
             let mut dead: Vec<_> = dead.map(|job| (job.settled, job.id)).collect();
             dead.sort_unstable();
             assert_eq!(queue.retry_all_dead()?, dead.len());

@@ -253,6 +253,13 @@ fn a_unique_job_is_skipped_or_replaces_the_other_and_never_lost() {
     running.complete_now().unwrap();
     assert_eq!(drain(&queue), [6]);
 
+    // One that died comes back in its window, too.
+    let dies = Push::new().unique(Unique::key("w").for_(10 * SECOND));
+    queue.push_with(&70, &dies).unwrap();
+    queue.try_claim().unwrap().unwrap().cancel("no").unwrap();
+    assert_eq!(queue.retry_all_dead().unwrap(), 1);
+    assert_eq!(drain(&queue), [70]);
+
     // For a while after it was pushed, however little is kept.
     queue.set_keep_done(Keep::none()).unwrap();
     let daily = Push::new().unique(Unique::key("d").for_(10 * SECOND));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use diskette::{Backoff, Deque, Index, JobState, Keep, Outcome, Push, Queue, Store, Why};
-use diskette_testkit::{Child, Forked, PATIENCE, eventually, role};
+use diskette_testkit::{Child, Forked, PATIENCE, Signal, eventually, role};
 
 const JOBS: u32 = 2000;
 const GROUPS: u32 = 6;
@@ -236,6 +236,64 @@ fn a_job_that_kills_three_workers_is_dead_and_takes_nothing_with_it() {
         left.each_ref().map(|claim| (**claim, claim.kills())),
         [(2, 0), (3, 1)]
     );
+}
+
+#[test]
+fn a_scheduled_job_wakes_who_waits_in_another_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let jobs = Queue::<u32>::new(&Store::open(&path).unwrap(), "jobs").unwrap();
+    let far = Push::new().delay(Duration::from_secs(3600));
+    jobs.push_with(&0, &far).unwrap();
+    let mut child = Child::spawn(claimer, &[&path.display(), &1]);
+    let soon = Push::new().delay(Duration::from_millis(200));
+    jobs.push_with(&1, &soon).unwrap();
+    assert_eq!(child.hear(PATIENCE), "1/1");
+    assert_eq!(jobs.stats().unwrap().scheduled, 1);
+}
+
+role! {
+    /// Claims a job for a short while, and completes it with an effect when it is told to.
+    fn sluggard(parent) {
+        let dir: String = parent.arg(0);
+        let store = Store::open(&dir).unwrap();
+        let jobs = Queue::<u32>::new(&store, "jobs").unwrap().with_time_limit(Duration::from_millis(50));
+        let effects = Deque::<u32>::new(&store, "effects").unwrap();
+        let claim = jobs.claim().unwrap();
+        parent.say("claimed");
+        parent.hear();
+        let done = store.transaction(|tx| {
+            effects.within(tx).push_back(&*claim)?;
+            claim.complete(tx)
+        });
+        parent.say(done.unwrap_err().is_overtaken());
+    }
+}
+
+/// A worker that was stopped in the middle of a job went on after another had done it, and it was done twice.
+#[test]
+fn a_worker_that_was_stopped_for_too_long_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = Store::open(&path).unwrap();
+    let jobs = Queue::<u32>::new(&store, "jobs").unwrap();
+    let effects = Deque::<u32>::new(&store, "effects").unwrap();
+    jobs.push(&7).unwrap();
+    let mut child = Child::spawn(sluggard, &[&path.display()]);
+    assert_eq!(child.hear(PATIENCE), "claimed");
+    child.signal(Signal::SIGSTOP);
+    let claim = jobs.claim_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!((*claim, claim.attempt()), (7, 2));
+    store
+        .transaction(|tx| {
+            effects.within(tx).push_back(&*claim)?;
+            claim.complete(tx)
+        })
+        .unwrap();
+    child.signal(Signal::SIGCONT);
+    child.say("go");
+    assert_eq!(child.hear(PATIENCE), "true");
+    assert_eq!(effects.to_vec().unwrap(), [7]);
 }
 
 role! {

@@ -7,7 +7,8 @@ use diskette_ipc::Party;
 use diskette_store::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-/// The number of a job in its queue, from 1 on in the order in which they were pushed. None is ever given twice.
+/// The number of a job in its queue, from 1 on in the order in which they were pushed. None is ever given twice,
+/// but those of pushes that a power cut [took](diskette_store::Durability).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub(crate) u64);

@@ -66,10 +66,11 @@ impl Inner {
 
     fn fire_one(self: &Arc<Self>, db: &Db<'_>, due: &Due, now: i64) -> Result<()> {
         let has_expired = due.expires.is_some_and(|expires| expires <= now);
+        let group = due.group.as_deref();
         match due.state {
             JobState::Claimed if due.attempts >= due.max_attempts => {
                 let error = "its worker was late in the last of its attempts";
-                self.bury(db, due, now, Why::Late, error)
+                self.bury(db, due.row, group, now, (Why::Late, error))
             }
             JobState::Claimed => {
                 db.execute(sql::ROB, &[0_i64.into(), due.row.into()])?;
@@ -79,35 +80,40 @@ impl Inner {
                 db.execute(sql::MAKE_READY, &[due.row.into()])?;
                 Ok(())
             }
-            _ => {
-                let error = "nobody had claimed it when its time to live was over";
-                self.bury(db, due, now, Why::Expired, error)
-            }
+            _ => self.expire(db, due.row, group, now),
         }
+    }
+
+    /// The time to live of a job is over.
+    pub(crate) fn expire(
+        self: &Arc<Self>,
+        db: &Db<'_>,
+        row: i64,
+        group: Option<&str>,
+        now: i64,
+    ) -> Result<()> {
+        let error = "nobody had claimed it when its time to live was over";
+        self.bury(db, row, group, now, (Why::Expired, error))
     }
 
     fn bury(
         self: &Arc<Self>,
         db: &Db<'_>,
-        due: &Due,
+        row: i64,
+        group: Option<&str>,
         now: i64,
-        why: Why,
-        error: &str,
+        (why, error): (Why, &str),
     ) -> Result<()> {
-        // Those before it in its group may have been buried just now.
-        let mut was_held = due.state == JobState::Held;
-        if was_held {
-            let state = db.query_one(sql::STATE, &[due.row.into()], |row| {
-                JobState::named(row.text(0)?)
-            })?;
-            was_held = state == Some(JobState::Held);
-        }
+        // Asked for anew: those before it in its group may have been buried just now.
+        let state = db.query_one(sql::STATE, &[row.into()], |row| {
+            JobState::named(row.text(0)?)
+        })?;
         let (why, error) = (why.name().into(), error.into());
-        let params = [now.into(), 0_i64.into(), why, error, due.row.into()];
+        let params = [now.into(), 0_i64.into(), why, error, row.into()];
         db.execute(sql::BURY, &params)?;
-        if !was_held {
-            self.promote(db, due.group.as_deref(), now)?;
+        if state != Some(JobState::Held) {
+            self.promote(db, group, now)?;
         }
-        self.finished(db, due.row)
+        self.finished(db, row)
     }
 }

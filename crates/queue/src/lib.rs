@@ -44,6 +44,7 @@ mod inner;
 mod job;
 mod keep;
 mod list;
+mod new_job;
 mod options;
 mod push;
 mod pushing;

@@ -1,12 +1,11 @@
 //! Jobs come into the queue.
 
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Like, Result, Stored, Value};
+use diskette_store::{Access, Codec, Db, Error, ErrorKind, Like, Result, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::Config;
-use crate::inner::micros;
 use crate::job::{JobId, JobState};
+use crate::new_job::NewJob;
 use crate::push::{Push, Pushed};
 use crate::queue::Queue;
 use crate::sql;
@@ -129,17 +128,13 @@ where
         stored: &Stored,
         key: &str,
     ) -> Result<Option<Pushed>> {
-        let of_key = [self.inner.id(), key.into()];
-        let found = db.query_one(sql::SAME_KEY, &of_key, |found| {
-            let group = found.opt_text(3)?.map(str::to_owned);
-            Ok((
-                found.int(0)?,
-                JobState::named(found.text(1)?)?,
-                found.opt_int(2)?,
-                group,
-            ))
-        })?;
-        let Some((other, state, file, group)) = found else {
+        let Some(Other {
+            row: other,
+            state,
+            file,
+            group,
+        }) = self.other(db, key, row.pushed)?
+        else {
             let of_key = [self.inner.id(), key.into(), row.pushed.into()];
             let finished = db.query_one(sql::SAME_KEY_FINISHED, &of_key, |row| row.int(0))?;
             return Ok(finished.map(|other| Pushed::Skipped(self.inner.job(other))));
@@ -161,29 +156,36 @@ where
             true => row.state(),
             false => self.state_of(db, row, Some(other))?,
         };
-        let (not_before, expires) = (row.not_before.into(), row.expires.into());
-        let backoff = row.backoff.as_deref().into();
-        let tags = row.tags.as_deref().into();
-        let params = [
-            state.name().into(),
-            row.rank.into(),
-            row.due(state).into(),
-            not_before,
-            expires,
-            row.pushed.into(),
-            row.max_attempts.into(),
-            backoff,
-            row.group.into(),
-            row.unique_until.into(),
-            tags,
-            stored.file(),
-            stored.value(),
-            other.into(),
-        ];
+        let params = row.params_in_place_of(other, state, stored);
         db.execute(sql::REPLACE, &params)?;
         db.store().forget_value(db, file)?;
         db.ring(self.inner.structure.arrivals());
         Ok(Some(Pushed::Replaced(id)))
+    }
+
+    /// The unfinished job with a key. If that has expired, it is so from now on, and no more in the way.
+    fn other(&self, db: &Db<'_>, key: &str, now: i64) -> Result<Option<Other>> {
+        loop {
+            let of_key = [self.inner.id(), key.into()];
+            let found = db.query_one(sql::SAME_KEY, &of_key, |row| {
+                let other = Other {
+                    row: row.int(0)?,
+                    state: JobState::named(row.text(1)?)?,
+                    file: row.opt_int(2)?,
+                    group: row.opt_text(3)?.map(str::to_owned),
+                };
+                Ok((other, row.opt_int(4)?))
+            })?;
+            match found {
+                Some((other, Some(expires)))
+                    if expires <= now && other.state != JobState::Claimed =>
+                {
+                    self.inner
+                        .expire(db, other.row, other.group.as_deref(), now)?;
+                }
+                found => return Ok(found.map(|(other, _)| other)),
+            }
+        }
     }
 
     /// Whether a job has to wait for others of its group, but for `own`.
@@ -206,28 +208,7 @@ where
         stored: &Stored,
         state: JobState,
     ) -> Result<JobId> {
-        let rows = self.inner.rows();
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m] = row.params(self.inner.id(), state);
-        let (first, end) = (rows.start.into(), rows.end.into());
-        let params = [
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            g,
-            h,
-            i,
-            j,
-            k,
-            l,
-            m,
-            stored.file(),
-            stored.value(),
-            first,
-            end,
-        ];
+        let params = row.params(self.inner.id(), state, stored, &self.inner.rows());
         let id = db.query_one(sql::PUSH, &params, |row| row.int(0))?;
         let id = id.ok_or_else(used_up)?;
         if state != JobState::Held {
@@ -270,78 +251,12 @@ where
     }
 }
 
-/// A job on its way into the table.
-struct NewJob<'p> {
-    rank: i64,
-    not_before: Option<i64>,
-    expires: Option<i64>,
-    pushed: i64,
-    max_attempts: i64,
-    backoff: Option<String>,
-    group: Option<&'p str>,
-    unique_key: Option<&'p str>,
-    unique_until: Option<i64>,
-    replaces: bool,
-    tags: Option<String>,
-}
-
-impl<'p> NewJob<'p> {
-    fn of(
-        push: &'p Push,
-        config: &Config,
-        (not_before, expires): (Option<i64>, Option<i64>),
-        now: i64,
-    ) -> Self {
-        let unique = push.unique.as_ref();
-        let window = unique.and_then(|unique| unique.window);
-        NewJob {
-            rank: -i64::from(push.priority),
-            not_before,
-            expires,
-            pushed: now,
-            max_attempts: push.max_attempts.unwrap_or(config.max_attempts).into(),
-            backoff: push.backoff.map(|backoff| backoff.to_string()),
-            group: push.group.as_deref(),
-            unique_key: unique.map(|unique| unique.key.as_str()),
-            unique_until: window.map(|window| now.saturating_add(micros(window))),
-            replaces: unique.is_some_and(|unique| unique.replaces),
-            tags: push.tags(),
-        }
-    }
-
-    /// Where it is, unless others of its group are before it.
-    fn state(&self) -> JobState {
-        match self.not_before {
-            Some(_) => JobState::Scheduled,
-            None => JobState::Ready,
-        }
-    }
-
-    fn due(&self, state: JobState) -> Option<i64> {
-        match state {
-            JobState::Scheduled => self.not_before,
-            _ => self.expires,
-        }
-    }
-
-    /// What statements want, up to the value.
-    fn params(&self, queue: Value<'static>, state: JobState) -> [Value<'_>; 13] {
-        [
-            queue,
-            state.name().into(),
-            self.rank.into(),
-            self.due(state).into(),
-            self.not_before.into(),
-            self.expires.into(),
-            self.pushed.into(),
-            self.max_attempts.into(),
-            self.backoff.as_deref().into(),
-            self.group.into(),
-            self.unique_key.into(),
-            self.unique_until.into(),
-            self.tags.as_deref().into(),
-        ]
-    }
+/// A job whose key another is pushed with.
+struct Other {
+    row: i64,
+    state: JobState,
+    file: Option<i64>,
+    group: Option<String>,
 }
 
 fn used_up() -> Error {

@@ -219,7 +219,7 @@ pub(crate) const ESTATE: &str =
     "SELECT id, queue, job_group, attempts, max_attempts, kills FROM queue_jobs WHERE owner = $1";
 
 /// The unfinished job with a key, one that isn't claimed before one that is.
-pub(crate) const SAME_KEY: &str = "SELECT id, state, file, job_group FROM queue_jobs \
+pub(crate) const SAME_KEY: &str = "SELECT id, state, file, job_group, expires FROM queue_jobs \
     WHERE queue IN ($1) AND unique_key IN ($2) AND settled IS NULL ORDER BY owner IS NOT NULL, id DESC LIMIT 1";
 /// The one that is kept for the longest.
 pub(crate) const SAME_KEY_FINISHED: &str = "SELECT id FROM queue_jobs \

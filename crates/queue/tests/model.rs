@@ -198,21 +198,21 @@ impl Model {
             result: None,
             token: 0,
         };
-        let same = |job: &&Job| key.is_some() && job.key == key && job.is_unfinished();
-        let unclaimed = self
-            .jobs
-            .iter()
-            .filter(same)
-            .filter(|job| job.state != JobState::Claimed);
-        let claimed = self
-            .jobs
-            .iter()
-            .filter(same)
-            .filter(|job| job.state == JobState::Claimed);
-        let other = unclaimed
-            .max_by_key(|job| job.id)
-            .or(claimed.max_by_key(|job| job.id))
-            .cloned();
+        let other = loop {
+            let same = |job: &&Job| key.is_some() && job.key == key && job.is_unfinished();
+            let is_claimed = |job: &&Job| job.state == JobState::Claimed;
+            let all = self.jobs.iter().filter(same);
+            let other = all.max_by_key(|job| (!is_claimed(job), job.id)).cloned();
+            match other {
+                Some(other)
+                    if !is_claimed(&&other) && other.expires.is_some_and(|it| it <= now) =>
+                {
+                    let at = self.at(other.id).unwrap();
+                    self.finish(at, JobState::Dead, Some(Why::Expired));
+                }
+                other => break other,
+            }
+        };
         match other {
             Some(other) if !replaces => return Pushed::Skipped(id(other.id)),
             Some(other) if other.state != JobState::Claimed => {

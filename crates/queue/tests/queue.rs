@@ -325,6 +325,22 @@ fn a_group_goes_on_when_several_of_it_expire_at_once() {
     assert_eq!(drain(&queue), [4]);
 }
 
+/// A job that had expired, while nobody claimed, kept others with its key out.
+#[test]
+fn a_unique_job_that_has_expired_is_in_nobodys_way() {
+    let (_directory, store) = store();
+    let (queue, clock) = timed(&store);
+    let push = Push::new().unique(Unique::key("k")).expires_in(SECOND);
+    let first = queue.push_with(&1, &push).unwrap();
+    clock.advance(SECOND);
+    assert!(queue.push_with(&2, &push).unwrap().is_new());
+    assert_eq!(
+        queue.get(first.id()).unwrap().unwrap().why,
+        Some(Why::Expired)
+    );
+    assert_eq!(drain(&queue), [2]);
+}
+
 /// A job that was taken from who was late, and had expired meanwhile, was given to another.
 #[test]
 fn a_job_that_was_late_and_has_expired_is_given_to_nobody() {

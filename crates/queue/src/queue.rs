@@ -49,7 +49,8 @@ use crate::sql::{self, KIND};
 ///
 /// # Cost
 ///
-/// One statement to push, to claim and to complete, at any length. A claim never looks at jobs that aren't due or have to wait.
+/// One statement to push, to claim and to complete, at any length; two or three where there is a group, a unique key or a result. A
+/// claim never looks at jobs that aren't due or have to wait.
 ///
 /// # Example
 ///

@@ -38,7 +38,10 @@ fn drain(queue: &Queue<u32>) -> Vec<u32> {
     .collect()
 }
 
-fn ids(queue: &Queue<u32>, state: JobState) -> Vec<u64> {
+fn ids<J: serde::Serialize + serde::de::DeserializeOwned>(
+    queue: &Queue<J>,
+    state: JobState,
+) -> Vec<u64> {
     let jobs = queue.list(state).map(|job| job.unwrap().id.get());
     jobs.collect()
 }
@@ -690,6 +693,42 @@ fn what_could_not_be_meant_is_refused_and_changes_nothing() {
         assert!(!queue.discard(id).unwrap() && !queue.retry_dead(id).unwrap());
         assert_eq!(queue.outcome::<()>(id).unwrap(), Some(Outcome::Gone));
     }
+}
+
+#[test]
+fn times_and_texts_without_end_do_no_harm() {
+    let (_directory, store) = store();
+    let queue = Queue::<()>::new(&store, "queue").unwrap();
+    let year_34865 = UNIX_EPOCH + Duration::from_secs(1 << 40);
+    for push in [
+        Push::new().delay(Duration::MAX),
+        Push::new().at(year_34865),
+        Push::new()
+            .expires_in(Duration::MAX)
+            .backoff(Backoff::fixed(Duration::MAX))
+            .unique(Unique::key("").for_(Duration::MAX))
+            .group(""),
+    ] {
+        queue.push_with(&(), &push).unwrap();
+    }
+    let forever = queue.clone().with_time_limit(Duration::MAX);
+    let claim = forever.claim_timeout(PATIENCE).unwrap().unwrap();
+    claim.progress(f64::NAN, "x".repeat(1 << 20)).unwrap();
+    let id = claim.id();
+    claim.fail("\u{e9}\0".repeat(1 << 20)).unwrap();
+    assert!(
+        queue
+            .claim_timeout(Duration::from_millis(1))
+            .unwrap()
+            .is_none()
+    );
+    let job = queue.get(id).unwrap().unwrap();
+    assert_eq!(
+        job.progress.map(|(fraction, note)| (fraction, note.len())),
+        Some((0.0, 8192))
+    );
+    assert!(job.error.unwrap().starts_with("\u{e9}\u{fffd}"));
+    assert_eq!(ids(&queue, JobState::Scheduled), [2, 3, 1]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Inner {
     pub(crate) fn standing(&self, db: &Db<'_>) -> Result<Standing> {
         let found = db.query_one(sql::STANDING, &[self.id()], |row| {
             Ok(Standing {
-                has_ready: row.int(0)? != 0,
+                has_ready: row.opt_int(0)?.is_some(),
                 next: row.opt_int(1)?,
                 paused: row.int(2)? != 0,
             })

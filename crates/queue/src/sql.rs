@@ -116,9 +116,10 @@ pub(crate) const CLAIM_MANY: &str = concat!(
     claimed!()
 );
 /// Is one ready, when is the next due, and is the queue paused?
-pub(crate) const STANDING: &str = "SELECT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready'), \
+pub(crate) const STANDING: &str = "SELECT (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready' LIMIT 1), \
     (SELECT due FROM queue_jobs WHERE queue IN ($1) AND due IS NOT NULL ORDER BY due LIMIT 1), \
     paused FROM queues WHERE id = $1";
+
 /// Is there an unfinished one? One that is held is behind another.
 pub(crate) const ANY_UNFINISHED: &str = "SELECT 1 FROM queues WHERE id = $1 AND ( \
     EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready') \

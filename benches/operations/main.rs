@@ -11,6 +11,7 @@
 mod caching;
 mod holding;
 mod pairs;
+mod queueing;
 mod raw;
 mod table;
 

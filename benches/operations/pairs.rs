@@ -7,7 +7,7 @@ use diskette::{Deque, Index, Store};
 use rusqlite::params;
 
 use crate::raw::Raw;
-use crate::{caching, holding};
+use crate::{caching, holding, queueing};
 
 pub(crate) struct Pair {
     /// What is done, and beside what, if that isn't raw SQLite.
@@ -38,6 +38,7 @@ pub(crate) fn all(dir: &Path) -> Vec<Pair> {
     [
         index(dir),
         deque(dir),
+        queueing::all(dir),
         caching::all(dir),
         large(dir),
         holding::all(dir),

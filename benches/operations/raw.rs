@@ -37,6 +37,17 @@ impl Raw {
             .expect("a row")
     }
 
+    /// Rows of a number and bytes.
+    pub(crate) fn rows(&self, sql: &str, params: impl Params) -> Vec<(i64, Vec<u8>)> {
+        self.0
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                let rows = statement.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+                rows.collect()
+            })
+            .expect("rows")
+    }
+
     pub(crate) fn transaction(&self, work: impl FnOnce(&Self)) {
         self.execute("BEGIN IMMEDIATE", params![]);
         work(self);

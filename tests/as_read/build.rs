@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// What people read who depend on diskette.
-const READ: [&str; 10] = [
+const READ: [&str; 11] = [
     "crates/diskette/src",
     "crates/store/src",
     "crates/deque/src",
     "crates/index/src",
     "crates/cache/src",
+    "crates/queue/src",
     "crates/lock/src",
     "crates/semaphore/src",
     "crates/throttle/src",

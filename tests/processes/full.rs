@@ -1,6 +1,6 @@
 //! A disk that is full to the last byte.
 
-use diskette::{Deque, Index, Store};
+use diskette::{Deque, Index, Queue, Store};
 use diskette_testkit::{PATIENCE, SmallDisk, eventually, files_below};
 
 /// To remove and to clear was refused, though that is how one makes room.
@@ -14,7 +14,9 @@ fn whoever_removes_makes_room() {
     let items = Deque::<u64>::new(&store, "items").unwrap();
     let small = Index::<u64, String>::new(&store, "small").unwrap();
     let large = Index::<u64, String>::new(&store, "large").unwrap();
+    let jobs = Queue::<u64>::new(&store, "jobs").unwrap();
     items.extend(0..100).unwrap();
+    jobs.push_all(0..100).unwrap();
     for _ in 0..3 {
         let rows = 200;
         small
@@ -34,6 +36,10 @@ fn whoever_removes_makes_room() {
 
         let claim = items.try_claim_front().unwrap().unwrap();
         claim.complete_now().unwrap();
+        let claim = jobs.try_claim().unwrap().unwrap();
+        let id = claim.id();
+        claim.complete_now().unwrap();
+        assert!(jobs.discard(id).unwrap());
         assert!(items.pop_back().unwrap().is_some());
         assert!(items.remove_value(&50).is_ok());
         assert!(small.delete(&0).unwrap());

@@ -26,6 +26,7 @@ mod paper;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod power_cuts;
+mod queue;
 mod read_only;
 mod sharded;
 mod sharing;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use diskette::deque::WhenFull;
 use diskette::{
-    Barrier, BoundedSemaphore, Deque, Error, Index, Lock, RLock, Rate, RwLock, Store, Throttle,
-    wait_any,
+    Barrier, BoundedSemaphore, Deque, Error, Index, JobId, Lock, Push, Queue, RLock, Rate, RwLock,
+    Store, Throttle, wait_any,
 };
 use diskette_testkit::{Child, PATIENCE, Random, Signal, asleep, eventually, role, stop_on};
 
@@ -25,11 +25,17 @@ struct Things {
     permits: BoundedSemaphore,
     calls: Throttle,
     barrier: Barrier,
+    jobs: Queue<u32>,
+    held: JobId,
 }
 
 impl Things {
     fn of(store: Store) -> Self {
+        let jobs = Queue::new(&store, "jobs").unwrap();
+        let later = Push::new().delay(HOUR);
         Self {
+            held: jobs.push_with(&1, &later).unwrap().id(),
+            jobs,
             empty: Deque::new(&store, "empty").unwrap(),
             other: Deque::new(&store, "other").unwrap(),
             full: Deque::options()
@@ -61,6 +67,7 @@ impl Things {
             permits,
             calls,
             barrier,
+            jobs,
             ..
         } = self;
         vec![
@@ -98,6 +105,11 @@ impl Things {
             ("reservation", wait(|| calls.reserve()?.wait())),
             ("barrier", wait(|| barrier.wait())),
             ("wait_timeout", wait(|| barrier.wait_timeout(HOUR))),
+            ("job", wait(|| jobs.claim())),
+            ("jobs", wait(|| jobs.claim_many_timeout(2, HOUR))),
+            ("end of a job", wait(|| jobs.wait::<()>(self.held, HOUR))),
+            ("end of all jobs", wait(|| jobs.wait_idle(HOUR))),
+            ("any job", wait(|| wait_any(&[jobs, empty], HOUR))),
         ]
     }
 }

@@ -7,9 +7,10 @@
 //! - [`Index`]: a map in insertion order and in key order; streams for what doesn't fit into memory.
 //! - [`Cache`]: a map that forgets: expiry, tags, limits and the policy by which entries make room; [`ShardedCache`]: spread over
 //!   several databases, in which as many processes can write at once.
+//! - [`Queue`]: jobs for workers of any process, with priorities, delays, retries and results.
 //! - [`Lock`], [`RLock`], [`RwLock`], [`BoundedSemaphore`]: held by threads of any process, never by the dead.
 //! - [`Throttle`]: a rate limit that all processes keep together.
-//! - [`Stop`]: ends all waiting, from a signal handler or another thread. [`wait_any`]: waits for several deques at once.
+//! - [`Stop`]: ends all waiting, from a signal handler or another thread. [`wait_any`]: waits for several deques and queues at once.
 //!
 //! ```
 //! use std::time::Duration;
@@ -34,7 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each is opened by `new`, which makes it if it is missing, or by `find`, which doesn't. A [`Deque`] and an [`Index`] can have a
+//! Each is opened by `new`, which makes it if it is missing, or by `find`, which doesn't. A [`Deque`], an [`Index`], a [`Cache`] and a [`Queue`] can have a
 //! store of their own, by `open`, and be made within a transaction, by `new_within`. What isn't the default is said by `options()`.
 //!
 //! # One operation, one transaction
@@ -74,6 +75,11 @@ pub use diskette_index::{Entry, Index, IndexOptions, Stream};
 pub use diskette_lock as lock;
 pub use diskette_lock::{
     Barrier, BarrierWait, Guard, Holder, Lock, OwnedGuard, Party, RLock, RwLock, synchronized,
+};
+pub use diskette_queue as queue;
+pub use diskette_queue::{
+    Backoff, Job, JobId, JobState, Keep, Outcome, Push, Pushed, Queue, QueueOptions, QueueStats,
+    Unique, Why,
 };
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};

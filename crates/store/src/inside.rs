@@ -71,6 +71,12 @@ impl<A: Access> Inside<'_, A> {
         store.freeing(|| self.write(&mut operation))
     }
 
+    /// A [`write_one`](Self::write_one) by which room is made, as [`free`](Self::free) does.
+    pub fn free_one<R>(&self, mut operation: impl FnMut(&Db<'_>) -> Result<R>) -> Result<R> {
+        let store = self.access.store();
+        store.freeing(|| self.write_one(&mut operation))
+    }
+
     pub(crate) fn access(&self) -> &A {
         self.access
     }

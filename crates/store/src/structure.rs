@@ -137,7 +137,7 @@ impl Structure {
 
     /// The line of the doorbell that wakes those who wait for something to leave it.
     pub fn departures(&self) -> usize {
-        self.arrivals() + 1
+        departures(self.id())
     }
 
     /// Refuses a transaction of another store.
@@ -259,6 +259,11 @@ impl Structure {
 /// The line of the doorbell that wakes those who wait for something to come into the structure with this number.
 pub(crate) fn arrivals(structure: i64) -> usize {
     usize::try_from(structure).unwrap_or(0) * 2
+}
+
+/// And the one for what leaves it.
+pub(crate) fn departures(structure: i64) -> usize {
+    arrivals(structure) + 1
 }
 
 /// What tells whether to look into the catalog: always, where nobody in this process may write.

@@ -106,13 +106,28 @@ impl Store {
     pub fn raw_value(&self, row: &Row<'_>, value: usize, file: usize) -> Result<Vec<u8>> {
         match row.opt_blob(value)? {
             Some(bytes) => Ok(bytes.to_owned()),
-            None => self.open_stream(row.int(file)?)?.read_whole(),
+            None => self.raw_file(row.int(file)?),
         }
     }
 
+    /// The bytes of the value in a file, as they are encoded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`raw_value`](Self::raw_value).
+    #[doc(hidden)]
+    pub fn raw_file(&self, file: i64) -> Result<Vec<u8>> {
+        self.open_stream(file)?.read_whole()
+    }
+
     /// Decodes the value in a file.
-    pub(crate) fn load_file<C: Codec, T: DeserializeOwned>(&self, file: i64) -> Result<T> {
-        C::decode(&self.open_stream(file)?.read_whole()?)
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load_value`](Self::load_value).
+    #[doc(hidden)]
+    pub fn load_file<C: Codec, T: DeserializeOwned>(&self, file: i64) -> Result<T> {
+        C::decode(&self.raw_file(file)?)
     }
 
     /// Opens the value file of a row.

@@ -40,7 +40,7 @@ pub trait Arrivals {
 ///
 /// # Cost
 ///
-/// Nobody polls, but on Linux before 5.16, with more than 120 structures, and elsewhere than on Linux: there it looks every 5 to 10
+/// Nobody polls: for what is due at a time, it sleeps until then. But on Linux before 5.16, with more than 120 structures, and elsewhere than on Linux: there it looks every 5 to 10
 /// milliseconds. One reading statement for each structure, whenever one of them has got something.
 ///
 /// # Example

@@ -184,6 +184,7 @@ impl Sqlite {
         store.write(|db| {
             for structure in has_claims(db)? {
                 db.ring(structure::arrivals(structure));
+                db.ring(structure::departures(structure));
             }
             claims.give_back.run(db, owner)
         })

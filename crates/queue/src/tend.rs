@@ -1,0 +1,261 @@
+//! For those who tend a queue: how it stands, and what becomes of single jobs.
+
+use std::time::SystemTime;
+
+use diskette_store::{Access, Db, Result};
+
+use crate::job::{JobId, JobState};
+use crate::queue::Queue;
+use crate::sql;
+
+/// So many jobs come back in one turn to write.
+const STEP: i64 = 256;
+
+/// How a queue stands; told by [`Queue::stats`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// Jobs that aren't due yet.
+    pub scheduled: u64,
+    /// Jobs that can be claimed.
+    pub ready: u64,
+    /// Jobs that wait for others of their group.
+    pub held: u64,
+    /// Jobs in the hands of workers.
+    pub claimed: u64,
+    /// Completed jobs that are kept.
+    pub done: u64,
+    /// Jobs that were given up.
+    pub dead: u64,
+    /// Is it paused?
+    pub paused: bool,
+    /// When the job was pushed that is claimed next.
+    pub next_pushed: Option<SystemTime>,
+    /// When something is due: a scheduled job, the end of a claim's time limit, an expiry.
+    pub next_due: Option<SystemTime>,
+}
+
+impl QueueStats {
+    /// The number of jobs in a state.
+    #[must_use]
+    pub fn of(&self, state: JobState) -> u64 {
+        match state {
+            JobState::Scheduled => self.scheduled,
+            JobState::Ready => self.ready,
+            JobState::Held => self.held,
+            JobState::Claimed => self.claimed,
+            JobState::Done => self.done,
+            JobState::Dead => self.dead,
+        }
+    }
+
+    /// The number of jobs that are neither done nor dead.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        self.scheduled + self.ready + self.held + self.claimed
+    }
+}
+
+/// A job's row, as far as changing it needs it.
+struct Found {
+    state: JobState,
+    group: Option<String>,
+    attempts: i64,
+    max_attempts: i64,
+    file: Option<i64>,
+}
+
+impl<J, C, A: Access> Queue<J, C, A> {
+    /// How the queue stands, in one consistent state. Jobs that are due, or have expired, count as what they were until somebody
+    /// claims.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    ///
+    /// # Cost
+    ///
+    /// It counts the jobs, some 20 to 200 ns for each.
+    pub fn stats(&self) -> Result<QueueStats> {
+        let stats = self.inside().read(|db| {
+            let standing = self.inner.standing(db)?;
+            let queue = [self.inner.id()];
+            let count = |sql| {
+                let count = db.query_one(sql, &queue, |row| row.int(0))?;
+                Ok::<_, diskette_store::Error>(u64::try_from(count.unwrap_or(0)).unwrap_or(0))
+            };
+            let wall = |time| self.inner.timeline.wall(time);
+            let next = db.query_one(sql::NEXT_PUSHED, &queue, |row| row.int(0))?;
+            Ok(QueueStats {
+                scheduled: count(sql::COUNT_SCHEDULED)?,
+                ready: count(sql::COUNT_READY)?,
+                held: count(sql::COUNT_HELD)?,
+                claimed: count(sql::COUNT_CLAIMED)?,
+                done: count(sql::COUNT_DONE)?,
+                dead: count(sql::COUNT_DEAD)?,
+                paused: standing.paused,
+                next_pushed: next.map(wall),
+                next_due: standing.next.map(wall),
+            })
+        });
+        self.doing("stats", stats)
+    }
+
+    /// Brings a dead job back: it is ready, with all its attempts before it, and doesn't expire any more. Was it dead?
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Queue::push).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{JobState, Queue, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let mails = Queue::<String>::new(&store, "mails")?;
+    /// mails.push("Ada")?;
+    /// mails.claim()?.cancel("the server is gone for good")?;
+    ///
+    /// for job in mails.list(JobState::Dead) {
+    ///     let job = job?;
+    ///     println!("{}: {}", job.id, job.error.unwrap_or_default());
+    ///     assert!(mails.retry_dead(job.id)?);
+    /// }
+    /// assert_eq!(mails.stats()?.ready, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn retry_dead(&self, id: JobId) -> Result<bool> {
+        let Some(row) = self.inner.row(id) else {
+            return Ok(false);
+        };
+        let retried = self.inside().write(|db| self.revive(db, row));
+        self.doing("retry_dead", retried)
+    }
+
+    /// Brings back all jobs that are dead now, as [`retry_dead`](Self::retry_dead) does; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Queue::push).
+    ///
+    /// # Cost
+    ///
+    /// A turn to write for every 256 jobs, between which others can write.
+    pub fn retry_all_dead(&self) -> Result<usize> {
+        let retry = || {
+            let count = |db: &Db<'_>| {
+                let count = db.query_one(sql::COUNT_DEAD, &[self.inner.id()], |row| row.int(0))?;
+                Ok(count.unwrap_or(0))
+            };
+            // Those that die meanwhile are left alone.
+            let (dead, mut all) = (self.inside().read_one(count)?, 0);
+            while all < dead {
+                let step = self
+                    .inside()
+                    .write(|db| self.revive_some(db, STEP.min(dead - all)))?;
+                if step == 0 {
+                    break;
+                }
+                all += step;
+            }
+            Ok(usize::try_from(all).unwrap_or(0))
+        };
+        self.doing("retry_all_dead", retry())
+    }
+
+    /// Drops a job with its result, whatever its state. If it is claimed, its worker finds out when he ends the claim. Was it there?
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Queue::push).
+    pub fn discard(&self, id: JobId) -> Result<bool> {
+        let Some(row) = self.inner.row(id) else {
+            return Ok(false);
+        };
+        let discarded = self.inside().free(|db| {
+            let Some(found) = self.row_of(db, row)? else {
+                return Ok(false);
+            };
+            self.inner.drop_row(db, row, found.file)?;
+            self.inner.dropped(db, row)?;
+            if found.state.is_unfinished() && found.state != JobState::Held {
+                let now = self.inner.timeline.now();
+                self.inner.promote(db, found.group.as_deref(), now)?;
+            }
+            db.ring(self.inner.structure.departures());
+            Ok(true)
+        });
+        self.doing("discard", discarded)
+    }
+
+    /// Takes a claimed job away from its worker, who lives and hangs: it is ready for others, and the attempt counts. Was it
+    /// claimed, and is ready now? After the last of its attempts it is left alone; [`discard`](Self::discard) drops it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Queue::push).
+    pub fn take_away(&self, id: JobId) -> Result<bool> {
+        let Some(row) = self.inner.row(id) else {
+            return Ok(false);
+        };
+        let taken = self.inside().write(|db| match self.row_of(db, row)? {
+            Some(found)
+                if found.state == JobState::Claimed && found.attempts < found.max_attempts =>
+            {
+                db.execute(sql::ROB, &[0_i64.into(), row.into()])?;
+                db.ring(self.inner.structure.arrivals());
+                Ok(true)
+            }
+            _ => Ok(false),
+        });
+        self.doing("take_away", taken)
+    }
+
+    fn revive_some(&self, db: &Db<'_>, most: i64) -> Result<i64> {
+        let (dead, last) = (JobState::Dead.name().into(), i64::MAX.into());
+        let params = [self.inner.id(), dead, last, last, most.into()];
+        let rows = db.query(sql::SETTLED, &params, |row| row.int(0))?;
+        for &row in &rows {
+            self.revive(db, row)?;
+        }
+        Ok(i64::try_from(rows.len()).unwrap_or(i64::MAX))
+    }
+
+    fn revive(&self, db: &Db<'_>, row: i64) -> Result<bool> {
+        let Some(found) = self
+            .row_of(db, row)?
+            .filter(|found| found.state == JobState::Dead)
+        else {
+            return Ok(false);
+        };
+        let other = match &found.group {
+            Some(group) => {
+                let params = [self.inner.id(), group.as_str().into(), row.into()];
+                db.query_one(sql::ANY_OF_GROUP, &params, |_| Ok(()))?
+            }
+            None => None,
+        };
+        let state = match other {
+            Some(()) => JobState::Held,
+            None => JobState::Ready,
+        };
+        db.execute(sql::REVIVE, &[state.name().into(), row.into()])?;
+        db.ring(self.inner.structure.arrivals());
+        Ok(true)
+    }
+
+    fn row_of(&self, db: &Db<'_>, row: i64) -> Result<Option<Found>> {
+        db.query_one(sql::STATE, &[row.into()], |row| {
+            Ok(Found {
+                state: JobState::named(row.text(0)?)?,
+                group: row.opt_text(1)?.map(str::to_owned),
+                attempts: row.int(2)?,
+                max_attempts: row.int(3)?,
+                file: row.opt_int(4)?,
+            })
+        })
+    }
+}

@@ -5,11 +5,15 @@ use std::io::Read;
 use std::time::{Duration, SystemTime};
 
 use reqwest::blocking::{Client, Response};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION, RETRY_AFTER,
+};
 use reqwest::{StatusCode, redirect};
 use url::Url;
 
 use crate::content::Content;
+use crate::page::Seen;
 use crate::robots;
 use crate::wishes::Wishes;
 
@@ -33,6 +37,7 @@ pub struct Fetched {
     pub truncated: bool,
     /// The body is encoded in a way that was not asked for.
     pub encoding: Option<String>,
+    pub seen: Seen,
 }
 
 /// No answer, or one that says to come back later.
@@ -99,14 +104,22 @@ impl Fetcher {
     /// # Errors
     ///
     /// A [`Failure`] is worth another try.
-    pub fn get(&self, url: &Url) -> Result<Fetched, Failure> {
+    pub fn get(&self, url: &Url, seen: Option<&Seen>) -> Result<Fetched, Failure> {
         // Given to each request, the timeout spans its body; given to the client, each read of it.
-        let response = self
-            .client
-            .get(url.as_str())
-            .timeout(self.timeout)
-            .send()
-            .map_err(Failure::of)?;
+        let mut request = self.client.get(url.as_str()).timeout(self.timeout);
+        if let Some(Seen {
+            etag,
+            last_modified,
+        }) = seen
+        {
+            let conditions = [(IF_NONE_MATCH, etag), (IF_MODIFIED_SINCE, last_modified)];
+            for (name, value) in conditions {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
+        }
+        let response = request.send().map_err(Failure::of)?;
         let status = response.status();
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Failure {
@@ -125,6 +138,10 @@ impl Fetcher {
             .map(|encoding| encoding.escape_debug().take(50).collect());
         let content = Content::of(header(&response, CONTENT_TYPE).unwrap_or_default());
         let wishes = self.wishes(&response);
+        let seen = Seen {
+            etag: header(&response, ETAG).and_then(short),
+            last_modified: header(&response, LAST_MODIFIED).and_then(short),
+        };
         let (body, truncated) = self.body(response)?;
         Ok(Fetched {
             status: status.as_u16(),
@@ -134,6 +151,7 @@ impl Fetcher {
             body,
             truncated,
             encoding,
+            seen,
         })
     }
 
@@ -163,6 +181,11 @@ impl Fetcher {
 }
 
 impl Fetched {
+    /// The server has nothing else than what was seen before.
+    pub fn is_unchanged(&self) -> bool {
+        self.status == StatusCode::NOT_MODIFIED.as_u16()
+    }
+
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -207,6 +230,12 @@ fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
             .ok()?,
     };
     (!wait.is_zero()).then_some(wait)
+}
+
+/// What a server may want to be told again, if it is no longer than what people write.
+fn short(header: &str) -> Option<String> {
+    const LONGEST: usize = 512;
+    (header.len() <= LONGEST).then(|| header.to_owned())
 }
 
 /// What an error says, and what its first cause says, which is what people look for.

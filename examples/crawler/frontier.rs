@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use diskette::deque::Claim;
-use diskette::{Access, Deque, Index, Store, Transaction};
+use diskette::{Access, Cache, Deque, Index, Store, Transaction};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -17,7 +17,7 @@ use crate::hosts;
 use crate::outgoing::Outgoing;
 use crate::page::{Page, Visit, Visited};
 use crate::plan::Plan;
-use crate::robots::Answers;
+use crate::robots::{self, Answers};
 
 pub struct Frontier {
     store: Store,
@@ -69,7 +69,7 @@ impl Frontier {
             outgoing: Index::new(&store, "outgoing")?,
             events: Index::new(&store, "events")?,
             plan: Index::new(&store, "plan")?,
-            robots: Index::new(&store, "robots")?,
+            robots: Cache::new(&store.with_timeout(robots::PATIENCE), "robots.txt")?,
             known: Mutex::default(),
             store,
         })
@@ -86,10 +86,11 @@ impl Frontier {
         self.store.transaction(|tx| {
             let (todo, pages) = (self.todo.within(tx), self.pages.within(tx));
             pages.insert(visit.url.as_str(), &Some(page))?;
+            let links_of = self.outgoing.within(tx);
             if !outgoing.is_empty() {
-                self.outgoing
-                    .within(tx)
-                    .insert(visit.url.as_str(), &outgoing)?;
+                links_of.insert(visit.url.as_str(), &outgoing)?;
+            } else if visit.seen.is_some() {
+                links_of.delete(visit.url.as_str())?;
             }
             for link in &links {
                 if pages.insert_if_absent(link.url.as_str(), &QUEUED)? {
@@ -99,6 +100,49 @@ impl Frontier {
             visit.complete(tx)
         })?;
         self.know(links);
+        Ok(())
+    }
+
+    /// What was seen there before is what there is.
+    pub fn keep(&self, visit: Claim<Visit>) -> Result<()> {
+        self.store.transaction(|tx| {
+            let pages = self.pages.within(tx);
+            if let Some(Some(page)) = pages.get(visit.url.as_str())? {
+                let kept = Page {
+                    at: now(),
+                    due: false,
+                    ..page
+                };
+                pages.insert(visit.url.as_str(), &Some(kept))?;
+            }
+            visit.complete(tx)
+        })?;
+        Ok(())
+    }
+
+    /// Queues those pages again that were visited longer ago; each once, whoever else does so too.
+    pub fn revisit(&self, age: Duration) -> Result<()> {
+        const AT_ONCE: usize = 500;
+        let before = now().saturating_sub(micros(age));
+        let mut pages = self.pages().peekable();
+        while pages.peek().is_some() {
+            let some = pages.by_ref().take(AT_ONCE).collect::<Result<Vec<_>>>()?;
+            self.store.transaction(|tx| {
+                let (todo, pages) = (self.todo.within(tx), self.pages.within(tx));
+                for (url, _) in some {
+                    let Some(Some(mut page)) = pages.get(&url)? else {
+                        continue;
+                    };
+                    if page.due || page.at > before {
+                        continue;
+                    }
+                    todo.push_back(&Visit::anew(Url::parse(&url)?, &page))?;
+                    page.due = true;
+                    pages.insert(&url, &Some(page))?;
+                }
+                anyhow::Ok(())
+            })?;
+        }
         Ok(())
     }
 

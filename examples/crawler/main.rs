@@ -1,5 +1,5 @@
-//! A web crawler whose workers are processes. They share a todo `Deque`, a pages `Index`, and for each host a
-//! `Throttle` and a `BoundedSemaphore`: kill any of them at any moment, and no page is lost or recorded
+//! A web crawler whose workers are processes. They share a todo `Deque`, a pages `Index`, a `Cache` of what hosts ask of
+//! crawlers, and for each host a `Throttle` and a `BoundedSemaphore`: kill any of them at any moment, and no page is lost or recorded
 //! twice, and no host is asked more often than it should be.
 //!
 //! ```text
@@ -109,6 +109,7 @@ fn crawl(options: &Options) -> Result<ExitCode> {
         queued: frontier.counts()?.queued,
         seconds,
         workers: options.workers,
+        unchanged: run.unchanged.load(Relaxed),
         restarts: run.restarts.load(Relaxed),
     };
     let mut out = io::stdout().lock();
@@ -145,9 +146,14 @@ fn begin_or_go_on(frontier: &Frontier, options: &Options, run: &Arc<Run>) -> Res
         }
         Some(plan) => {
             plan.agrees_with(options)?;
+            if let Some(age) = options.revisit {
+                frontier.revisit(age)?;
+            }
             let Counts { pages, queued } = frontier.counts()?;
             if queued == 0 {
-                eprintln!("{data} holds the whole crawl of {plan}; --fresh begins it anew");
+                eprintln!(
+                    "{data} holds the whole crawl of {plan}; --revisit AGE asks for its pages again, --fresh begins it anew"
+                );
                 return Ok((plan, End::Complete));
             }
             eprintln!(

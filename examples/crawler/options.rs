@@ -68,6 +68,10 @@ pub struct Options {
     /// Directory that keeps the crawl; another run goes on with it
     #[arg(long, value_name = "DIR", default_value = "crawl-data")]
     pub data: PathBuf,
+    /// Ask again for the pages that were visited longer ago than this, such as 90s, 30m, 1h or 7d; those that
+    /// haven't changed since stay as they are
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub revisit: Option<Duration>,
     /// Forget the crawl kept there, and begin anew
     #[arg(long)]
     pub fresh: bool,
@@ -128,6 +132,25 @@ fn interval(rate: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a rate is needed such as 20/s, 30/m or 100/h, of 1000/s at most".to_owned())
 }
 
+/// Zero for all pages.
+fn age(text: &str) -> Result<Duration, String> {
+    let unit = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 24 * 3600,
+        _ => 0,
+    };
+    let count = text.get(..text.len().saturating_sub(1));
+    let count = count.and_then(|count| count.parse::<u64>().ok());
+    let seconds = count
+        .filter(|_| unit > 0)
+        .and_then(|count| count.checked_mul(unit));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "an age is needed such as 90s, 30m, 1h or 7d".to_owned())
+}
+
 fn few(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=64).contains(number));
     number.ok_or_else(|| "a number from 1 to 64 is needed".to_owned())
@@ -136,6 +159,27 @@ fn few(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_has_a_unit() {
+        let seconds = |text| age(text).ok().map(|age| age.as_secs());
+        assert_eq!(seconds("0s"), Some(0));
+        assert_eq!(seconds("90s"), Some(90));
+        assert_eq!(seconds("1h"), Some(3600));
+        assert_eq!(seconds("7d"), Some(7 * 24 * 3600));
+        for wrong in [
+            "",
+            "1",
+            "h",
+            "-1h",
+            "1w",
+            "1.5h",
+            "99999999999999999999d",
+            "é",
+        ] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_rate_is_so_many_in_a_second_a_minute_or_an_hour() {

@@ -17,6 +17,16 @@ pub struct Visit {
     pub redirects: u8,
     /// The first is 1.
     pub attempt: u8,
+    /// What was seen there, if it was visited before.
+    #[serde(default)]
+    pub seen: Option<Seen>,
+}
+
+/// By which a server tells whether a page has changed since it gave it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
 }
 
 /// What became of a URL.
@@ -41,10 +51,22 @@ pub struct Page {
     pub milliseconds: u64,
     /// When it was visited, in microseconds since 1970.
     pub at: u64,
+    #[serde(default)]
+    pub seen: Seen,
+    /// It is queued to be visited again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub due: bool,
     /// Why it could not be had, after several attempts.
     pub error: Option<String>,
     /// Why it was not asked for.
     pub skipped: Option<String>,
+}
+
+/// What a visit came to.
+pub enum Outcome {
+    Visited(Visited),
+    /// It is what was seen before.
+    Unchanged,
 }
 
 /// A page visited, and where it leads.
@@ -56,13 +78,13 @@ pub struct Visited {
     pub next: Vec<Visit>,
 }
 
-impl From<Page> for Visited {
+impl From<Page> for Outcome {
     fn from(page: Page) -> Self {
-        Self {
+        Self::Visited(Visited {
             page,
             outgoing: Outgoing::default(),
             next: Vec::new(),
-        }
+        })
     }
 }
 
@@ -73,6 +95,7 @@ impl Visit {
             depth: 0,
             redirects: 0,
             attempt: 1,
+            seen: None,
         }
     }
 
@@ -89,6 +112,15 @@ impl Visit {
         Self {
             depth: self.depth,
             redirects: self.redirects + 1,
+            ..Self::start(url)
+        }
+    }
+
+    /// Of a page that was visited before.
+    pub fn anew(url: Url, page: &Page) -> Self {
+        Self {
+            depth: page.depth,
+            seen: Some(page.seen.clone()),
             ..Self::start(url)
         }
     }

@@ -1,13 +1,12 @@
 //! What each host asks of crawlers, by RFC 9309.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use diskette::Index;
+use diskette::Cache;
 use parking_lot::Mutex;
 use robotxt::Robots;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::fetch::{Failure, Fetcher, Setback};
@@ -16,20 +15,15 @@ use crate::hosts::Host;
 const MOST_REDIRECTS: usize = 5;
 /// RFC 9309 wants no less to be read of it, and nobody writes more.
 const MOST_BYTES: usize = 500 << 10;
-/// How long an answer holds.
+/// How long an answer holds; RFC 9309 wants it to be no longer.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
-/// Until a thread of ours has asked.
+/// How long a thread waits for another process that is asking; then it has other hosts to see to.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// Until another thread of ours has asked.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// By origin, for all workers.
-pub type Answers = Index<String, Answer>;
-
-/// A `robots.txt`; empty where there is none.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Answer {
-    text: Vec<u8>,
-    asked: SystemTime,
-}
+/// The text by origin, for all workers; empty where there is none.
+pub type Answers = Cache<String, Vec<u8>>;
 
 /// The rules of all hosts met.
 pub struct Rules {
@@ -40,7 +34,8 @@ pub struct Rules {
 
 #[derive(Default)]
 struct Origin {
-    rules: OnceLock<Robots>,
+    /// As this process has read them, and when.
+    rules: Mutex<Option<(Instant, Arc<Robots>)>>,
     asking: Mutex<()>,
 }
 
@@ -66,41 +61,36 @@ impl Rules {
     pub fn allow(&self, url: &Url, host: &Host, fetcher: &Fetcher) -> Result<bool, Setback> {
         let name = url.origin().ascii_serialization();
         let origin = Arc::clone(self.origins.lock().entry(name.clone()).or_default());
-        if let Some(rules) = origin.rules.get() {
+        if let Some(rules) = origin.rules() {
             return Ok(rules.is_absolute_allowed(url));
         }
         let Some(_asking) = origin.asking.try_lock() else {
             return Err(Setback::NotYet(A_MOMENT));
         };
-        let answer = match self.answers.get(&name)?.filter(Answer::is_fresh) {
-            Some(answer) => answer,
-            None => {
-                let _turn = host.turn()?;
-                let answer = Answer::of(url, fetcher)?;
-                self.answers.insert(&name, &answer)?;
-                answer
-            }
-        };
-        let rules = Robots::from_bytes(&answer.text, &self.product);
+        // Of all workers one asks; if it is killed, another.
+        let answer = self.answers.try_memoize(&name, FRESH, || {
+            let _turn = host.turn()?;
+            Ok(ask(url, fetcher)?)
+        });
+        let text = answer.map_err(|setback| match setback {
+            Setback::Broken(error) if error.is_timeout() => Setback::NotYet(PATIENCE),
+            setback => setback,
+        })?;
+        let rules = Robots::from_bytes(&text, &self.product);
         if let Some(delay) = rules.crawl_delay() {
             host.keep_interval(delay)?;
         }
-        Ok(origin.rules.get_or_init(|| rules).is_absolute_allowed(url))
+        let allowed = rules.is_absolute_allowed(url);
+        *origin.rules.lock() = Some((Instant::now(), Arc::new(rules)));
+        Ok(allowed)
     }
 }
 
-impl Answer {
-    fn of(url: &Url, fetcher: &Fetcher) -> Result<Self, Failure> {
-        let mut text = ask(url, fetcher)?;
-        text.truncate(MOST_BYTES);
-        Ok(Self {
-            text,
-            asked: SystemTime::now(),
-        })
-    }
-
-    fn is_fresh(&self) -> bool {
-        self.asked.elapsed().is_ok_and(|age| age < FRESH)
+impl Origin {
+    fn rules(&self) -> Option<Arc<Robots>> {
+        let known = self.rules.lock();
+        let fresh = known.as_ref().filter(|(read, _)| read.elapsed() < FRESH);
+        fresh.map(|(_, rules)| Arc::clone(rules))
     }
 }
 
@@ -110,11 +100,12 @@ fn ask(url: &Url, fetcher: &Fetcher) -> Result<Vec<u8>, Failure> {
         return nothing_said;
     };
     for _ in 0..=MOST_REDIRECTS {
-        let answer = fetcher.get(&address).map_err(|failure| Failure {
+        let mut answer = fetcher.get(&address, None).map_err(|failure| Failure {
             reason: format!("robots.txt: {}", failure.reason),
             ..failure
         })?;
         if answer.status == 200 {
+            answer.body.truncate(MOST_BYTES);
             return Ok(answer.body);
         }
         match answer

@@ -24,6 +24,8 @@ pub struct Figures {
     pub pages: u64,
     /// Requests for pages sent by this run.
     pub fetches: u64,
+    /// Those of them that were what they had been before.
+    pub unchanged: u64,
     /// Pages that could not be had.
     pub errors: u64,
     pub bytes: u64,
@@ -108,6 +110,9 @@ impl Summary {
                 out,
                 "{fetches} in {seconds:.1} s by {workers}, {rate:.0} a second"
             )?;
+            if figures.unchanged > 0 {
+                write!(out, ", {} unchanged", HumanCount(figures.unchanged))?;
+            }
             match figures.restarts {
                 0 => writeln!(out)?,
                 restarts => writeln!(out, ", {}", many(restarts, "restart", "restarts"))?,

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::Options;
 use crate::frontier::{Event, Frontier};
 use crate::progress::Progress;
-use crate::worker::Report;
+use crate::worker::{Report, UNCHANGED};
 
 /// Deaths in a row without a page recorded in between; after so many, restarting is no help.
 const FRUITLESS_DEATHS: u64 = 20;
@@ -38,6 +38,8 @@ pub enum End {
 pub struct Run {
     pub fetches: AtomicU64,
     pub restarts: AtomicU64,
+    /// Pages that were what they had been.
+    pub unchanged: AtomicU64,
     fruitless_deaths: AtomicU64,
     crew: Mutex<Crew>,
 }
@@ -164,7 +166,11 @@ impl Run {
             progress.worker(number, &report);
             match report {
                 Report::Fetching { .. } => drop(self.fetches.fetch_add(1, Relaxed)),
-                Report::Recorded { .. } => self.fruitless_deaths.store(0, Relaxed),
+                Report::Recorded { outcome, .. } => {
+                    self.fruitless_deaths.store(0, Relaxed);
+                    self.unchanged
+                        .fetch_add(u64::from(outcome == UNCHANGED), Relaxed);
+                }
                 Report::PutOff { .. } => {}
                 Report::Broken { reason } => self.crew.lock().broken = Some(reason),
             }

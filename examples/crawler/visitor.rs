@@ -12,7 +12,7 @@ use crate::hosts::{Host, Turn};
 use crate::links::{self, Document};
 use crate::normal::normal;
 use crate::outgoing::Outgoing;
-use crate::page::{Page, Visit, Visited};
+use crate::page::{Outcome, Page, Visit, Visited};
 use crate::plan::Plan;
 use crate::robots::{Answers, Rules};
 use crate::scope;
@@ -46,10 +46,13 @@ impl Visitor {
     }
 
     /// Fetches a page and reads it.
-    pub fn visit(&self, visit: &Visit, turn: Turn) -> Result<Visited, Failure> {
+    pub fn visit(&self, visit: &Visit, turn: Turn) -> Result<Outcome, Failure> {
         let started = Instant::now();
-        let fetched = self.fetcher.get(&visit.url)?;
+        let fetched = self.fetcher.get(&visit.url, visit.seen.as_ref())?;
         drop(turn);
+        if visit.seen.is_some() && fetched.is_unchanged() {
+            return Ok(Outcome::Unchanged);
+        }
         let milliseconds = started.elapsed().as_millis() as u64;
         let document = if fetched.is_html() {
             read(&fetched, &visit.url, started + self.timeout)?
@@ -83,11 +86,12 @@ impl Visitor {
             }
         }
         page.content_type = fetched.content.kind;
-        Ok(Visited {
+        page.seen = fetched.seen;
+        Ok(Outcome::Visited(Visited {
             page,
             outgoing,
             next,
-        })
+        }))
     }
 
     fn links(&self, visit: &Visit, mut links: Vec<Url>) -> Vec<Visit> {

@@ -16,7 +16,7 @@ use crate::Options;
 use crate::fetch::{Failure, Setback};
 use crate::frontier::Frontier;
 use crate::hosts::{Host, Hosts, LONGEST_DELAY};
-use crate::page::{Page, Visit, Visited};
+use crate::page::{Outcome, Page, Visit};
 use crate::visitor::Visitor;
 
 const ATTEMPTS: u8 = 3;
@@ -28,6 +28,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_secs(3);
 /// How often an idle thread looks around.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// What is reported of a page that is what it was.
+pub const UNCHANGED: &str = "unchanged";
 
 /// What a worker tells its supervisor: one line of JSON each.
 #[derive(Serialize, Deserialize)]
@@ -126,8 +129,8 @@ impl Worker {
     fn process(&self, visit: Claim<Visit>) -> Result<()> {
         let host = self.hosts.of(&visit.url)?;
         let url = visit.url.to_string();
-        let visited = match self.visit(&visit, &host) {
-            Ok(visited) => visited,
+        let outcome = match self.visit(&visit, &host) {
+            Ok(outcome) => outcome,
             Err(Setback::NotYet(wait)) => {
                 return self.frontier.set_aside(visit, wait, host.interval());
             }
@@ -146,13 +149,22 @@ impl Worker {
             }
             Err(Setback::Broken(error)) => return Err(error.into()),
         };
-        let outcome = visited.page.outcome();
-        self.frontier.record(visit, visited)?;
+        let outcome = match outcome {
+            Outcome::Visited(visited) => {
+                let outcome = visited.page.outcome();
+                self.frontier.record(visit, visited)?;
+                outcome
+            }
+            Outcome::Unchanged => {
+                self.frontier.keep(visit)?;
+                UNCHANGED.to_owned()
+            }
+        };
         report(&Report::Recorded { url, outcome });
         Ok(())
     }
 
-    fn visit(&self, visit: &Visit, host: &Host) -> Result<Visited, Setback> {
+    fn visit(&self, visit: &Visit, host: &Host) -> Result<Outcome, Setback> {
         if !self.visitor.may_visit(&visit.url, host)? {
             return Ok(Page::skipped(visit, "robots.txt forbids it").into());
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use diskette_ipc::clock;
 use diskette_testkit::{PATIENCE, eventually};
@@ -39,6 +39,8 @@ enum Manner {
     Held,
     /// Wants this many seconds from one request to the next.
     CrawlDelay(f64),
+    /// Tells by an `ETag` that pages are what they were; but the first then has a link that it hadn't.
+    Changing,
     /// Answers once, to the page of this number, that it wants to be left alone for so many seconds.
     Overload(usize, u64),
 }
@@ -46,6 +48,8 @@ enum Manner {
 struct Request {
     at: Instant,
     path: String,
+    /// It asks for the page only if it has changed.
+    conditional: bool,
 }
 
 impl Site {
@@ -95,11 +99,13 @@ impl Site {
     }
 }
 
-async fn answer(State(host): State<Arc<Host>>, uri: Uri) -> Response {
+async fn answer(State(host): State<Arc<Host>>, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().to_owned();
+    let conditional = headers.contains_key(header::IF_NONE_MATCH);
     let request = Request {
         at: clock::now(),
         path: path.clone(),
+        conditional,
     };
     host.log.lock().unwrap().push(request);
     if let (Manner::CrawlDelay(seconds), "/robots.txt") = (host.manner, &*path) {
@@ -123,6 +129,23 @@ async fn answer(State(host): State<Arc<Host>>, uri: Uri) -> Response {
             }
         }
         _ => {}
+    }
+    if host.manner == Manner::Changing {
+        let tag = format!("\"{}\"", usize::from(conditional && n == 0));
+        if headers
+            .get(header::IF_NONE_MATCH)
+            .is_some_and(|known| known == tag.as_str())
+        {
+            return StatusCode::NOT_MODIFIED.into_response();
+        }
+        let new = if tag == "\"1\"" { host.pages } else { 0 };
+        let links = [2 * n + 1, 2 * n + 2]
+            .into_iter()
+            .filter(|&to| to < host.pages);
+        let links = links
+            .chain([new])
+            .map(|to| format!("<a href='{to}'>{to}</a>"));
+        return ([(header::ETAG, tag)], Html(links.collect::<String>())).into_response();
     }
     let links = [2 * n + 1, 2 * n + 2, n / 3, n / 2];
     let links = links.iter().filter(|&&to| to < host.pages);
@@ -274,6 +297,54 @@ fn a_crawl_whose_workers_are_killed_records_what_an_undisturbed_one_does() {
     assert!(
         again <= killed * 8,
         "{again} pages were fetched again after {killed} kills"
+    );
+}
+
+#[test]
+fn pages_that_are_revisited_are_taken_over_if_they_have_changed() {
+    const PAGES: usize = 100;
+    let site = Site::serve(PAGES, Manner::Changing);
+    let dir = tempfile::tempdir().unwrap();
+    let summary = last_line(&mut crawler(&[&site], dir.path(), &[]));
+    assert_eq!(summary["pages"], PAGES);
+    // Nothing is due.
+    last_line(&mut crawler(&[&site], dir.path(), &["--revisit", "1h"]));
+    assert_eq!(site.host.log.lock().unwrap().len(), PAGES + 1);
+
+    let mut crawl = crawler(&[&site], dir.path(), &["--revisit", "0s"]);
+    eventually(PATIENCE, || {
+        site.host.log.lock().unwrap().len() > PAGES + 20
+    });
+    kill_worker(&crawl, 0);
+    let summary = last_line(&mut crawl);
+    assert_eq!(
+        (&summary["pages"], &summary["queued"]),
+        (&(PAGES + 1).into(), &0.into())
+    );
+    assert_eq!(summary["unchanged"], PAGES - 1);
+    let all: Vec<_> = (0..=PAGES).map(|n| n.to_string()).collect();
+    assert_eq!(recorded(dir.path().join("pages.jsonl")), all);
+
+    let log = site.host.log.lock().unwrap();
+    let robots = log.iter().filter(|request| request.path == "/robots.txt");
+    assert_eq!(
+        robots.count(),
+        1,
+        "all workers of all runs go by one answer"
+    );
+    let again = &log[PAGES + 1..];
+    let mut conditional: Vec<_> = again
+        .iter()
+        .filter(|it| it.conditional)
+        .map(|it| &it.path)
+        .collect();
+    conditional.sort();
+    conditional.dedup();
+    assert_eq!(conditional.len(), PAGES);
+    assert!(
+        again
+            .iter()
+            .all(|it| it.conditional || it.path == format!("/site/{PAGES}"))
     );
 }
 

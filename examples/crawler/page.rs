@@ -64,7 +64,7 @@ pub struct Page {
 
 /// What a visit came to.
 pub enum Outcome {
-    Visited(Visited),
+    Visited(Box<Visited>),
     /// It is what was seen before.
     Unchanged,
 }
@@ -80,11 +80,11 @@ pub struct Visited {
 
 impl From<Page> for Outcome {
     fn from(page: Page) -> Self {
-        Self::Visited(Visited {
+        Self::Visited(Box::new(Visited {
             page,
             outgoing: Outgoing::default(),
             next: Vec::new(),
-        })
+        }))
     }
 }
 

@@ -87,11 +87,11 @@ impl Visitor {
         }
         page.content_type = fetched.content.kind;
         page.seen = fetched.seen;
-        Ok(Outcome::Visited(Visited {
+        Ok(Outcome::Visited(Box::new(Visited {
             page,
             outgoing,
             next,
-        }))
+        })))
     }
 
     fn links(&self, visit: &Visit, mut links: Vec<Url>) -> Vec<Visit> {

@@ -152,7 +152,7 @@ impl Worker {
         let outcome = match outcome {
             Outcome::Visited(visited) => {
                 let outcome = visited.page.outcome();
-                self.frontier.record(visit, visited)?;
+                self.frontier.record(visit, *visited)?;
                 outcome
             }
             Outcome::Unchanged => {

@@ -25,8 +25,12 @@ const DUE: usize = 1_000;
 const LOOK: usize = DUE / 4;
 
 /// A log longer than this, in pages, after a checkpoint beside the writers, is finished inside the gate, so that the next
-/// writer begins it anew. Little of it is left to copy by then. And no file of a log that was begun anew stays longer.
+/// writer begins it anew. And no file of a log that was begun anew stays longer.
 pub(crate) const CAP: usize = 4_000;
+
+/// So few pages of it are left by then, unless so many passes beside the writers don't come so far.
+const FEW: usize = 200;
+const PASSES: usize = 4;
 
 /// A log longer than this, in pages, is copied by whoever writes: the threads of those who wrote it haven't lived for long
 /// enough.
@@ -185,11 +189,7 @@ impl Sqlite {
             return Ok(());
         };
         let copy = || {
-            let beside = {
-                let reader = self.readers().lend(self)?;
-                checkpoint(reader.connection()?)?
-            };
-            if beside > CAP {
+            if self.copy_beside_writers()? > CAP {
                 let turn = self.writer().enter(self)?;
                 checkpoint(turn.connection()?)?;
             }
@@ -198,6 +198,21 @@ impl Sqlite {
         let copied = copy();
         self.keep_reserve();
         copied
+    }
+
+    /// Copies the log while others write; says how long it is. If it is to be finished inside the gate, little is left to copy, and
+    /// to sync: each pass is shorter than the one before, so that less is added meanwhile.
+    fn copy_beside_writers(&self) -> Result<usize> {
+        let reader = self.readers().lend(self)?;
+        let connection = reader.connection()?;
+        let mut length = checkpoint(connection)?;
+        for _ in 1..PASSES {
+            if length <= CAP || log(connection)?.left() <= FEW {
+                break;
+            }
+            length = checkpoint(connection)?;
+        }
+        Ok(length)
     }
 
     fn attempt(&self, job: Job) -> Result<()> {
@@ -257,19 +272,40 @@ fn alone(directory: &Directory) -> io::Result<Option<FileLock>> {
     Ok(lock.try_lock(Mode::Exclusive)?.then_some(lock))
 }
 
-/// Copies what no reader and no writer is in the way of; says how long the log is, in pages.
-fn checkpoint(connection: &Connection) -> Result<usize> {
-    ask(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+/// The log, in pages.
+#[derive(Clone, Copy)]
+struct Log {
+    length: usize,
+    copied: usize,
 }
 
-/// How long the log is, in pages.
-fn log_length(connection: &Connection) -> Result<usize> {
+impl Log {
+    fn left(self) -> usize {
+        self.length.saturating_sub(self.copied)
+    }
+}
+
+/// Copies what no reader and no writer is in the way of; says how long the log is, in pages.
+fn checkpoint(connection: &Connection) -> Result<usize> {
+    Ok(ask(connection, "PRAGMA wal_checkpoint(PASSIVE)")?.length)
+}
+
+fn log(connection: &Connection) -> Result<Log> {
     ask(connection, "PRAGMA wal_checkpoint(NOOP)")
 }
 
-fn ask(connection: &Connection, checkpoint: &str) -> Result<usize> {
+fn log_length(connection: &Connection) -> Result<usize> {
+    Ok(log(connection)?.length)
+}
+
+fn ask(connection: &Connection, checkpoint: &str) -> Result<Log> {
     let mut ask = connection.prepare_cached(checkpoint).map_err(from_sqlite)?;
-    ask.query_row([], |row| row.get::<_, i64>(1))
-        .map(|length| usize::try_from(length).unwrap_or(0))
-        .map_err(from_sqlite)
+    ask.query_row([], |row| {
+        let pages = |number: i64| usize::try_from(number).unwrap_or(0);
+        Ok(Log {
+            length: pages(row.get(1)?),
+            copied: pages(row.get(2)?),
+        })
+    })
+    .map_err(from_sqlite)
 }

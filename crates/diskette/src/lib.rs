@@ -79,7 +79,7 @@ pub use diskette_lock::{
 pub use diskette_queue as queue;
 pub use diskette_queue::{
     Backoff, Job, JobId, JobState, Keep, Outcome, Push, Pushed, Queue, QueueOptions, QueueStats,
-    Unique, Why,
+    Unique, Why, Worker,
 };
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};

@@ -92,6 +92,24 @@ impl Stop {
         self.is_stopped()
     }
 
+    /// Sleeps until one of several is stopped.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette_ipc::Stop;
+    ///
+    /// let (one, other) = (Stop::new(), Stop::new());
+    /// other.stop();
+    /// Stop::wait_any(&[&one, &other]);
+    /// ```
+    pub fn wait_any(stops: &[&Stop]) {
+        let watched: Vec<_> = stops.iter().map(|stop| stop.watched()).collect();
+        while !stops.is_empty() && !stops.iter().any(|stop| stop.is_stopped()) {
+            futex::wait_any(&watched, Duration::MAX);
+        }
+    }
+
     /// Sleeps until the uptime has come by `clock`, or it is stopped.
     pub(crate) fn wait_until(&self, uptime: Duration, clock: &(impl Clock + ?Sized)) {
         /// What the kernel sleeps by here doesn't go on while the machine is suspended.

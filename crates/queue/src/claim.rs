@@ -216,7 +216,11 @@ impl<J, C> Claim<J, C> {
                 let until = held.inner.timeline.now().saturating_add(micros(limit));
                 held.change(db, sql::RENEW, &[until.into()])
             })
-        })
+        })?;
+        if let Some(home) = &held.home {
+            home.renew(limit);
+        }
+        Ok(())
     }
 
     /// The claim within a transaction: how it ends there is part of that.

@@ -168,6 +168,7 @@ where
             group: taken.group.clone(),
             time_limit: self.time_limit,
             generation: fork::generation(),
+            home: None,
         }))
     }
 

@@ -7,10 +7,12 @@ use diskette_ipc::{OwnerId, fork};
 use diskette_store::{Access, Db, Error, ErrorKind, Result, Store, Stored, Value};
 
 use crate::backoff::Backoff;
+use crate::home::Home;
 use crate::inner::{Inner, micros};
 use crate::job::Why;
 use crate::sql;
 
+#[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) inner: Arc<Inner>,
     pub(crate) store: Store,
@@ -25,6 +27,8 @@ pub(crate) struct Held {
     pub(crate) time_limit: Option<Duration>,
     /// The process that made it.
     pub(crate) generation: u64,
+    /// Where it goes if it is dropped, rather than to be given back.
+    pub(crate) home: Option<Arc<Home>>,
 }
 
 /// What becomes of a claimed job.
@@ -112,8 +116,13 @@ impl Held {
 
     /// Releases as soon as this thread is in no transaction; the attempt counts. If that fails, the job is ready when this process
     /// ends.
-    pub(crate) fn give_back(self) {
-        if self.is_ours() {
+    pub(crate) fn give_back(mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        if let Some(home) = self.home.take() {
+            home.receive(self);
+        } else {
             let store = self.store.clone();
             store.when_free(move |store| {
                 let _ = self.end(store, Ending::Release { counts: true });

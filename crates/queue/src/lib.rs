@@ -3,6 +3,7 @@
 //! - [`Queue`]: jobs that are pushed, claimed by workers of any process, tried again, and finished, with their effects, in one
 //!   transaction.
 //! - [`Claim`]: a job in the hands of a worker, which is ready again if that dies.
+//! - [`Worker`]: threads that claim jobs and give them to a handler.
 //! - [`Push`], [`Unique`], [`Pushed`]: for later, with a priority, the only one of its kind, one after the other.
 //! - [`QueueOptions`], [`Backoff`], [`Keep`]: how often and when what failed is tried again, and what is kept.
 //! - [`Job`], [`Jobs`], [`JobState`], [`Why`], [`QueueStats`]: what there is to see; [`Outcome`]: how a job ended.
@@ -37,9 +38,12 @@ mod backoff;
 mod claim;
 mod claiming;
 mod config;
+mod crew;
 mod death;
 mod due;
+mod follow;
 mod held;
+mod home;
 mod inner;
 mod job;
 mod keep;
@@ -53,6 +57,7 @@ mod retention;
 mod sql;
 mod tend;
 mod waiting;
+mod worker;
 
 pub use backoff::Backoff;
 pub use claim::{Claim, ClaimWithin};
@@ -65,3 +70,4 @@ pub use push::{Push, Pushed, Unique};
 pub use queue::Queue;
 pub use tend::QueueStats;
 pub use waiting::Outcome;
+pub use worker::{Next, Worked, Worker};

@@ -1,0 +1,301 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use diskette_ipc::Stop;
+use diskette_store::{Codec, Error, ErrorKind, MessagePack, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::claim::Claim;
+use crate::crew::{Crew, Shift};
+use crate::queue::Queue;
+
+/// What became of a job, as its handler says: `Ok` completes it, an error fails it, with its text and those of its sources.
+pub type Worked = std::result::Result<(), Box<dyn StdError + Send + Sync>>;
+
+/// The rest of the way of a job, for a [layer](Worker::around).
+pub type Next<'n, J, C = MessagePack> = dyn Fn(Claim<J, C>) -> Worked + 'n;
+
+pub(crate) type Layer<J, C> = Box<dyn Fn(Claim<J, C>, &Next<'_, J, C>) -> Worked + Send + Sync>;
+
+/// Threads that claim jobs and give them to a handler, until they are stopped.
+///
+/// The handler gets each job as its [`Claim`]. It may end that itself, mostly with a transaction in which the work has its effects, or
+/// leave it to the worker: who returns `Ok` has completed the job, who returns an error has it failed, and tried again later. A
+/// transaction that is rolled back takes the end of the claim back with it, and then it is the worker's again.
+///
+/// It stops when the [`Stop`] of the queue's store is stopped: no job is begun any more, what runs may come to its end within the
+/// [grace time](Self::grace), and what has not is [released](Claim::release). To have more processes than one, run it in each.
+///
+/// # Panics
+///
+/// One in the handler is caught: the job has failed, with the text of the panic. Where panics abort, the process dies, and the job
+/// is claimed by another as its worker died.
+///
+/// # Process safety
+///
+/// Any number of processes may work on a queue. A handler that forks must see to it that the child ends: one that comes back from the
+/// handler has no claim, and ends there.
+///
+/// # Crashes
+///
+/// As with every claim: what a process had is ready again when it dies.
+///
+/// # Reports
+///
+/// By `tracing`: a span `job` around the handler, with the queue, the id and the attempt; in it, an event for each end (`DEBUG` for what is done,
+/// `WARN` for what failed, panicked, or isn't the worker's any more); `WARN` for a job beyond its limit or the grace time.
+///
+/// # Cost
+///
+/// That of the claims. Who finds no job sleeps: an idle worker uses no processor.
+///
+/// # Example
+///
+/// ```
+/// use diskette::{Index, Queue, Store, Worker};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = Store::open("store")?;
+/// let pictures = Queue::<String>::new(&store, "pictures")?;
+/// let sizes = Index::<String, usize>::new(&store, "sizes")?;
+/// pictures.push_all(["cat.jpg", "dog.jpeg"].map(String::from))?;
+///
+/// let (works, sized) = (store.clone(), sizes.clone());
+/// Worker::new(&pictures).threads(2).run_until_idle(move |claim| {
+///     let size = claim.len(); // an error here, or a panic, and the job is tried again later
+///     works.transaction(|tx| {
+///         sized.within(tx).insert(&*claim, &size)?;
+///         claim.complete(tx)
+///     })?;
+///     Ok(())
+/// })?;
+/// assert_eq!(sizes.get("dog.jpeg")?, Some(8));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Worker<J, C = MessagePack> {
+    queues: Vec<Queue<J, C>>,
+    threads: usize,
+    limit: Option<Duration>,
+    grace: Duration,
+    layers: Vec<Layer<J, C>>,
+}
+
+impl<J, C> Worker<J, C>
+where
+    J: Serialize + DeserializeOwned + 'static,
+    C: Codec + 'static,
+{
+    /// A worker for the jobs of this queue, with as many threads as there are processors.
+    #[must_use]
+    pub fn new(queue: &Queue<J, C>) -> Self {
+        Worker {
+            queues: vec![queue.clone()],
+            threads: thread::available_parallelism().map_or(1, usize::from),
+            limit: None,
+            grace: Duration::from_secs(10),
+            layers: Vec::new(),
+        }
+    }
+
+    /// Works on this queue, too, when there is nothing to do in those that were named before it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{Queue, Store, Worker};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let urgent = Queue::<String>::new(&store, "urgent")?;
+    /// let others = Queue::<String>::new(&store, "others")?;
+    /// others.push("sweep")?;
+    /// urgent.push("extinguish")?;
+    /// Worker::new(&urgent).then(&others).threads(1).run_until_idle(|claim| {
+    ///     println!("{}", *claim); // extinguish, sweep
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn then(mut self, queue: &Queue<J, C>) -> Self {
+        self.queues.push(queue.clone());
+        self
+    }
+
+    /// How many jobs it works on at once.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// How long a job may take: that is the [time limit](Queue::with_time_limit) of its claim. When it is over, the job is given to
+    /// others, or is dead if this was its last attempt; and what the late handler does with its claim is refused.
+    ///
+    /// A thread can't be killed. The one of a handler that doesn't return is lost until it does; another takes its place. When more are
+    /// lost than the worker has threads, [`run`](Self::run) fails: then the process is to end, and with it what is lost.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// How long jobs may go on after a stop; 10 seconds unless said.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Does something around each job: it gets the claim, and what comes `next` with it. The layer that was added first is the outermost.
+    ///
+    /// This is the place for limits that all processes keep together, by a semaphore or a throttle; for the time that is spent
+    /// waiting here not to count, [renew](Claim::renew) the claim.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{BoundedSemaphore, Queue, Rate, Store, Throttle, Worker};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let calls = Queue::<String>::new(&store, "calls")?;
+    /// calls.push("example.org/a")?;
+    ///
+    /// let per_host = store.clone();
+    /// let rate = Throttle::new(&store, "rate of calls", "50/s".parse::<Rate>()?)?;
+    /// Worker::new(&calls)
+    ///     .around(move |claim, next| {
+    ///         let host = claim.split('/').next().unwrap_or_default();
+    ///         let _permit = BoundedSemaphore::new(&per_host, host, 2)?.acquire()?;
+    ///         next(claim)
+    ///     })
+    ///     .around(move |claim, next| {
+    ///         rate.acquire()?;
+    ///         claim.renew()?;
+    ///         next(claim)
+    ///     })
+    ///     .run_until_idle(|claim| Ok(println!("calling {}", *claim)))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn around(
+        mut self,
+        layer: impl Fn(Claim<J, C>, &Next<'_, J, C>) -> Worked + Send + Sync + 'static,
+    ) -> Self {
+        self.layers.push(Box::new(layer));
+        self
+    }
+
+    /// Works until the [`Stop`] of a queue's store is stopped. Without one it ends with an error only.
+    ///
+    /// The library installs no signal handler: that is the program's, which stops its `Stop` there.
+    ///
+    /// # Errors
+    ///
+    /// The first that claiming or ending a job has met, other than that it was [given to another](Error::is_overtaken): all
+    /// threads stop, as after a stop, and then it is returned. [`is_timeout`](Error::is_timeout) when more threads are lost to
+    /// jobs beyond their [limit](Self::limit) than there are to be; [`is_invalid_input`](Error::is_invalid_input) for 0 threads.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{Queue, Stop, Store, Worker};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let stop = Stop::new();
+    /// let store = Store::open("store")?.with_stop(&stop);
+    /// let mails = Queue::<String>::new(&store, "mails")?;
+    /// mails.push("the last")?;
+    ///
+    /// Worker::new(&mails).run(move |claim| {
+    ///     if *claim == "the last" {
+    ///         stop.stop(); // a program does this in its handler of SIGTERM and SIGINT, by the crate ctrlc, say
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(mails.stats()?.done, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run(
+        self,
+        handler: impl Fn(Claim<J, C>) -> Worked + Send + Sync + 'static,
+    ) -> Result<()> {
+        Crew::new(self.shift(handler)?).run(false)
+    }
+
+    /// The same, and it ends as well when there is nothing left to do: every job of its queues is done or dead. What is scheduled is waited for.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run`](Self::run).
+    pub fn run_until_idle(
+        self,
+        handler: impl Fn(Claim<J, C>) -> Worked + Send + Sync + 'static,
+    ) -> Result<()> {
+        Crew::new(self.shift(handler)?).run(true)
+    }
+
+    fn shift(
+        self,
+        handler: impl Fn(Claim<J, C>) -> Worked + Send + Sync + 'static,
+    ) -> Result<Shift<J, C>> {
+        if self.threads == 0 {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "a worker with 0 threads would never do anything; choose 1 or more",
+            ));
+        }
+        let own = Stop::new();
+        let stops = self.queues.iter().filter_map(|queue| queue.store().stop());
+        let outer = stops.cloned().collect();
+        let queues = self.queues.iter().map(|queue| {
+            let queue = queue.through(queue.store().with_stop(&own));
+            match self.limit {
+                Some(limit) => queue.with_time_limit(limit),
+                None => queue,
+            }
+        });
+        Ok(Shift {
+            queues: queues.collect(),
+            threads: self.threads,
+            grace: self.grace,
+            work: Arc::new(layered(self.layers, handler)),
+            outer,
+            stop: own,
+        })
+    }
+}
+
+/// The handler with all that is around it.
+fn layered<J, C>(
+    layers: Vec<Layer<J, C>>,
+    handler: impl Fn(Claim<J, C>) -> Worked + Send + Sync,
+) -> impl Fn(Claim<J, C>) -> Worked + Send + Sync {
+    fn pass<J, C>(layers: &[Layer<J, C>], handler: &Next<'_, J, C>, claim: Claim<J, C>) -> Worked {
+        match layers.split_first() {
+            Some((first, rest)) => first(claim, &|claim| pass(rest, handler, claim)),
+            None => handler(claim),
+        }
+    }
+    move |claim| pass(&layers, &handler, claim)
+}
+
+impl<J, C> fmt::Debug for Worker<J, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("queues", &self.queues)
+            .field("threads", &self.threads)
+            .field("limit", &self.limit)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}

@@ -36,3 +36,4 @@ mod throttle;
 mod torture;
 mod turns;
 mod waiting;
+mod workers;

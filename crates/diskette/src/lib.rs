@@ -7,7 +7,8 @@
 //! - [`Index`]: a map in insertion order and in key order; streams for what doesn't fit into memory.
 //! - [`Cache`]: a map that forgets: expiry, tags, limits and the policy by which entries make room; [`ShardedCache`]: spread over
 //!   several databases, in which as many processes can write at once.
-//! - [`Queue`]: jobs for workers of any process, with priorities, delays, retries and results.
+//! - [`Queue`]: jobs for workers of any process, with priorities, delays, retries and results; [`Worker`] and [`Supervisor`]: threads and
+//!   processes that work them off.
 //! - [`Lock`], [`RLock`], [`RwLock`], [`BoundedSemaphore`]: held by threads of any process, never by the dead.
 //! - [`Throttle`]: a rate limit that all processes keep together.
 //! - [`Stop`]: ends all waiting, from a signal handler or another thread. [`wait_any`]: waits for several deques and queues at once.
@@ -79,7 +80,7 @@ pub use diskette_lock::{
 pub use diskette_queue as queue;
 pub use diskette_queue::{
     Backoff, Job, JobId, JobState, Keep, Outcome, Push, Pushed, Queue, QueueOptions, QueueStats,
-    Unique, Why, Worker,
+    Supervisor, Unique, Why, Worker,
 };
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};

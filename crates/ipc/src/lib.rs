@@ -15,6 +15,7 @@
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
 //! | survive `fork` | [`fork`], [`Mutex`] |
 //! | work in the background | [`background`] |
+//! | start processes that don't outlive this one, and end them | [`offspring`] |
 //! | refuse a network file system | [`filesystem`] |
 //! | open no file that was put in the way | [`plain_file`] |
 //! | name a thing as nobody else does | [`random`] |
@@ -46,6 +47,7 @@ mod news;
 #[cfg(not(target_os = "linux"))]
 #[path = "news_polling.rs"]
 mod news;
+pub mod offspring;
 mod owner_file;
 mod owner_id;
 mod owners;

@@ -3,7 +3,7 @@
 //! - [`Queue`]: jobs that are pushed, claimed by workers of any process, tried again, and finished, with their effects, in one
 //!   transaction.
 //! - [`Claim`]: a job in the hands of a worker, which is ready again if that dies.
-//! - [`Worker`]: threads that claim jobs and give them to a handler.
+//! - [`Worker`]: threads that claim jobs and give them to a handler; [`Supervisor`]: keeps processes of them running.
 //! - [`Push`], [`Unique`], [`Pushed`]: for later, with a priority, the only one of its kind, one after the other.
 //! - [`QueueOptions`], [`Backoff`], [`Keep`]: how often and when what failed is tried again, and what is kept.
 //! - [`Job`], [`Jobs`], [`JobState`], [`Why`], [`QueueStats`]: what there is to see; [`Outcome`]: how a job ended.
@@ -55,6 +55,7 @@ mod pushing;
 mod queue;
 mod retention;
 mod sql;
+mod supervisor;
 mod tend;
 mod waiting;
 mod worker;
@@ -68,6 +69,7 @@ pub use list::Jobs;
 pub use options::QueueOptions;
 pub use push::{Push, Pushed, Unique};
 pub use queue::Queue;
+pub use supervisor::Supervisor;
 pub use tend::QueueStats;
 pub use waiting::Outcome;
 pub use worker::{Next, Worked, Worker};

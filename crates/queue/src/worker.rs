@@ -28,7 +28,8 @@ pub(crate) type Layer<J, C> = Box<dyn Fn(Claim<J, C>, &Next<'_, J, C>) -> Worked
 /// transaction that is rolled back takes the end of the claim back with it, and then it is the worker's again.
 ///
 /// It stops when the [`Stop`] of the queue's store is stopped: no job is begun any more, what runs may come to its end within the
-/// [grace time](Self::grace), and what has not is [released](Claim::release). To have more processes than one, run it in each.
+/// [grace time](Self::grace), and what has not is [released](Claim::release). To have more processes than one, run it in each: a
+/// [`Supervisor`](crate::Supervisor) keeps them alive.
 ///
 /// # Panics
 ///

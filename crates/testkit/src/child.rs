@@ -45,18 +45,7 @@ impl Child {
     ///
     /// If the process cannot be started.
     pub fn spawn_under<F: Fn()>(starter: &[&str], role: F, args: &[&dyn Display]) -> Self {
-        let name = name_of(&role);
-        let (_crate, path) = name.split_once("::").unwrap_or(("", name));
-        let args: Vec<_> = args.iter().map(ToString::to_string).collect();
-
-        let this = env::current_exe().expect("this binary");
-        let mut command = starter.iter().map(OsString::from).chain([this.into()]);
-        let mut process = Command::new(command.next().expect("a program"))
-            .args(command)
-            .args([&format!("{path}::role"), "--exact"])
-            .args(["--ignored", "--nocapture", "--test-threads=1"])
-            .env(ROLE, name)
-            .env(ARGS, args.join(&SEPARATOR.to_string()))
+        let mut process = Self::command_under(starter, &role, args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -69,11 +58,38 @@ impl Child {
         listen(process.stdout.take(), &transcript, Some(sender));
         listen(process.stderr.take(), &transcript, None);
         Self {
-            name,
+            name: name_of(&role),
             process,
             lines,
             transcript,
         }
+    }
+
+    /// What starts this very binary to play `role` with `args`, for who starts it himself. Its standard input is that of a child.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such binary.
+    #[must_use]
+    pub fn command<F: Fn()>(role: F, args: &[&dyn Display]) -> Command {
+        Self::command_under(&[], &role, args)
+    }
+
+    fn command_under<F: Fn()>(starter: &[&str], role: &F, args: &[&dyn Display]) -> Command {
+        let name = name_of(role);
+        let (_crate, path) = name.split_once("::").unwrap_or(("", name));
+        let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+
+        let this = env::current_exe().expect("this binary");
+        let mut words = starter.iter().map(OsString::from).chain([this.into()]);
+        let mut command = Command::new(words.next().expect("a program"));
+        command
+            .args(words)
+            .args([&format!("{path}::role"), "--exact"])
+            .args(["--ignored", "--nocapture", "--test-threads=1"])
+            .env(ROLE, name)
+            .env(ARGS, args.join(&SEPARATOR.to_string()));
+        command
     }
 
     /// Its process id.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use nix::libc;
@@ -28,6 +27,7 @@ use nix::libc;
 pub fn die_with_this_thread(command: &mut Command) -> &mut Command {
     #[cfg(target_os = "linux")]
     {
+        use std::os::unix::process::CommandExt;
         let parent = std::process::id().cast_signed();
         let arrange = move || {
             // SAFETY: it takes two numbers and touches no memory.
@@ -67,7 +67,8 @@ pub fn await_end(child: u32) -> io::Result<()> {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         let flags = libc::WEXITED | libc::WNOWAIT;
         // SAFETY: it writes nothing but `info`, which is as large as it is to be.
-        let waited = unsafe { libc::waitid(libc::P_PID, child, info.as_mut_ptr(), flags) };
+        let waited =
+            unsafe { libc::waitid(libc::P_PID, child as libc::id_t, info.as_mut_ptr(), flags) };
         if waited == 0 {
             return Ok(());
         }

@@ -61,6 +61,7 @@
 //!
 //! - `bundled`, on by default: SQLite is compiled in.
 //! - `chrono`, `jiff`, `uuid`: instants and ids of these crates as keys, in a [`key::Ordered`].
+//! - `cron`: jobs at the times of a cron expression, by `Queue::every`.
 //! - `zstd`: the codec `Zstd`, which compresses values; it compiles zstd in, and needs a C compiler.
 #![forbid(unsafe_code)]
 
@@ -82,6 +83,8 @@ pub use diskette_queue::{
     Backoff, Job, JobId, JobState, Keep, Outcome, Push, Pushed, Queue, QueueOptions, QueueStats,
     Supervisor, Unique, Why, Worker,
 };
+#[cfg(feature = "cron")]
+pub use diskette_queue::{Cron, Schedule};
 pub use diskette_semaphore as semaphore;
 pub use diskette_semaphore::{BoundedSemaphore, Permit};
 #[cfg(feature = "zstd")]

@@ -19,7 +19,7 @@ use crate::follow::follow;
 use crate::held::{Ending, Held};
 use crate::home::Home;
 use crate::queue::Queue;
-use crate::worker::Worked;
+use crate::worker::{Aside, Worked};
 
 /// What a crew is to do.
 pub(crate) struct Shift<J, C> {
@@ -81,10 +81,10 @@ where
         }
     }
 
-    pub(crate) fn run(self, until_idle: bool) -> Result<()> {
+    pub(crate) fn run(self, until_idle: bool, aside: Vec<Aside>) -> Result<()> {
         let crew = Arc::new(self);
         let (tell, events) = mpsc::channel();
-        let ended = crew.begin(until_idle, &tell).and_then(|()| {
+        let ended = crew.begin(until_idle, aside, &tell).and_then(|()| {
             let names: Vec<_> = crew.shift.queues.iter().map(Queue::name).collect();
             tracing::info!(queues = ?names, threads = crew.shift.threads, "working");
             crew.oversee(&tell, &events)
@@ -94,7 +94,12 @@ where
         ended
     }
 
-    fn begin(self: &Arc<Self>, until_idle: bool, tell: &Sender<Event>) -> Result<()> {
+    fn begin(
+        self: &Arc<Self>,
+        until_idle: bool,
+        aside: Vec<Aside>,
+        tell: &Sender<Event>,
+    ) -> Result<()> {
         let told = tell.clone();
         follow(self.shift.outer.clone(), &self.shift.stop, move || {
             let _ = told.send(Event::Stopped);
@@ -108,6 +113,16 @@ where
                 };
                 crew.shift.stop.stop();
                 let _ = tell.send(event);
+            })?;
+        }
+        for run in aside {
+            let (stop, tell) = (self.shift.stop.clone(), tell.clone());
+            spawn("diskette-aside".into(), move || {
+                if let Err(error) = run(&stop)
+                    && !error.is_stopped()
+                {
+                    let _ = tell.send(Event::Failed(error));
+                }
             })?;
         }
         (1..=self.shift.threads).try_for_each(|number| self.hire(number, tell))

@@ -4,6 +4,7 @@
 //!   transaction.
 //! - [`Claim`]: a job in the hands of a worker, which is ready again if that dies.
 //! - [`Worker`]: threads that claim jobs and give them to a handler; [`Supervisor`]: keeps processes of them running.
+//! - `Schedule`, `Cron`: jobs that come again and again, with the feature `cron`.
 //! - [`Push`], [`Unique`], [`Pushed`]: for later, with a priority, the only one of its kind, one after the other.
 //! - [`QueueOptions`], [`Backoff`], [`Keep`]: how often and when what failed is tried again, and what is kept.
 //! - [`Job`], [`Jobs`], [`JobState`], [`Why`], [`QueueStats`]: what there is to see; [`Outcome`]: how a job ended.
@@ -39,6 +40,8 @@ mod claim;
 mod claiming;
 mod config;
 mod crew;
+#[cfg(feature = "cron")]
+mod cron;
 mod death;
 mod due;
 mod follow;
@@ -54,6 +57,8 @@ mod push;
 mod pushing;
 mod queue;
 mod retention;
+#[cfg(feature = "cron")]
+mod schedule;
 mod sql;
 mod supervisor;
 mod tend;
@@ -62,6 +67,8 @@ mod worker;
 
 pub use backoff::Backoff;
 pub use claim::{Claim, ClaimWithin};
+#[cfg(feature = "cron")]
+pub use cron::Cron;
 pub use diskette_ipc::{Clock, ManualClock, Party, SystemClock};
 pub use job::{Content, Job, JobId, JobState, Why};
 pub use keep::Keep;
@@ -69,6 +76,8 @@ pub use list::Jobs;
 pub use options::QueueOptions;
 pub use push::{Push, Pushed, Unique};
 pub use queue::Queue;
+#[cfg(feature = "cron")]
+pub use schedule::Schedule;
 pub use supervisor::Supervisor;
 pub use tend::QueueStats;
 pub use waiting::Outcome;

@@ -84,7 +84,11 @@ pub struct Worker<J, C = MessagePack> {
     limit: Option<Duration>,
     grace: Duration,
     layers: Vec<Layer<J, C>>,
+    aside: Vec<Aside>,
 }
+
+/// What runs beside the jobs, until it is stopped.
+pub(crate) type Aside = Box<dyn FnOnce(&Stop) -> Result<()> + Send>;
 
 impl<J, C> Worker<J, C>
 where
@@ -100,6 +104,7 @@ where
             limit: None,
             grace: Duration::from_secs(10),
             layers: Vec::new(),
+            aside: Vec::new(),
         }
     }
 
@@ -195,6 +200,16 @@ where
         self
     }
 
+    /// Runs this schedule, too, as long as it works; with the feature `cron`.
+    #[cfg(feature = "cron")]
+    #[must_use]
+    pub fn every(mut self, schedule: &crate::Schedule<J, C>) -> Self {
+        let schedule = schedule.clone();
+        let run = move |stop: &Stop| schedule.with_stop(stop).run();
+        self.aside.push(Box::new(run));
+        self
+    }
+
     /// Works until the [`Stop`] of a queue's store is stopped. Without one it ends with an error only.
     ///
     /// The library installs no signal handler: that is the program's, which stops its `Stop` there.
@@ -230,7 +245,7 @@ where
         self,
         handler: impl Fn(Claim<J, C>) -> Worked + Send + Sync + 'static,
     ) -> Result<()> {
-        Crew::new(self.shift(handler)?).run(false)
+        self.work(handler, false)
     }
 
     /// The same, and it ends as well when there is nothing left to do: every job of its queues is done or dead. What is scheduled is waited for.
@@ -242,13 +257,14 @@ where
         self,
         handler: impl Fn(Claim<J, C>) -> Worked + Send + Sync + 'static,
     ) -> Result<()> {
-        Crew::new(self.shift(handler)?).run(true)
+        self.work(handler, true)
     }
 
-    fn shift(
+    fn work(
         self,
         handler: impl Fn(Claim<J, C>) -> Worked + Send + Sync + 'static,
-    ) -> Result<Shift<J, C>> {
+        until_idle: bool,
+    ) -> Result<()> {
         if self.threads == 0 {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -265,14 +281,15 @@ where
                 None => queue,
             }
         });
-        Ok(Shift {
+        let shift = Shift {
             queues: queues.collect(),
             threads: self.threads,
             grace: self.grace,
             work: Arc::new(layered(self.layers, handler)),
             outer,
             stop: own,
-        })
+        };
+        Crew::new(shift).run(until_idle, self.aside)
     }
 }
 

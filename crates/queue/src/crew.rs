@@ -118,7 +118,9 @@ where
         for run in aside {
             let (stop, tell) = (self.shift.stop.clone(), tell.clone());
             spawn("diskette-aside".into(), move || {
-                if let Err(error) = run(&stop)
+                let ran = catch_unwind(AssertUnwindSafe(|| run(&stop)));
+                let ran = ran.unwrap_or_else(|panic| Err(panicked("beside the jobs", &*panic)));
+                if let Err(error) = ran
                     && !error.is_stopped()
                 {
                     let _ = tell.send(Event::Failed(error));
@@ -135,10 +137,8 @@ where
             if fork::generation() != generation {
                 return;
             }
-            let (was_lost, ended) = worked.unwrap_or_else(|panic| {
-                let message = format!("panicked as a job was claimed: {}", panic_text(&*panic));
-                (false, Err(Error::new(ErrorKind::Codec, message)))
-            });
+            let (was_lost, ended) = worked
+                .unwrap_or_else(|panic| (false, Err(panicked("as a job was claimed", &*panic))));
             let _ = tell.send(Event::Left { was_lost, ended });
         })
     }
@@ -401,6 +401,11 @@ fn too_many_lost(lost: usize) -> Error {
              end this process, which ends them"
         ),
     )
+}
+
+fn panicked(when: &str, panic: &(dyn Any + Send)) -> Error {
+    let message = format!("the program panicked {when}: {}", panic_text(panic));
+    Error::new(ErrorKind::Misuse, message)
 }
 
 /// With what caused it, where it doesn't say so itself.

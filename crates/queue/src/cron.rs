@@ -19,7 +19,7 @@ use diskette_store::{Error, ErrorKind, Result};
 /// # Example
 ///
 /// ```
-/// use diskette::queue::Cron;
+/// use diskette::Cron;
 ///
 /// let working_days = Cron::new("0 9 * * MON-FRI")?.zone("Europe/Berlin")?;
 /// assert_eq!(working_days.to_string(), "0 9 * * MON-FRI Europe/Berlin");

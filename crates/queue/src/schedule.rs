@@ -78,8 +78,7 @@ where
     /// # Example
     ///
     /// ```
-    /// use diskette::{Queue, Store, Worker};
-    /// use diskette::queue::Cron;
+    /// use diskette::{Cron, Queue, Store, Worker};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;

@@ -200,7 +200,8 @@ where
         self
     }
 
-    /// Runs this schedule, too, as long as it works; with the feature `cron`.
+    /// Runs this schedule, too, as long as it works; with the feature `cron`. If that fails, or what makes its jobs panics,
+    /// [`run`](Self::run) does.
     #[cfg(feature = "cron")]
     #[must_use]
     pub fn every(mut self, schedule: &crate::Schedule<J, C>) -> Self {

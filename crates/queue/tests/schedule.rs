@@ -162,6 +162,24 @@ fn a_worker_runs_its_schedule_by_the_clock_on_the_wall() {
     working.join().unwrap().unwrap();
 }
 
+#[test]
+fn a_schedule_whose_jobs_can_not_be_made_ends_its_worker() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().join("store")).unwrap();
+    let queue = Queue::<u64>::new(&store, "queue").unwrap();
+    let each_second = Cron::new("* * * * * *").unwrap();
+    let broken = queue
+        .every("broken", &each_second, |_| panic!("no job"))
+        .unwrap();
+    let worker = Worker::new(&queue).threads(1).every(&broken);
+    let error = worker.run(|_| Ok(())).unwrap_err().to_string();
+    assert!(
+        error.contains("panicked beside the jobs: no job"),
+        "{error}"
+    );
+    assert_eq!(queue.stats().unwrap().unfinished(), 0);
+}
+
 role! {
     /// Runs a schedule, with its number in the jobs, until it is killed.
     fn ticker(parent) {

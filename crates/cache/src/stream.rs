@@ -66,10 +66,7 @@ impl<K, C, A: Access> Cache<K, Stream, C, A> {
                     if !self.inner.lives(row.opt_int(3)?) {
                         return Ok(None);
                     }
-                    Ok(Some((
-                        Use::of(row)?,
-                        self.store().open_stream(row.int(1)?)?,
-                    )))
+                    Ok(Some((Use::of(row)?, self.store().open_stream(row, 1)?)))
                 })
             })?;
             let found = found.flatten();

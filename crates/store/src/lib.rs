@@ -26,6 +26,8 @@ pub mod key;
 mod kind;
 mod like;
 mod options;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod removal;
 mod report;
 mod shards;
@@ -52,7 +54,7 @@ pub use db::{Db, Row, Value};
 pub use diskette_ipc::Stop;
 pub use error::{Error, ErrorKind, Result};
 pub use fence::Fence;
-pub use holdable::Holdable;
+pub use holdable::{Hold, Holdable};
 pub use inside::Inside;
 pub use kind::{Claims, GiveBack, Kind, Table};
 pub use like::Like;

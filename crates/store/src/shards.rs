@@ -32,6 +32,11 @@ impl Store {
                 let shards = sqlite.shards(of, count)?;
                 Ok(shards.into_iter().map(Store::from).collect())
             }
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => {
+                let shards = postgres.shards(of, count)?;
+                Ok(shards.into_iter().map(Store::from).collect())
+            }
         }
     }
 
@@ -43,6 +48,8 @@ impl Store {
     pub fn sets_of_shards(&self) -> Result<Vec<Shards>> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.sets_of_shards(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.sets_of_shards(),
         }
     }
 
@@ -54,6 +61,8 @@ impl Store {
     pub fn remove_shards(&self, of: Shards) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.remove_shards(of),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.remove_shards(of),
         }
     }
 }

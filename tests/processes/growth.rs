@@ -99,7 +99,7 @@ role! {
         let store = Store::open(parent.arg::<PathBuf>(0)).unwrap();
         let items = Deque::<u64>::new(&store, "items").unwrap();
         let _claim = items.try_claim_front().unwrap().unwrap();
-        parent.say(store.owners().me().unwrap());
+        parent.say(store.claimant().unwrap());
         parent.hear();
     }
 }

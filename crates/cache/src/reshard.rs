@@ -265,7 +265,7 @@ impl Shard {
                 None => None,
                 Some(file) => {
                     let copied = from
-                        .open_stream(file)
+                        .open_file(file)
                         .and_then(|mut value| self.store.store_stream(&mut value));
                     Some(copied.map_err(|error| unreadable(damaged(error), &entry.key))?)
                 }

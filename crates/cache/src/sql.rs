@@ -80,7 +80,7 @@ pub(crate) const PUT_INLINE: &str = "INSERT INTO cache_entries (id, stored, cach
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires, idle = excluded.idle, \
     stored = excluded.stored, used = NULL, uses = 0, rank = NULL, cost = excluded.cost, fresh = NULL, took = NULL, \
     tag = excluded.tag \
-    WHERE file IS NULL AND (cache_entries.expires IS NULL OR cache_entries.expires > $4)";
+    WHERE cache_entries.file IS NULL AND (cache_entries.expires IS NULL OR cache_entries.expires > $4)";
 pub(crate) const ADD: &str = "INSERT INTO cache_entries (id, stored, cache, key, expires, idle, cost, tag, file, value, uses, rank) \
     VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
     $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (key) DO NOTHING";

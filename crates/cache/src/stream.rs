@@ -69,10 +69,7 @@ impl<K, C, A: Reach> Cache<K, Stream, C, A> {
                     if !part.inner.lives(row.opt_int(3)?) {
                         return Ok(None);
                     }
-                    Ok(Some((
-                        Use::of(row)?,
-                        part.store().open_stream(row.int(1)?)?,
-                    )))
+                    Ok(Some((Use::of(row)?, part.store().open_stream(row, 1)?)))
                 })
             })?;
             let found = found.flatten();

@@ -45,7 +45,7 @@ pub(crate) static KIND: Kind = Kind {
     ],
     claims: Some(Claims {
         owners: "SELECT DISTINCT owner FROM deque_gaps \
-            WHERE pos >= $1 << 39 AND pos < ($1 + 1) << 39 AND owner IS NOT NULL",
+            WHERE pos >= CAST($1 AS BIGINT) << 39 AND pos < (CAST($1 AS BIGINT) + 1) << 39 AND owner IS NOT NULL",
         structures: "SELECT DISTINCT pos >> 39 FROM deque_gaps WHERE owner = $1",
         give_back: GiveBack::Statements(&[
             "INSERT INTO deque_items (pos, file, deliveries, value) \
@@ -105,12 +105,12 @@ pub(crate) const APPEND: &str = "INSERT INTO deque_items (pos, file, deliveries,
 const FRONT: &str = concat!(
     "SELECT pos, file, value, ",
     first!("deque_gaps"),
-    ", deliveries FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos LIMIT 1",
+    " AS gap, deliveries FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos LIMIT 1",
 );
 const BACK: &str = concat!(
     "SELECT pos, file, value, ",
     last!("deque_gaps"),
-    ", deliveries FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos DESC LIMIT 1",
+    " AS gap, deliveries FROM deque_items WHERE pos >= $1 AND pos < $2 ORDER BY pos DESC LIMIT 1",
 );
 pub(crate) const AT: &str = "SELECT pos, file, value FROM deque_items WHERE pos = $1";
 /// The item with the index `$3`, unless a gap is in the way.

@@ -41,7 +41,7 @@ impl<K, C, A: Access> Index<K, Stream, C, A> {
                 .look(|db| {
                     db.query_one(sql::ENTRIES.place, &[key.as_slice().into()], |row| {
                         let file = Place::of(row)?.file;
-                        file.map(|file| self.store().open_stream(file)).transpose()
+                        file.map(|_| self.store().open_stream(row, 1)).transpose()
                     })
                 })
                 .map(Option::flatten)

@@ -17,6 +17,14 @@ pub struct Link {
     pub waits_for: i64,
 }
 
+impl Link {
+    /// Who waits for what.
+    #[must_use]
+    pub fn new(party: Party, waits_for: i64) -> Self {
+        Self { party, waits_for }
+    }
+}
+
 /// A wait as it was found: the key of the seat, the arrival, and the unit at which the structure begins. No arrival comes
 /// twice, so what is found twice has lasted in between; and who waits for something keeps all else that it holds.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::clock::Deadline;
 use crate::line::{self, Line, Seen};
 use crate::mapping::{Mapping, Shared, lengthen};
 use crate::plain_file;
+use crate::random;
 use crate::stop::Stop;
 
 /// A file of counters, mapped into every process that uses it: 1024 lines, each of which can be rung by one process
@@ -111,6 +112,18 @@ impl Doorbell {
         lengthen(&file, SIZE.get())?;
         let mapping = Mapping::new(&file, SIZE)?;
         Ok(Self { mapping, file })
+    }
+
+    /// A doorbell that no other process has, but children made by `fork`.
+    ///
+    /// # Errors
+    ///
+    /// What making, removing and mapping a file in the directory for temporary files can fail with.
+    pub fn private() -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("diskette-{:016x}", random::number()?));
+        let bell = Self::open(&path)?;
+        std::fs::remove_file(path)?;
+        Ok(bell)
     }
 
     /// Wakes everybody who waits at `line`, in any process. To be called after the change is there to be seen.

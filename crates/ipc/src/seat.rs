@@ -17,7 +17,7 @@ use crate::{OwnerId, fork};
 pub(crate) const SEATS: usize = 4096;
 
 /// Somebody who holds something, or waits for it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Party {
     /// The process, by its number in the container that it runs in.
@@ -28,6 +28,27 @@ pub struct Party {
     pub program: String,
     /// The name of the thread, or what Rust calls it; its beginning, if it is long.
     pub thread: String,
+}
+
+impl Party {
+    /// This thread.
+    #[must_use]
+    pub fn me() -> Self {
+        Self {
+            pid: std::process::id(),
+            host: HOST.clone(),
+            program: PROGRAM.clone(),
+            thread: thread_name(),
+        }
+    }
+}
+
+fn thread_name() -> String {
+    let thread = thread::current();
+    match thread.name() {
+        Some(name) => name.to_owned(),
+        None => format!("{:?}", thread.id()),
+    }
 }
 
 impl fmt::Display for Party {
@@ -95,16 +116,12 @@ impl Row {
     }
 
     fn fill(&self) {
-        let thread = thread::current();
         self.wants.store(0, SeqCst);
         self.rung.store(0, SeqCst);
         self.pid.store(std::process::id(), Relaxed);
         self.program.set(&PROGRAM);
         self.host.set(&HOST);
-        match thread.name() {
-            Some(name) => self.thread.set(name),
-            None => self.thread.set(&format!("{:?}", thread.id())),
-        }
+        self.thread.set(&thread_name());
     }
 }
 

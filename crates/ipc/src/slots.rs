@@ -101,6 +101,20 @@ pub struct Holder {
     pub is_alive: bool,
 }
 
+impl Holder {
+    /// Who holds slots that are on no board.
+    #[must_use]
+    pub fn new(party: Party, permits: u32, since: SystemTime, token: u64, is_alive: bool) -> Self {
+        Self {
+            party,
+            permits,
+            since,
+            token,
+            is_alive,
+        }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { party, permits, .. } = self;

@@ -2,8 +2,7 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use diskette_ipc::Hold;
-use diskette_store::{Error, ErrorKind, Fence, Holdable, Result};
+use diskette_store::{Error, ErrorKind, Fence, Hold, Holdable, Result};
 
 use crate::owned_guard::OwnedGuard;
 

@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diskette_ipc::{Custody, Deadline, Hold, Holder};
-use diskette_store::{Holdable, Kind, Result, Store, Structure};
+use diskette_ipc::{Custody, Deadline, Holder};
+use diskette_store::{Hold, Holdable, Kind, Result, Store, Structure};
 
 use crate::guard::Guard;
 

@@ -1,8 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use diskette_ipc::Hold;
-use diskette_store::{Fence, Holdable, Result};
+use diskette_store::{Fence, Hold, Holdable, Result};
 
 /// A lock, held by the process and by no thread in particular; made by [`Guard::into_owned`](crate::Guard::into_owned). It goes into
 /// a worker thread or across an `.await`, and is given back by [`release`](Self::release), or when it is dropped, wherever that is.

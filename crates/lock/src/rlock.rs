@@ -1,11 +1,10 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Weak;
-use std::sync::Arc;
 use std::time::Duration;
 
-use diskette_ipc::{Hold, Holder, fork};
-use diskette_store::{Kind, Result, Store};
+use diskette_ipc::{Holder, fork};
+use diskette_store::{Hold, Kind, Result, Store};
 
 use crate::guard::Guard;
 use crate::lock::Lock;
@@ -166,7 +165,7 @@ struct Held {
 /// The lock, by its store in this process and its number there, and the process, by its forks.
 #[derive(PartialEq)]
 struct Holding {
-    store: usize,
+    store: (u64, u64),
     id: i64,
     generation: u64,
 }
@@ -195,7 +194,7 @@ impl RLock {
 
     fn holding(&self) -> Holding {
         Holding {
-            store: Arc::as_ptr(self.store().owners()).addr(),
+            store: self.store().identity(),
             id: self.lock.inner.structure().id(),
             generation: fork::generation(),
         }

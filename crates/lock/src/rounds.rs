@@ -79,8 +79,7 @@ impl Barrier {
             return Ok(false);
         }
         for (owner, threads) in waiting {
-            let alive = self.store.owners().is_alive(OwnerId::from_i64(owner));
-            if !alive.map_err(|error| Error::io("can't tell whether a party is alive", error))? {
+            if !self.store.is_alive(OwnerId::from_i64(owner))? {
                 count -= threads; // its rows go when it is buried
             }
         }

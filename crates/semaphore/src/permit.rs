@@ -1,8 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use diskette_ipc::Hold;
-use diskette_store::{Fence, Holdable, Result};
+use diskette_store::{Fence, Hold, Holdable, Result};
 
 /// Permits of a semaphore, one or several taken at once; given back by [`release`](Self::release), or when it is dropped.
 /// A panic drops it too.

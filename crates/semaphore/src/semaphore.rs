@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diskette_ipc::{Custody, Deadline, Hold, Holder};
-use diskette_store::{Access, Db, Error, ErrorKind, Holdable, Result, Store, Structure};
+use diskette_ipc::{Custody, Deadline, Holder};
+use diskette_store::{Access, Db, Error, ErrorKind, Hold, Holdable, Result, Store, Structure};
 
 use crate::permit::Permit;
 use crate::sql;

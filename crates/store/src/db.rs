@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
 use crate::sqlite::fork;
+use crate::sqlite::value_file::StreamReader;
 use crate::store::Store;
 
 /// A parameter of a statement.
@@ -69,8 +70,33 @@ impl<'a> From<&'a [u8]> for Value<'a> {
 }
 
 /// One row of a result; columns count from 0.
-#[derive(Debug)]
-pub struct Row<'r>(&'r rusqlite::Row<'r>);
+pub struct Row<'r>(Source<'r>);
+
+/// Whose row it is.
+enum Source<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    #[cfg(feature = "postgres")]
+    Postgres(&'r tokio_postgres::Row, &'r crate::postgres::Work<'r>),
+}
+
+/// What is in a column.
+pub(crate) enum Field<'r> {
+    Null,
+    Int(i64),
+    Text(&'r [u8]),
+    Blob(&'r [u8]),
+    Other,
+}
+
+impl std::fmt::Debug for Row<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Source::Sqlite(row) => row.fmt(f),
+            #[cfg(feature = "postgres")]
+            Source::Postgres(row, _) => row.fmt(f),
+        }
+    }
+}
 
 impl Row<'_> {
     /// The integer in a column.
@@ -81,27 +107,25 @@ impl Row<'_> {
 
     /// The integer in a column, or `None` for NULL.
     pub fn opt_int(&self, column: usize) -> Result<Option<i64>> {
-        match self.0.get_ref(column).map_err(from_sqlite)? {
-            ValueRef::Null => Ok(None),
-            ValueRef::Integer(value) => Ok(Some(value)),
+        match self.field(column)? {
+            Field::Null => Ok(None),
+            Field::Int(value) => Ok(Some(value)),
             _ => Err(unexpected(column, "an integer")),
         }
     }
 
     /// The text in a column.
     pub fn text(&self, column: usize) -> Result<&str> {
-        match self.0.get_ref(column).map_err(from_sqlite)? {
-            ValueRef::Text(text) => {
-                std::str::from_utf8(text).map_err(|_| unexpected(column, "UTF-8"))
-            }
+        match self.field(column)? {
+            Field::Text(text) => std::str::from_utf8(text).map_err(|_| unexpected(column, "UTF-8")),
             _ => Err(unexpected(column, "text")),
         }
     }
 
     /// The text in a column, or `None` for NULL.
     pub fn opt_text(&self, column: usize) -> Result<Option<&str>> {
-        match self.0.get_ref(column).map_err(from_sqlite)? {
-            ValueRef::Null => Ok(None),
+        match self.field(column)? {
+            Field::Null => Ok(None),
             _ => self.text(column).map(Some),
         }
     }
@@ -114,10 +138,39 @@ impl Row<'_> {
 
     /// The bytes in a column, or `None` for NULL.
     pub fn opt_blob(&self, column: usize) -> Result<Option<&[u8]>> {
-        match self.0.get_ref(column).map_err(from_sqlite)? {
-            ValueRef::Null => Ok(None),
-            ValueRef::Blob(bytes) => Ok(Some(bytes)),
+        match self.field(column)? {
+            Field::Null => Ok(None),
+            Field::Blob(bytes) => Ok(Some(bytes)),
             _ => Err(unexpected(column, "bytes")),
+        }
+    }
+
+    /// Opens the large value in a column of files.
+    pub(crate) fn open(&self, store: &Store, column: usize) -> Result<StreamReader> {
+        let id = self.int(column)?;
+        match self.0 {
+            Source::Sqlite(_) => store.open_file(id),
+            // What a transaction has written nobody else sees.
+            #[cfg(feature = "postgres")]
+            Source::Postgres(_, work) => crate::postgres::open_value(work, id),
+        }
+    }
+
+    fn field(&self, column: usize) -> Result<Field<'_>> {
+        match self.0 {
+            Source::Sqlite(row) => Ok(match row.get_ref(column).map_err(from_sqlite)? {
+                ValueRef::Null => Field::Null,
+                ValueRef::Integer(value) => Field::Int(value),
+                ValueRef::Text(text) => Field::Text(text),
+                ValueRef::Blob(bytes) => Field::Blob(bytes),
+                ValueRef::Real(_) => Field::Other,
+            }),
+            #[cfg(feature = "postgres")]
+            Source::Postgres(row, _) => match row.try_get::<_, crate::postgres::Column<'_>>(column)
+            {
+                Ok(column) => Ok(column.0),
+                Err(error) => Err(crate::postgres::from_postgres(error)),
+            },
         }
     }
 }
@@ -138,7 +191,7 @@ pub(crate) type Afterwards = Box<dyn FnOnce(&Store)>;
 /// happen after the commit or the rollback.
 pub struct Db<'c> {
     store: &'c Store,
-    connection: &'c Connection,
+    link: Link<'c>,
     writes: bool,
     wrote: Cell<bool>,
     doomed: Cell<bool>,
@@ -147,6 +200,14 @@ pub struct Db<'c> {
     rings: RefCell<SmallVec<[usize; 4]>>,
     after_commit: RefCell<Vec<Afterwards>>,
     after_rollback: RefCell<Vec<Afterwards>>,
+}
+
+/// Where statements go.
+#[derive(Clone, Copy)]
+pub(crate) enum Link<'c> {
+    Sqlite(&'c Connection),
+    #[cfg(feature = "postgres")]
+    Postgres(&'c crate::postgres::Work<'c>),
 }
 
 /// Where a savepoint began in the lists of what is to happen afterwards.
@@ -159,19 +220,19 @@ pub(crate) struct Mark {
 
 impl<'c> Db<'c> {
     /// For who only reads.
-    pub(crate) fn reading(store: &'c Store, connection: &'c Connection) -> Self {
-        Self::new(store, connection, false)
+    pub(crate) fn reading(store: &'c Store, link: Link<'c>) -> Self {
+        Self::new(store, link, false)
     }
 
     /// For who has the turn to write.
-    pub(crate) fn writing(store: &'c Store, connection: &'c Connection) -> Self {
-        Self::new(store, connection, true)
+    pub(crate) fn writing(store: &'c Store, link: Link<'c>) -> Self {
+        Self::new(store, link, true)
     }
 
-    fn new(store: &'c Store, connection: &'c Connection, writes: bool) -> Self {
+    fn new(store: &'c Store, link: Link<'c>, writes: bool) -> Self {
         Db {
             store,
-            connection,
+            link,
             writes,
             wrote: Cell::new(false),
             doomed: Cell::new(false),
@@ -190,12 +251,19 @@ impl<'c> Db<'c> {
 
     /// Runs a statement that returns no rows; says how many rows it changed.
     pub fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
-        let changed = self
-            .prepare(sql, params)?
-            .raw_execute()
-            .map_err(from_sqlite)?;
-        self.pages.set(self.pages.get() + changed / 32);
-        Ok(changed)
+        match self.link {
+            Link::Sqlite(connection) => {
+                let mut statement = self.prepare(connection, sql, params)?;
+                let changed = statement.raw_execute().map_err(from_sqlite)?;
+                self.pages.set(self.pages.get() + changed / 32);
+                Ok(changed)
+            }
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => {
+                self.wrote.set(true);
+                work.execute(sql, params)
+            }
+        }
     }
 
     /// The first row of a result, if there is one.
@@ -205,19 +273,30 @@ impl<'c> Db<'c> {
         params: &[Value<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<R>,
     ) -> Result<Option<R>> {
-        let mut statement = self.prepare(sql, params)?;
-        let writes = !statement.readonly();
-        let mut rows = statement.raw_query();
-        let found = rows
-            .next()
-            .map_err(from_sqlite)?
-            .map(|row| read(&Row(row)))
-            .transpose()?;
-        // A writing statement is done only once it has been stepped to its end.
-        if found.is_some() && writes {
-            rows.next().map_err(from_sqlite)?;
+        match self.link {
+            Link::Sqlite(connection) => {
+                let mut statement = self.prepare(connection, sql, params)?;
+                let writes = !statement.readonly();
+                let mut rows = statement.raw_query();
+                let found = rows
+                    .next()
+                    .map_err(from_sqlite)?
+                    .map(|row| read(&Row(Source::Sqlite(row))))
+                    .transpose()?;
+                // A writing statement is done only once it has been stepped to its end.
+                if found.is_some() && writes {
+                    rows.next().map_err(from_sqlite)?;
+                }
+                Ok(found)
+            }
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => {
+                let rows = self.rows(work, sql, params)?;
+                let row = rows.first();
+                row.map(|row| read(&Row(Source::Postgres(row, work))))
+                    .transpose()
+            }
         }
-        Ok(found)
     }
 
     /// Each row of a result, in order, as long as `read` goes on.
@@ -227,14 +306,27 @@ impl<'c> Db<'c> {
         params: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let mut statement = self.prepare(sql, params)?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().map_err(from_sqlite)? {
-            if read(&Row(row))?.is_break() {
-                break;
+        match self.link {
+            Link::Sqlite(connection) => {
+                let mut statement = self.prepare(connection, sql, params)?;
+                let mut rows = statement.raw_query();
+                while let Some(row) = rows.next().map_err(from_sqlite)? {
+                    if read(&Row(Source::Sqlite(row)))?.is_break() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => {
+                for row in &self.rows(work, sql, params)? {
+                    if read(&Row(Source::Postgres(row, work)))?.is_break() {
+                        break;
+                    }
+                }
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// All rows of a result.
@@ -270,8 +362,27 @@ impl<'c> Db<'c> {
         self.after_rollback.borrow_mut().push(Box::new(then));
     }
 
-    pub(crate) fn connection(&self) -> &Connection {
-        self.connection
+    /// Says for which structure this is, so that its turn to write is enough.
+    pub(crate) fn is_for(&self, structure: i64) {
+        match self.link {
+            // There is one turn for all.
+            Link::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => work.is_for(structure),
+        }
+    }
+
+    /// Whether it fails by itself if the structure is not there.
+    pub(crate) fn sees_to(&self, structure: i64) -> bool {
+        match self.link {
+            Link::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => work.sees_to(structure),
+        }
+    }
+
+    pub(crate) fn link(&self) -> Link<'c> {
+        self.link
     }
 
     /// Whether this is in a turn to write.
@@ -346,9 +457,27 @@ impl<'c> Db<'c> {
         }
     }
 
-    fn prepare(&self, sql: &str, params: &[Value<'_>]) -> Result<CachedStatement<'_>> {
+    #[cfg(feature = "postgres")]
+    fn rows(
+        &self,
+        work: &crate::postgres::Work<'_>,
+        sql: &str,
+        params: &[Value<'_>],
+    ) -> Result<Vec<tokio_postgres::Row>> {
+        if crate::postgres::writes(sql) {
+            self.wrote.set(true);
+        }
+        work.query(sql, params)
+    }
+
+    fn prepare(
+        &self,
+        connection: &'c Connection,
+        sql: &str,
+        params: &[Value<'_>],
+    ) -> Result<CachedStatement<'c>> {
         fork::must_be_whole()?;
-        let mut statement = self.connection.prepare_cached(sql).map_err(from_sqlite)?;
+        let mut statement = connection.prepare_cached(sql).map_err(from_sqlite)?;
         if !statement.readonly() {
             self.wrote.set(true);
             let bytes: usize = params.iter().map(Value::len).sum();

@@ -1,12 +1,9 @@
 //! What a store stands on. Above it nobody knows which it is.
 
-use std::sync::Arc;
-
-use diskette_ipc::{Board, Doorbell, OwnerId, Owners, Party};
+use diskette_ipc::{Doorbell, Listener, OwnerId, Party};
 
 use crate::error::Result;
 use crate::sqlite::Sqlite;
-use crate::sqlite::directory::Identity;
 use crate::store::Store;
 use crate::structure::Structure;
 
@@ -14,6 +11,19 @@ use crate::structure::Structure;
 pub(crate) enum Engine {
     /// A directory, for the processes of one machine.
     Sqlite(Sqlite),
+    /// A schema in a database, for the processes of any number of machines.
+    #[cfg(feature = "postgres")]
+    Postgres(crate::postgres::Postgres),
+}
+
+/// Somebody who waits at the doorbell; until this is dropped.
+#[must_use = "who drops it listens no longer"]
+pub(crate) enum Listening {
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    Sqlite(Listener),
+    #[cfg(feature = "postgres")]
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    Postgres(crate::postgres::Listening),
 }
 
 /// Who is alive, and has claims.
@@ -28,6 +38,8 @@ impl Store {
     pub fn claimant(&self) -> Result<OwnerId> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.claimant(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.claimant(),
         }
     }
 
@@ -35,13 +47,30 @@ impl Store {
     pub fn party_of(&self, owner: OwnerId) -> Option<Party> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.party_of(owner),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.party_of(owner),
         }
     }
 
-    /// Who is alive.
-    pub fn owners(&self) -> &Arc<Owners> {
+    /// Whether the process behind an owner lives.
+    ///
+    /// # Errors
+    ///
+    /// What looking can fail with.
+    pub fn is_alive(&self, owner: OwnerId) -> Result<bool> {
         match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.owners(),
+            Engine::Sqlite(sqlite) => sqlite.is_alive(owner),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.is_alive(owner),
+        }
+    }
+
+    /// Tells this store from others.
+    pub fn identity(&self) -> (u64, u64) {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.identity(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.identity(),
         }
     }
 
@@ -54,6 +83,8 @@ impl Store {
     pub fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.give_back_from_the_dead(structure),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.give_back_from_the_dead(structure),
         }
     }
 
@@ -61,6 +92,8 @@ impl Store {
     pub fn in_background(&self, errand: impl FnOnce(&Store) + Send + 'static) {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.in_background(errand),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.in_background(errand),
         }
     }
 }
@@ -70,20 +103,8 @@ impl Store {
     pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.undertake(structure),
-        }
-    }
-
-    /// Tells this store from others.
-    pub(crate) fn identity(&self) -> Identity {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.identity(),
-        }
-    }
-
-    /// Whether nobody in this process may write.
-    pub(crate) fn is_for_reading(&self) -> bool {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.is_for_reading(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.undertake(structure),
         }
     }
 
@@ -91,6 +112,8 @@ impl Store {
     pub(crate) fn watch_deaths(&self) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.watch_deaths(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.watch_deaths(),
         }
     }
 
@@ -100,22 +123,61 @@ impl Store {
     pub(crate) fn bell(&self) -> Result<&Doorbell> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.bell(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => Ok(postgres.bell()),
         }
     }
 
+    /// Has those who commit something for this line of the doorbell ring it, until what is returned is dropped. To be called
+    /// before the look at what one waits for.
+    ///
     /// # Errors
     ///
     /// [`is_read_only`](crate::Error::is_read_only).
-    pub(crate) fn board(&self) -> Result<&Arc<Board>> {
+    pub(crate) fn listen(&self, line: usize) -> Result<Listening> {
         match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.board(),
+            Engine::Sqlite(sqlite) => Ok(Listening::Sqlite(sqlite.board()?.listen())),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.listen(line).map(Listening::Postgres),
         }
     }
 
-    /// The number that a structure of this database has on the board.
-    pub(crate) fn number_on_board(&self, structure: i64) -> i64 {
+    /// More than there will ever be, and never known.
+    pub(crate) const UNKNOWN: u64 = u64::MAX - 1;
+
+    /// A number that differs once a structure was removed or changed; where it is unknown, one has to look.
+    pub(crate) fn removals(&self) -> Result<u64> {
         match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.number_on_board(structure),
+            Engine::Sqlite(sqlite) => sqlite.removals(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(_) => Ok(Self::UNKNOWN),
+        }
+    }
+
+    /// The same for who has the turn to write, or something that others would have to take from him.
+    pub(crate) fn removals_in_turn(&self) -> Result<u64> {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.removals_in_turn(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => Ok(postgres.another_number()),
+        }
+    }
+
+    /// Tells all processes that a structure was removed, or is about to be.
+    pub(crate) fn tell_removed(&self, structure: i64) -> Result<()> {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.tell_removed(structure),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Tells them that something was changed that they may know by heart.
+    pub(crate) fn tell_changed(&self) -> Result<()> {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.tell_changed(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(_) => Ok(()),
         }
     }
 
@@ -123,6 +185,8 @@ impl Store {
     pub(crate) fn must_be_writable(&self) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.must_be_writable(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.must_be_writable(),
         }
     }
 
@@ -130,6 +194,11 @@ impl Store {
     pub(crate) fn freeing<R>(&self, attempt: impl FnMut() -> Result<R>) -> Result<R> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.freeing(attempt),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(_) => {
+                let mut attempt = attempt;
+                attempt()
+            }
         }
     }
 }

@@ -1,8 +1,6 @@
-use diskette_ipc::Hold;
-
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Result};
-use crate::holdable::Holdable;
+use crate::holdable::{Hold, Holdable};
 use crate::store::Store;
 use crate::structure::Structure;
 use crate::transaction::Transaction;

@@ -2,11 +2,16 @@ use std::fmt::{self, Write};
 use std::io;
 use std::sync::Arc;
 
-use diskette_ipc::{Custody, Deadline, Hold, Holder, Link, Slots, Taken};
+use diskette_ipc::{self as ipc, Custody, Deadline, Holder, Link};
+
+use smallvec::SmallVec;
 
 use crate::access::Access;
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, stopped};
 use crate::fence;
+#[cfg(feature = "postgres")]
+use crate::postgres;
 use crate::store::Store;
 use crate::structure::Structure;
 use crate::transaction::Transaction;
@@ -19,6 +24,111 @@ pub struct Holdable {
     store: Store,
     slots: Slots,
     custody: Custody,
+}
+
+/// Where it is written who holds it.
+enum Slots {
+    Board(ipc::Slots),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Slots),
+}
+
+/// What a thread has taken of a [`Holdable`]. Dropping it gives it back.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use = "what is held is given back when this is dropped"]
+pub struct Hold(Place);
+
+#[derive(Debug)]
+enum Place {
+    Board(ipc::Hold),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Hold),
+}
+
+/// How an attempt to take some ended.
+pub(crate) enum Taken {
+    Held(Hold),
+    TimedOut,
+    Stopped,
+    TooMany,
+    Deadlock(Vec<Link>),
+}
+
+impl Hold {
+    /// Whether what was taken is still held here.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        match &self.0 {
+            Place::Board(hold) => hold.is_held(),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(hold) => hold.is_held(),
+        }
+    }
+
+    /// The greatest of its tokens.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        match &self.0 {
+            Place::Board(hold) => hold.token(),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(hold) => hold
+                .tokens()
+                .iter()
+                .map(|&(_, token)| token)
+                .max()
+                .unwrap_or(0),
+        }
+    }
+
+    fn tokens(&self) -> SmallVec<[(u32, u64); 1]> {
+        match &self.0 {
+            Place::Board(hold) => hold.tokens().collect(),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(hold) => hold.tokens().iter().copied().collect(),
+        }
+    }
+
+    fn belong_to_process(&self) -> bool {
+        match &self.0 {
+            Place::Board(hold) => hold.belong_to_process().is_ok(),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(hold) => hold.belong_to_process(),
+        }
+    }
+
+    fn give_back(self) -> bool {
+        match self.0 {
+            Place::Board(hold) => hold.give_back().is_ok(),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(hold) => hold.give_back(),
+        }
+    }
+}
+
+impl From<ipc::Hold> for Hold {
+    fn from(hold: ipc::Hold) -> Self {
+        Hold(Place::Board(hold))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<postgres::Hold> for Hold {
+    fn from(hold: postgres::Hold) -> Self {
+        Hold(Place::Postgres(hold))
+    }
+}
+
+impl From<ipc::Taken> for Taken {
+    fn from(taken: ipc::Taken) -> Self {
+        match taken {
+            ipc::Taken::Held(hold) => Taken::Held(hold.into()),
+            ipc::Taken::TimedOut => Taken::TimedOut,
+            ipc::Taken::Stopped => Taken::Stopped,
+            ipc::Taken::TooMany => Taken::TooMany,
+            ipc::Taken::Deadlock(circle) => Taken::Deadlock(circle),
+        }
+    }
 }
 
 impl Holdable {
@@ -35,11 +145,20 @@ impl Holdable {
     ) -> Result<Self> {
         let open = || {
             store.must_be_writable()?;
-            let board = store.board()?;
-            let slots = board
-                .sync()
-                .and_then(|()| board.slots(store.number_on_board(structure.id()), limit));
-            slots.map_err(|error| failed("finding its place", error))
+            match store.engine() {
+                Engine::Sqlite(sqlite) => {
+                    let board = sqlite.board()?;
+                    let number = sqlite.number_on_board(structure.id());
+                    let slots = board.sync().and_then(|()| board.slots(number, limit));
+                    let slots = slots.map_err(|error| failed("finding its place", error))?;
+                    Ok(Slots::Board(slots))
+                }
+                #[cfg(feature = "postgres")]
+                Engine::Postgres(postgres) => {
+                    let structure = Arc::clone(&structure);
+                    postgres::Slots::new(postgres, structure, limit).map(Slots::Postgres)
+                }
+            }
         };
         let slots = structure.doing("opening", open())?;
         Ok(Self {
@@ -89,8 +208,16 @@ impl Holdable {
         if n == 0 {
             return Err(out_of_range(n, self.limit()?));
         }
-        let taken = self.slots.try_take(n);
-        let taken = taken.map_err(|error| failed("taking it", error))?;
+        let taken = match &self.slots {
+            Slots::Board(slots) => {
+                let taken = slots.try_take(n);
+                taken
+                    .map_err(|error| failed("taking it", error))?
+                    .map(Hold::from)
+            }
+            #[cfg(feature = "postgres")]
+            Slots::Postgres(slots) => slots.try_take(n, self.custody)?.map(Hold::from),
+        };
         self.must_be_there()?;
         if taken.is_none() && n > 1 {
             let limit = self.limit()?;
@@ -122,8 +249,17 @@ impl Holdable {
         }
         self.store.watch_deaths()?;
         let (stop, custody) = (self.store.stop(), self.custody);
-        let taken = self.slots.take_unless_stopped(n, deadline, custody, stop);
-        match taken.map_err(|error| failed("waiting for it", error))? {
+        let taken = match &self.slots {
+            Slots::Board(slots) => {
+                let taken = slots.take_unless_stopped(n, deadline, custody, stop);
+                taken
+                    .map_err(|error| failed("waiting for it", error))?
+                    .into()
+            }
+            #[cfg(feature = "postgres")]
+            Slots::Postgres(slots) => slots.take(&self.store, n, deadline, custody)?,
+        };
+        match taken {
             Taken::Held(hold) => {
                 // It may have been removed while others held it.
                 self.must_be_there()?;
@@ -142,9 +278,14 @@ impl Holdable {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone.
     pub fn limit(&self) -> Result<u32> {
-        self.slots
-            .limit()
-            .map_err(|error| failed("asking how many there are", error))
+        match &self.slots {
+            Slots::Board(slots) => {
+                let limit = slots.limit();
+                limit.map_err(|error| failed("asking how many there are", error))
+            }
+            #[cfg(feature = "postgres")]
+            Slots::Postgres(slots) => slots.limit(),
+        }
     }
 
     /// How many slots are free.
@@ -153,9 +294,14 @@ impl Holdable {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone.
     pub fn free(&self) -> Result<u32> {
-        self.slots
-            .free()
-            .map_err(|error| failed("asking how many are free", error))
+        match &self.slots {
+            Slots::Board(slots) => {
+                let free = slots.free();
+                free.map_err(|error| failed("asking how many are free", error))
+            }
+            #[cfg(feature = "postgres")]
+            Slots::Postgres(slots) => slots.free(),
+        }
     }
 
     /// Sees to it that [`set_limit`](Self::set_limit) has room for so many.
@@ -164,8 +310,14 @@ impl Holdable {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone; a full disk.
     pub fn reserve(&self, limit: u32) -> Result<()> {
-        let reserved = self.slots.reserve(limit);
-        reserved.map_err(|error| failed("making room for so many", error))
+        match &self.slots {
+            Slots::Board(slots) => {
+                let reserved = slots.reserve(limit);
+                reserved.map_err(|error| failed("making room for so many", error))
+            }
+            #[cfg(feature = "postgres")]
+            Slots::Postgres(_) => Ok(()),
+        }
     }
 
     /// Changes how many slots there are.
@@ -174,8 +326,14 @@ impl Holdable {
     ///
     /// Those of [`reserve`](Self::reserve).
     pub fn set_limit(&self, limit: u32) -> Result<()> {
-        let set = self.slots.set_limit(limit);
-        set.map_err(|error| failed("changing how many there are", error))
+        match &self.slots {
+            Slots::Board(slots) => {
+                let set = slots.set_limit(limit);
+                set.map_err(|error| failed("changing how many there are", error))
+            }
+            #[cfg(feature = "postgres")]
+            Slots::Postgres(slots) => slots.set_limit(limit),
+        }
     }
 
     /// Who holds it, in the order in which they took it.
@@ -184,8 +342,14 @@ impl Holdable {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone.
     pub fn holders(&self) -> Result<Vec<Holder>> {
-        let holders = self.slots.holders();
-        let mut holders = holders.map_err(|error| failed("asking who holds it", error))?;
+        let mut holders = match &self.slots {
+            Slots::Board(slots) => {
+                let holders = slots.holders();
+                holders.map_err(|error| failed("asking who holds it", error))?
+            }
+            #[cfg(feature = "postgres")]
+            Slots::Postgres(slots) => slots.holders()?,
+        };
         holders.sort_by_key(|holder| holder.since);
         Ok(holders)
     }
@@ -198,7 +362,7 @@ impl Holdable {
     pub fn make_owned(&self, hold: &Hold) -> Result<()> {
         let owned = hold.belong_to_process();
         self.structure
-            .doing("into_owned", owned.map_err(|_| lost()))
+            .doing("into_owned", owned.then_some(()).ok_or_else(lost))
     }
 
     /// Gives back what was held.
@@ -208,7 +372,7 @@ impl Holdable {
     /// [`is_overtaken`](Error::is_overtaken) if it was not held any more.
     pub fn give_back(&self, hold: Hold) -> Result<()> {
         self.structure
-            .doing("release", hold.give_back().map_err(|_| lost()))
+            .doing("release", hold.give_back().then_some(()).ok_or_else(lost))
     }
 
     /// Refuses if it isn't held any more.
@@ -230,8 +394,10 @@ impl Holdable {
         self.must_hold(hold)?;
         let show = || {
             self.structure.must_be_in(tx.store())?;
-            let mut tokens = hold.tokens();
-            tokens.try_for_each(|(slot, token)| fence::show(tx, &self.structure, slot, token))
+            let tokens = hold.tokens();
+            tokens
+                .into_iter()
+                .try_for_each(|(slot, token)| fence::show(tx, &self.structure, slot, token))
         };
         self.structure.doing("writing under", show())
     }

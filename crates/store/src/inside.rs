@@ -50,7 +50,7 @@ impl<A: Access> Inside<'_, A> {
     pub fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         self.must_be_at_home()?;
         self.access.write(|db| {
-            self.structure.must_be_there(db)?;
+            self.enter(db)?;
             operation(db)
         })
     }
@@ -59,7 +59,7 @@ impl<A: Access> Inside<'_, A> {
     pub fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         self.must_be_at_home()?;
         self.access.write_one(|db| {
-            self.structure.must_be_there(db)?;
+            self.enter(db)?;
             operation(db)
         })
     }
@@ -79,6 +79,12 @@ impl<A: Access> Inside<'_, A> {
 
     pub(crate) fn access(&self) -> &A {
         self.access
+    }
+
+    /// In the structure's turn to write.
+    fn enter(&self, db: &Db<'_>) -> Result<()> {
+        db.is_for(self.structure.id());
+        self.structure.must_be_there(db)
     }
 
     fn must_be_at_home(&self) -> Result<()> {

@@ -197,6 +197,14 @@ impl Options {
     ///
     /// Those of [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        Sqlite::open(path.as_ref(), &self).map(Store::from)
+        let path = path.as_ref();
+        #[cfg(feature = "postgres")]
+        if let Some(address) = path
+            .to_str()
+            .filter(|path| crate::postgres::is_address(path))
+        {
+            return crate::postgres::Postgres::open(address, &self).map(Store::from);
+        }
+        Sqlite::open(path, &self).map(Store::from)
     }
 }

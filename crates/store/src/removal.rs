@@ -132,8 +132,7 @@ impl Store {
     }
 
     fn tell(&self, id: i64) -> Result<()> {
-        let told = self.board()?.remove(self.number_on_board(id));
-        told.map_err(|error| Error::io("can't tell others that it is removed", error))
+        self.tell_removed(id)
     }
 }
 

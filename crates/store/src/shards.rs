@@ -7,8 +7,8 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::sqlite::tenancy::Tenancy;
 use crate::store::Store;
+use crate::tenancy::Tenancy;
 
 const IS_THERE: &str = "SELECT 1 FROM structures WHERE id = $1";
 
@@ -37,6 +37,11 @@ impl Store {
                 let shards = sqlite.shards(of, count)?;
                 Ok(shards.into_iter().map(Store::from).collect())
             }
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => {
+                let shards = postgres.shards(of, count)?;
+                Ok(shards.into_iter().map(Store::from).collect())
+            }
         }
     }
 
@@ -48,6 +53,8 @@ impl Store {
     pub fn tenancy(&self, structure: i64) -> Result<Tenancy> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.tenancy(structure),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.tenancy(structure),
         }
     }
 
@@ -59,6 +66,8 @@ impl Store {
     pub fn write_down(&self) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.write_down(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.write_down(),
         }
     }
 
@@ -70,6 +79,8 @@ impl Store {
     pub fn sets_of_shards(&self) -> Result<Vec<ShardSet>> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.sets_of_shards(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.sets_of_shards(),
         }
     }
 
@@ -81,6 +92,8 @@ impl Store {
     pub fn remove_shards(&self, of: ShardSet) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.remove_shards(of),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.remove_shards(of),
         }
     }
 }

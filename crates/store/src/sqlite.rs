@@ -19,7 +19,6 @@ pub(crate) mod reading;
 mod reserve;
 mod shards;
 mod stats;
-pub(crate) mod tenancy;
 pub(crate) mod turns;
 pub(crate) mod value_file;
 pub(crate) mod values;
@@ -33,7 +32,7 @@ use std::time::Duration;
 use diskette_ipc::{Board, Doorbell, Mutex, Owners};
 use rusqlite::Connection;
 
-use crate::error::Result;
+use crate::error::{Error, Result, removed};
 use crate::kind::Kind;
 use crate::options::{AtomicDurability, Durability, Options};
 use crate::sqlite::commons::Commons;
@@ -146,6 +145,32 @@ impl Sqlite {
     /// [`is_read_only`](crate::Error::is_read_only).
     pub(crate) fn board(&self) -> Result<&Arc<Board>> {
         self.shared.board().ok_or_else(reading::refused)
+    }
+
+    /// See the methods of [`Store`] with these names.
+    pub(crate) fn removals(&self) -> Result<u64> {
+        match self.is_for_reading() {
+            true => Ok(Store::UNKNOWN),
+            false => self
+                .board()?
+                .removals()
+                .map_err(|error| removed().caused_by(error)),
+        }
+    }
+
+    /// Who has passed the gate, which is on the board, knows it to be there.
+    pub(crate) fn removals_in_turn(&self) -> Result<u64> {
+        Ok(self.board()?.removals_after_look())
+    }
+
+    pub(crate) fn tell_removed(&self, structure: i64) -> Result<()> {
+        let told = self.board()?.remove(self.number_on_board(structure));
+        told.map_err(|error| Error::io("can't tell others that it is removed", error))
+    }
+
+    pub(crate) fn tell_changed(&self) -> Result<()> {
+        let told = self.board()?.tell_changed();
+        told.map_err(|error| removed().caused_by(error))
     }
 
     pub(crate) fn writer(&self) -> &Writer {

@@ -146,6 +146,8 @@ impl Store {
     pub fn path(&self) -> &Path {
         match &self.0 {
             Engine::Sqlite(sqlite) => sqlite.path(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.path(),
         }
     }
 
@@ -153,6 +155,8 @@ impl Store {
     pub fn durability(&self) -> Durability {
         match &self.0 {
             Engine::Sqlite(sqlite) => sqlite.durability(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.durability(),
         }
     }
 }
@@ -187,6 +191,8 @@ impl Store {
     pub fn when_free(&self, then: impl FnOnce(&Store) + Send + 'static) {
         let then = match &self.0 {
             Engine::Sqlite(sqlite) => sqlite.put_off(then),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.put_off(then),
         };
         if let Some(then) = then {
             then(self);
@@ -199,17 +205,28 @@ impl Store {
     fn going(&self, ways: Ways) -> Store {
         Store(match &self.0 {
             Engine::Sqlite(sqlite) => Engine::Sqlite(sqlite.going(ways)),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => Engine::Postgres(postgres.going(ways)),
         })
     }
 
     fn ways(&self) -> &Ways {
         match &self.0 {
             Engine::Sqlite(sqlite) => sqlite.ways(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.ways(),
         }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.0
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<crate::postgres::Postgres> for Store {
+    fn from(postgres: crate::postgres::Postgres) -> Self {
+        Store(Engine::Postgres(postgres))
     }
 }
 

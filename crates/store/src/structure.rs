@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::access::Access;
 use crate::codec;
 use crate::db::Db;
-use crate::error::{Error, ErrorKind, Result, removed};
+use crate::error::{Error, ErrorKind, Result};
 use crate::kind::Kind;
 use crate::share::Share;
 use crate::sqlite::directory::Identity;
@@ -160,10 +160,8 @@ impl Structure {
 
     /// Whether nothing was removed since it was last seen; for who has just taken a slot on the board.
     pub(crate) fn is_known_to_be_there(&self, store: &Store) -> bool {
-        let board = store.board();
-        board.is_ok_and(|board| {
-            self.removals[0].load(Ordering::Relaxed) == board.removals_after_look()
-        })
+        let removals = store.removals_in_turn();
+        removals.is_ok_and(|removals| self.removals[0].load(Ordering::Relaxed) == removals)
     }
 
     /// Refuses if it was removed. Costs a look into shared memory, unless some structure was.
@@ -172,15 +170,17 @@ impl Structure {
     ///
     /// [`is_removed`](Error::is_removed).
     pub fn must_be_there(&self, db: &Db<'_>) -> Result<()> {
+        if db.sees_to(self.id()) {
+            return Ok(());
+        }
         // A reader may look just before the removal is committed: so what he saw doesn't count for who writes.
         let writes = db.writes();
         let known = &self.removals[usize::from(writes)];
         let removals = match writes {
-            // Who writes has passed the gate, which is on the board.
-            true => db.store().board()?.removals_after_look(),
-            false => removals(db.store())?,
+            true => db.store().removals_in_turn()?,
+            false => db.store().removals()?,
         };
-        if known.load(Ordering::Relaxed) == removals && removals != UNKNOWN {
+        if known.load(Ordering::Relaxed) == removals && removals != Store::UNKNOWN {
             return Ok(());
         }
         let there = db.query_one(IS_THERE, &[self.id().into()], |_| Ok(()))?;
@@ -204,7 +204,7 @@ impl Structure {
     ///
     /// [`is_read_only`](Error::is_read_only).
     pub fn changes(&self, store: &Store) -> Result<u64> {
-        Ok(store.board()?.removals_after_look())
+        store.removals_in_turn()
     }
 
     /// Says that something of it was changed, within the turn to write that does it.
@@ -213,13 +213,9 @@ impl Structure {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone.
     pub fn tell_changed(&self, db: &Db<'_>) -> Result<()> {
-        fn tell(store: &Store) -> Result<()> {
-            let told = store.board()?.tell_changed();
-            told.map_err(|error| removed().caused_by(error))
-        }
         // Who looked in the middle of a transaction that is undone looks again.
-        db.on_rollback(|store| drop(tell(store)));
-        tell(db.store())
+        db.on_rollback(|store| drop(store.tell_changed()));
+        db.store().tell_changed()
     }
 
     /// Why a line isn't there that it has in a table of its kind.
@@ -265,18 +261,6 @@ pub(crate) fn arrivals(structure: i64) -> usize {
 pub(crate) fn departures(structure: i64) -> usize {
     arrivals(structure) + 1
 }
-
-/// What tells whether to look into the catalog: always, where nobody in this process may write.
-fn removals(store: &Store) -> Result<u64> {
-    if store.is_for_reading() {
-        return Ok(UNKNOWN);
-    }
-    let removals = store.board()?.removals();
-    removals.map_err(|error| removed().caused_by(error))
-}
-
-/// More than there will ever be, and never known.
-const UNKNOWN: u64 = u64::MAX - 1;
 
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let wrong = if name.is_empty() {
@@ -372,6 +356,6 @@ fn named(db: &Db<'_>, kind: &'static Kind, name: &str, id: i64) -> Result<Struct
         kind,
         store: db.store().path().display().to_string(),
         identity: db.store().identity(),
-        removals: [removals(db.store())?, u64::MAX].map(AtomicU64::new),
+        removals: [db.store().removals()?, u64::MAX].map(AtomicU64::new),
     })
 }

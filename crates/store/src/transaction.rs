@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::access::Access;
-use crate::db::Db;
+use crate::db::{Db, Link};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sqlite::readers::Reader;
@@ -34,7 +34,8 @@ pub struct Transaction<'s> {
 /// one is open, so that a long one costs disk.
 pub struct Snapshot<'s> {
     pub(crate) db: Db<'s>,
-    pub(crate) reader: &'s Reader<'s>,
+    /// What tells whether it is the truth, where nobody may write.
+    pub(crate) reader: Option<&'s Reader<'s>>,
 }
 
 impl Store {
@@ -75,6 +76,8 @@ impl Store {
     ) -> Result<R, E> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.transaction(self, work),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.transaction(self, work),
         }
     }
 
@@ -89,6 +92,8 @@ impl Store {
     ) -> Result<R, E> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.snapshot(self, look),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.snapshot(self, look),
         }
     }
 
@@ -96,6 +101,8 @@ impl Store {
     pub(crate) fn is_in_transaction(&self) -> bool {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.writer().is_mine(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.is_within(),
         }
     }
 }
@@ -108,24 +115,32 @@ impl Access for Store {
     fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.read(self, operation),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.read(self, operation),
         }
     }
 
     fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.read_one(self, operation),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.read_one(self, operation),
         }
     }
 
     fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.write(self, operation),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.write(self, operation),
         }
     }
 
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.write_one(self, operation),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.write_one(self, operation),
         }
     }
 }
@@ -143,16 +158,12 @@ impl Transaction<'_> {
     ) -> Result<R, E> {
         let mark = self.db.mark();
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let open = Open::begin(
-                self.db.connection(),
-                "SAVEPOINT part",
-                "ROLLBACK TO part; RELEASE part",
-            )?;
+            let open = Part::begin(self.db.link())?;
             let result = work(self)?;
             if self.db.doomed() {
                 return Err(E::from(half_done()));
             }
-            open.end("RELEASE part")?;
+            open.end()?;
             Ok(result)
         }));
         if !matches!(result, Ok(Ok(_))) {
@@ -199,7 +210,7 @@ impl Access for Transaction<'_> {
 impl Snapshot<'_> {
     fn look<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         let answer = operation(&self.db);
-        match self.reader.is_true()? {
+        match self.reader.map_or(Ok(true), Reader::is_true)? {
             true => answer,
             false => Err(overtaken()),
         }
@@ -237,6 +248,39 @@ impl std::fmt::Debug for Transaction<'_> {
 impl std::fmt::Debug for Snapshot<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Snapshot").field(self.db.store()).finish()
+    }
+}
+
+/// A part of a transaction, undone when dropped.
+enum Part<'c> {
+    Sqlite(Open<'c>),
+    #[cfg(feature = "postgres")]
+    Postgres(crate::postgres::Part<'c>),
+}
+
+impl<'c> Part<'c> {
+    const BEGIN: &'static str = "SAVEPOINT part";
+    const END: &'static str = "RELEASE part";
+    const UNDO: &'static str = "ROLLBACK TO part; RELEASE part";
+
+    fn begin(link: Link<'c>) -> Result<Self> {
+        match link {
+            Link::Sqlite(connection) => {
+                Open::begin(connection, Self::BEGIN, Self::UNDO).map(Part::Sqlite)
+            }
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => {
+                crate::postgres::Part::begin(work, Self::BEGIN, Self::UNDO).map(Part::Postgres)
+            }
+        }
+    }
+
+    fn end(self) -> Result<()> {
+        match self {
+            Part::Sqlite(open) => open.end(Self::END),
+            #[cfg(feature = "postgres")]
+            Part::Postgres(part) => part.end(Self::END),
+        }
     }
 }
 

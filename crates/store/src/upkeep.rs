@@ -18,6 +18,8 @@ impl Store {
     pub fn check(&self) -> Result<Report> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.check(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.check(),
         }
     }
 
@@ -30,6 +32,8 @@ impl Store {
     pub fn repair(&self) -> Result<Report> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.repair(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.repair(),
         }
     }
 
@@ -45,6 +49,8 @@ impl Store {
     pub fn stats(&self) -> Result<Stats> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.stats(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.stats(),
         }
     }
 
@@ -61,6 +67,8 @@ impl Store {
     pub fn disk_bytes(&self) -> Result<u64> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.disk_bytes(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.disk_bytes(),
         }
     }
 
@@ -95,6 +103,8 @@ impl Store {
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.backup(to.as_ref()),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.backup(to.as_ref()),
         }
     }
 
@@ -108,6 +118,8 @@ impl Store {
     pub fn compact(&self) -> Result<()> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.compact(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.compact(),
         }
     }
 }

@@ -28,8 +28,16 @@ pub struct Stored {
 #[derive(Debug)]
 enum Content {
     Inline(Vec<u8>),
-    File(NewFile),
+    File(New),
     Linked(i64),
+}
+
+/// A large value that no row names yet.
+#[derive(Debug)]
+enum New {
+    Sqlite(NewFile),
+    #[cfg(feature = "postgres")]
+    Postgres(crate::postgres::NewObject),
 }
 
 impl Store {
@@ -54,7 +62,11 @@ impl Store {
             });
         }
         let content = Content::File(match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.store_large(&bytes)?,
+            Engine::Sqlite(sqlite) => New::Sqlite(sqlite.store_large(&bytes)?),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => {
+                New::Postgres(postgres.new_object(&mut bytes.as_slice())?)
+            }
         });
         Ok(Stored {
             content,
@@ -70,7 +82,9 @@ impl Store {
     #[doc(hidden)]
     pub fn store_stream(&self, from: &mut dyn Read) -> Result<Stored> {
         let content = Content::File(match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.new_file(from)?,
+            Engine::Sqlite(sqlite) => New::Sqlite(sqlite.new_file(from)?),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => New::Postgres(postgres.new_object(from)?),
         });
         Ok(Stored {
             content,
@@ -94,7 +108,7 @@ impl Store {
         if let Some(bytes) = row.opt_blob(value)? {
             return C::decode(bytes);
         }
-        self.load_file::<C, T>(row.int(file)?)
+        C::decode(&row.open(self, file)?.read_whole()?)
     }
 
     /// The bytes of the value of a row, as they are encoded.
@@ -106,7 +120,7 @@ impl Store {
     pub fn raw_value(&self, row: &Row<'_>, value: usize, file: usize) -> Result<Vec<u8>> {
         match row.opt_blob(value)? {
             Some(bytes) => Ok(bytes.to_owned()),
-            None => self.raw_file(row.int(file)?),
+            None => row.open(self, file)?.read_whole(),
         }
     }
 
@@ -117,7 +131,7 @@ impl Store {
     /// Those of [`raw_value`](Self::raw_value).
     #[doc(hidden)]
     pub fn raw_file(&self, file: i64) -> Result<Vec<u8>> {
-        self.open_stream(file)?.read_whole()
+        self.open_file(file)?.read_whole()
     }
 
     /// Decodes the value in a file.
@@ -136,9 +150,21 @@ impl Store {
     ///
     /// [`is_corrupt`](Error::is_corrupt) when the file is gone or cut short.
     #[doc(hidden)]
-    pub fn open_stream(&self, id: i64) -> Result<StreamReader> {
+    pub fn open_stream(&self, row: &Row<'_>, file: usize) -> Result<StreamReader> {
+        row.open(self, file)
+    }
+
+    /// Opens a large value by its number, outside of any transaction.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_stream`](Self::open_stream).
+    #[doc(hidden)]
+    pub fn open_file(&self, id: i64) -> Result<StreamReader> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.open_stream(id),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.open_value(id),
         }
     }
 
@@ -152,6 +178,8 @@ impl Store {
         match (file, self.engine()) {
             (None, _) => Ok(()),
             (Some(id), Engine::Sqlite(sqlite)) => sqlite.forget_value(db, id),
+            #[cfg(feature = "postgres")]
+            (Some(id), Engine::Postgres(postgres)) => postgres.forget_value(db, id),
         }
     }
 }
@@ -197,7 +225,9 @@ impl Stored {
     pub fn read<C: Codec, T: DeserializeOwned>(&self) -> Result<T> {
         match &self.content {
             Content::Inline(bytes) => C::decode(bytes),
-            Content::File(new) => self.store.load_file::<C, T>(new.id()),
+            Content::File(New::Sqlite(new)) => self.store.load_file::<C, T>(new.id()),
+            #[cfg(feature = "postgres")]
+            Content::File(New::Postgres(new)) => C::decode(&new.read()?.read_whole()?),
             Content::Linked(id) => self.store.load_file::<C, T>(*id),
         }
     }
@@ -215,6 +245,41 @@ impl Stored {
             }
         }
         Ok(())
+    }
+}
+
+impl New {
+    fn id(&self) -> i64 {
+        match self {
+            New::Sqlite(new) => new.id(),
+            #[cfg(feature = "postgres")]
+            New::Postgres(new) => new.id,
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            New::Sqlite(new) => new.bytes(),
+            #[cfg(feature = "postgres")]
+            New::Postgres(new) => new.bytes,
+        }
+    }
+
+    fn link(self, db: &Db<'_>) -> Result<()> {
+        match self {
+            New::Sqlite(new) => new.link(db),
+            #[cfg(feature = "postgres")]
+            New::Postgres(new) => new.link(db),
+        }
+    }
+
+    fn discard(&self) {
+        match self {
+            New::Sqlite(new) => new.discard(),
+            // Its file is gone with it.
+            #[cfg(feature = "postgres")]
+            New::Postgres(_) => {}
+        }
     }
 }
 

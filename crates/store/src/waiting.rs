@@ -94,7 +94,7 @@ pub(crate) fn wait_at<R>(
 ) -> Result<Option<R>> {
     let listen = |place: &Place<'_>| {
         place.store.must_be_writable()?;
-        Ok(place.store.board()?.listen())
+        place.store.listen(place.line)
     };
     let _listeners = places.iter().map(listen).collect::<Result<Vec<_>>>()?;
     let stops: Vec<&Stop> = places

@@ -179,10 +179,7 @@ fn forget_the_dead(store: &Store, states: &mut [State]) -> Result<bool> {
     let owners: BTreeSet<_> = appointments.map(|next| next.ticket.owner).collect();
     let mut dead = BTreeSet::new();
     for owner in owners {
-        let alive = store.owners().is_alive(OwnerId::from_i64(owner));
-        if !alive
-            .map_err(|error| Error::io("can't tell whether those who wait are alive", error))?
-        {
+        if !store.is_alive(OwnerId::from_i64(owner))? {
             dead.insert(owner);
         }
     }

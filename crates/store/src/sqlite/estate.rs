@@ -190,7 +190,7 @@ impl Sqlite {
         })
     }
 
-    fn is_alive(&self, owner: OwnerId) -> Result<bool> {
+    pub(crate) fn is_alive(&self, owner: OwnerId) -> Result<bool> {
         self.owners()
             .is_alive(owner)
             .map_err(|error| Error::io("can't tell whether the owner of a claim is alive", error))

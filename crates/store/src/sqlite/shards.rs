@@ -9,14 +9,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use diskette_ipc::{Deadline, plain_file};
+use diskette_ipc::{Deadline, FileLock, plain_file};
 
 use crate::error::{Error, ErrorKind, Result, timed_out};
 use crate::shards::{MOST_SHARDS, ShardSet};
 use crate::sqlite::Sqlite;
 use crate::sqlite::commons::Commons;
 use crate::sqlite::directory::Directory;
-use crate::sqlite::tenancy::Tenancy;
+use crate::tenancy::{Lock, Tenancy};
 
 /// A shard of them.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,19 @@ impl Sqlite {
             opened.iter().try_for_each(Sqlite::take_up_work)?;
         }
         Ok(opened)
+    }
+
+    pub(crate) fn tenancy(&self, structure: i64) -> Result<Tenancy> {
+        let path = self.directory().lock(&format!("tenants-{structure}"));
+        let lock = match self.is_read_only() {
+            false => FileLock::open(path).map(Lock::File),
+            true => match FileLock::open_to_read(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Lock::Nobodys),
+                lock => lock.map(Lock::File),
+            },
+        };
+        lock.map(Tenancy::of)
+            .map_err(|error| Error::io("can't open the lock of the shards", error))
     }
 
     pub(crate) fn sets_of_shards(&self) -> Result<Vec<ShardSet>> {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rusqlite::Connection;
 
-use crate::db::{Db, Outcome};
+use crate::db::{Db, Link, Outcome};
 use crate::error::{Error, Result, from_sqlite};
 use crate::sqlite::Sqlite;
 use crate::sqlite::fork;
@@ -40,8 +40,8 @@ impl Sqlite {
         })?;
         let open = Open::begun(reader.connection()?, "ROLLBACK");
         let snapshot = Snapshot {
-            db: Db::reading(store, open.connection),
-            reader: &reader,
+            db: Db::reading(store, Link::Sqlite(open.connection)),
+            reader: Some(&reader),
         };
         look(&snapshot)
     }
@@ -60,7 +60,7 @@ impl Sqlite {
         operation: impl FnOnce(&Db<'_>) -> Result<R>,
     ) -> Result<R> {
         let turn = self.writer().enter(self)?;
-        let db = Db::writing(store, turn.connection()?);
+        let db = Db::writing(store, Link::Sqlite(turn.connection()?));
         let result = operation(&db);
         let outcome = db.into_outcome(result.is_ok());
         self.end_turn(store, turn, outcome);
@@ -98,7 +98,7 @@ impl Sqlite {
             let _open = consistent
                 .then(|| Open::begin(connection, "BEGIN", "ROLLBACK"))
                 .transpose()?;
-            let answer = operation(&Db::reading(store, connection))?;
+            let answer = operation(&Db::reading(store, Link::Sqlite(connection)))?;
             Ok(reader.is_true()?.then_some(answer))
         };
         let read = || self.read_truth(look);
@@ -120,7 +120,7 @@ impl Sqlite {
         let turn = self.writer().enter(self)?;
         let connection = turn.connection()?;
         let tx = Transaction {
-            db: Db::writing(store, connection),
+            db: Db::writing(store, Link::Sqlite(connection)),
         };
         let result = catch_unwind(AssertUnwindSafe(|| {
             let open = Open::begin(connection, "BEGIN IMMEDIATE", "ROLLBACK")?;

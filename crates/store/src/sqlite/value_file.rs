@@ -58,12 +58,15 @@ pub struct StreamReader {
 
 impl StreamReader {
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
-        let mut file = match plain_file::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(damaged(&path, "is gone"));
-            }
-            result => result.map_err(unreadable)?,
-        };
+        match plain_file::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(&path, "is gone")),
+            file => Self::of(file.map_err(unreadable)?, path),
+        }
+    }
+
+    /// What is in a file, from its beginning.
+    pub(crate) fn of(mut file: File, path: PathBuf) -> Result<Self> {
+        file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
         let on_disk = file.metadata().map_err(unreadable)?.len();
         let mut header = [0; HEADER as usize];
         let read = file.read_exact(&mut header);
@@ -104,7 +107,8 @@ impl StreamReader {
     }
 
     /// The file that it is read from, for those who hand it to the kernel (`sendfile`, `X-Accel-Redirect`): the value begins at
-    /// [`OFFSET`](Self::OFFSET). It goes when the value is replaced or removed; who has it open reads on.
+    /// [`OFFSET`](Self::OFFSET). It goes when the value is replaced or removed; who has it open reads on. Empty where the value came
+    /// from a database.
     pub fn path(&self) -> &Path {
         &self.path
     }

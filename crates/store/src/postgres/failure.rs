@@ -1,0 +1,105 @@
+//! What goes wrong with a server, told apart by SQLSTATE and never by message.
+
+use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
+
+use crate::error::{Error, ErrorKind};
+
+/// What `enter` says of a structure that is not there any more: see `catalog.rs`.
+pub(crate) const REMOVED: &str = "DK001";
+
+pub(crate) fn from_postgres(error: tokio_postgres::Error) -> Error {
+    let Some(state) = error.code() else {
+        return match error.is_closed()
+            || std::error::Error::source(&error).is_some_and(|it| it.is::<std::io::Error>())
+        {
+            true => lost().caused_by(error),
+            false => Error::new(
+                ErrorKind::Io,
+                format!("PostgreSQL's client failed: {error}"),
+            )
+            .caused_by(error),
+        };
+    };
+    let says = error.as_db_error().map_or("", |it| it.message()).to_owned();
+    let (kind, message) = if *state == SqlState::LOCK_NOT_AVAILABLE
+        || *state == SqlState::QUERY_CANCELED
+    {
+        (
+            ErrorKind::Timeout,
+            "the turn to write didn't come within the store's timeout; nothing was changed: try again, or allow a longer \
+             timeout"
+                .into(),
+        )
+    } else if state.code() == REMOVED {
+        (
+            ErrorKind::Removed,
+            "the structure was removed from the store; make it anew".into(),
+        )
+    } else if *state == SqlState::PROGRAM_LIMIT_EXCEEDED {
+        (
+            ErrorKind::InvalidInput,
+            format!(
+                "PostgreSQL has a limit there ({says}): of a key no more than 2,600 bytes can be indexed"
+            ),
+        )
+    } else if *state == SqlState::DISK_FULL {
+        (
+            ErrorKind::DiskFull,
+            "the server's disk is full; nothing was changed: make room and try again".into(),
+        )
+    } else if *state == SqlState::READ_ONLY_SQL_TRANSACTION
+        || *state == SqlState::INSUFFICIENT_PRIVILEGE
+    {
+        (
+            ErrorKind::ReadOnly,
+            format!(
+                "this role or server may not write ({says}): grant what the README names, or use the primary"
+            ),
+        )
+    } else if *state == SqlState::ADMIN_SHUTDOWN
+        || *state == SqlState::CRASH_SHUTDOWN
+        || *state == SqlState::CANNOT_CONNECT_NOW
+    {
+        return lost().caused_by(error);
+    } else if *state == SqlState::UNDEFINED_OBJECT {
+        (
+            ErrorKind::Corrupt,
+            format!(
+                "a large value is gone ({says}); remove or replace the entry, or restore a backup"
+            ),
+        )
+    } else if *state == SqlState::DATA_CORRUPTED || *state == SqlState::INDEX_CORRUPTED {
+        (
+            ErrorKind::Corrupt,
+            format!("the server's data is damaged ({says}): a backup is the way out"),
+        )
+    } else {
+        (
+            ErrorKind::Io,
+            format!("PostgreSQL failed ({}): {says}", state.code()),
+        )
+    };
+    Error::new(kind, message).caused_by(error)
+}
+
+pub(crate) fn lost() -> Error {
+    Error::new(
+        ErrorKind::Io,
+        "the connection to the server was lost; what was held over it is held no more: try again",
+    )
+}
+
+pub(crate) fn no_answer(timeout: Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!(
+            "the server didn't answer within {timeout:?}: is it running, and its address right?"
+        ),
+    )
+}
+
+pub(crate) fn cant_connect(error: std::io::Error) -> Error {
+    Error::io("can't connect to the server", error)
+}

@@ -1,0 +1,320 @@
+//! This process among those that have the store open: a session of its own, in which it hears what others say, and by which they
+//! know that it lives.
+//!
+//! An owner is a session that holds the advisory lock with his number. The server gives that up when the connection ends, however
+//! it ends: what the owner had is free from then on. Each process waits for the lock of the owner before it, in the order of
+//! their numbers, the last before the first; who gets it knows him to be dead, and settles his estate.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use diskette_ipc::{Doorbell, Mutex, OwnerId, Party, background, clock, fork, random};
+use tokio_postgres::AsyncMessage;
+
+use crate::access::Access;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::kind::{Claims, Kind};
+use crate::postgres::connection::{Around, Connection};
+use crate::postgres::{Postgres, Shared};
+use crate::store::Store;
+use crate::structure::{self, Structure};
+
+/// Locks of owners have one number, so that they are none of those of stores and structures, which have two.
+const LOCK: &str = "SELECT pg_advisory_lock($1)";
+const WAIT: &str = "SELECT pg_advisory_lock_shared($1)";
+const WAIT_NO_MORE: &str = "SELECT pg_advisory_unlock_shared($1)";
+/// Those who wait for his death may have his lock too, for a moment, but shared.
+const IS_ALIVE: &str = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
+    AND mode = 'ExclusiveLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    AND CAST(classid AS BIGINT) = CAST($1 AS BIGINT) >> 32 AND CAST(objid AS BIGINT) = CAST($1 AS BIGINT) & 4294967295";
+const JOIN: &str = "INSERT INTO owners (id, pid, host, program) VALUES ($1, $2, $3, $4)";
+const OTHERS: &str = "SELECT id FROM owners WHERE id <> $1 ORDER BY id";
+const PARTY: &str = "SELECT pid, host, program FROM owners WHERE id = $1";
+const LEAVE: &str = "DELETE FROM owners WHERE id = $1";
+const LEAVE_OFF: &str = "DELETE FROM waiting WHERE owner = $1";
+const LISTEN: &str = "INSERT INTO waiting (line, owner) VALUES ($1, $2)";
+const LISTEN_NO_MORE: &str = "DELETE FROM waiting WHERE ctid IN (SELECT ctid FROM waiting WHERE line = $1 AND owner = $2 LIMIT 1)";
+
+/// After an error, such as a server that is down, first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a thread waits before it looks whether the store is still open here, or who else has come.
+const LOOK: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(crate) struct Session {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The generation of forks in which it was begun, and who this process is.
+    me: Option<(u64, OwnerId)>,
+    kinds: Vec<&'static Kind>,
+}
+
+/// Somebody who waits at a line of the doorbell, until this is dropped.
+pub(crate) struct Listening {
+    postgres: Postgres,
+    line: i64,
+    owner: OwnerId,
+}
+
+impl Postgres {
+    /// Who this process is, with a session that says so.
+    pub(crate) fn claimant(&self) -> Result<OwnerId> {
+        self.must_be_writable()?;
+        let mut state = self.shared.session.state.lock();
+        match state.me {
+            Some((generation, me)) if generation == fork::generation() => Ok(me),
+            _ => {
+                let me = self.begin_session()?;
+                state.me = Some((fork::generation(), me));
+                Ok(me)
+            }
+        }
+    }
+
+    /// Whether this process still is that owner.
+    pub(crate) fn is_still(&self, owner: OwnerId) -> bool {
+        let me = self.shared.session.state.lock().me;
+        me == Some((fork::generation(), owner))
+    }
+
+    pub(crate) fn is_alive(&self, owner: OwnerId) -> Result<bool> {
+        let connection = self.shared.pool.lend()?;
+        is_alive(&connection, owner)
+    }
+
+    pub(crate) fn party_of(&self, owner: OwnerId) -> Option<Party> {
+        let connection = self.shared.pool.lend().ok()?;
+        let rows = connection.query(PARTY, &[owner.as_i64().into()], Around::default());
+        let rows = rows.ok()?;
+        let row = rows.first()?;
+        let mut party = Party::default();
+        party.pid = u32::try_from(row.get::<_, i64>(0)).unwrap_or(0);
+        party.host = row.get(1);
+        party.program = row.get(2);
+        Some(party)
+    }
+
+    pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
+        if self.ways.read_only {
+            return Ok(());
+        }
+        {
+            let kinds = &mut self.shared.session.state.lock().kinds;
+            if !kinds.iter().any(|kind| kind.name == structure.kind().name) {
+                kinds.push(structure.kind());
+            }
+        }
+        self.watch_deaths()?;
+        self.give_back_from_the_dead(structure)
+    }
+
+    pub(crate) fn watch_deaths(&self) -> Result<()> {
+        self.claimant().map(drop)
+    }
+
+    pub(crate) fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
+        let Some(claims) = &structure.kind().claims else {
+            return Ok(());
+        };
+        if self.ways.read_only {
+            return Ok(());
+        }
+        let store = self.store();
+        let of_this = [structure.id().into()];
+        for owner in store.read_one(|db| db.query(claims.owners, &of_this, |row| row.int(0)))? {
+            let owner = OwnerId::from_i64(owner);
+            if !self.is_alive(owner)? {
+                give_back(&store, claims, owner)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has those who commit something for this line say so, from now on.
+    pub(crate) fn listen(&self, line: usize) -> Result<Listening> {
+        let owner = self.claimant()?;
+        let line = i64::try_from(line % Doorbell::LINES).unwrap_or(0);
+        let connection = self.shared.pool.lend()?;
+        let row = [line.into(), owner.as_i64().into()];
+        connection.execute(LISTEN, &row, Around::default())?;
+        drop(connection);
+        Ok(Listening {
+            postgres: self.clone(),
+            line,
+            owner,
+        })
+    }
+
+    fn begin_session(&self) -> Result<OwnerId> {
+        let failed = |error| Error::io("can't begin the session of this process", error);
+        let me = OwnerId::from_i64(random::number().map_err(failed)?);
+        let connection = self.shared.pool.open()?;
+        connection.query(LOCK, &[me.as_i64().into()], Around::default())?;
+        let party = Party::me();
+        let row = [
+            me.as_i64().into(),
+            i64::from(party.pid).into(),
+            party.host.as_str().into(),
+            party.program.as_str().into(),
+        ];
+        connection.execute(JOIN, &row, Around::default())?;
+        connection.batch(&format!("LISTEN {}", channel(self.shared.number)))?;
+        let (shared, watched) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.shared));
+        background::spawn("diskette-listener", move || listen(connection, &shared, me))
+            .map_err(failed)?;
+        background::spawn("diskette-undertaker", move || watch(&watched, me)).map_err(failed)?;
+        Ok(me)
+    }
+
+    /// Settles the estates of those who are dead; of the living, who is to be watched by this one?
+    pub(crate) fn settle_the_dead(
+        &self,
+        connection: &Connection,
+        me: OwnerId,
+    ) -> Result<Option<OwnerId>> {
+        let others = connection.query(OTHERS, &[me.as_i64().into()], Around::default())?;
+        let mut living = Vec::new();
+        for row in others {
+            let owner = OwnerId::from_i64(row.get(0));
+            match is_alive(connection, owner)? {
+                true => living.push(owner),
+                false => self.settle(owner)?,
+            }
+        }
+        let before = living.iter().rev().find(|&&owner| owner < me);
+        Ok(before.or(living.last()).copied())
+    }
+
+    /// Claims go back, and whatever else was kept for an owner who is dead; each step harmless when done twice.
+    fn settle(&self, owner: OwnerId) -> Result<()> {
+        let store = self.store();
+        let kinds = self.shared.session.state.lock().kinds.clone();
+        for claims in kinds.iter().filter_map(|kind| kind.claims.as_ref()) {
+            give_back(&store, claims, owner)?;
+        }
+        self.free_what_was_held(owner)?;
+        let connection = self.shared.pool.lend()?;
+        for sql in [LEAVE_OFF, LEAVE] {
+            connection.execute(sql, &[owner.as_i64().into()], Around::default())?;
+        }
+        Ok(())
+    }
+}
+
+/// The channel on which the processes of a store hear of each other.
+pub(crate) fn channel(store: i64) -> String {
+    format!("diskette_{store}")
+}
+
+fn is_alive(connection: &Connection, owner: OwnerId) -> Result<bool> {
+    let found = connection.query(IS_ALIVE, &[owner.as_i64().into()], Around::default())?;
+    Ok(!found.is_empty())
+}
+
+fn give_back(store: &Store, claims: &Claims, owner: OwnerId) -> Result<()> {
+    let of_owner = [owner.as_i64().into()];
+    let has_claims = |db: &Db<'_>| db.query(claims.structures, &of_owner, |row| row.int(0));
+    if store.read_one(has_claims)?.is_empty() {
+        return Ok(());
+    }
+    store.write(|db| {
+        for structure in has_claims(db)? {
+            db.ring(structure::arrivals(structure));
+        }
+        claims.give_back.run(db, owner)
+    })
+}
+
+/// Until the store is closed, or the connection lost: then this process is another owner from the next claim on.
+fn listen(connection: Connection, store: &Weak<Shared>, me: OwnerId) {
+    loop {
+        let heard = connection.messages(LOOK);
+        let Some(shared) = store.upgrade() else {
+            // In good order.
+            let _ = connection.execute(LEAVE, &[me.as_i64().into()], Around::default());
+            return;
+        };
+        let Ok(messages) = heard else {
+            let mut state = shared.session.state.lock();
+            if state.me.is_some_and(|(_, known)| known == me) {
+                state.me = None;
+            }
+            drop(state);
+            for line in 0..Doorbell::LINES {
+                shared.bell.ring(line);
+            }
+            return;
+        };
+        for message in messages {
+            if let AsyncMessage::Notification(said) = message
+                && let Ok(line) = said.payload().parse::<usize>()
+            {
+                shared.bell.ring(line);
+            }
+        }
+    }
+}
+
+/// Waits for the owner before this one to die, as long as this one lives.
+fn watch(store: &Weak<Shared>, me: OwnerId) {
+    let mut pause = FIRST_PAUSE;
+    let mut connection = None;
+    loop {
+        let Some(shared) = store.upgrade() else {
+            return;
+        };
+        if !matches!(shared.session.state.lock().me, Some((_, known)) if known == me) {
+            return;
+        }
+        let postgres = Postgres::of(shared);
+        let next = match connection.take() {
+            Some(connection) => Ok(connection),
+            None => postgres.shared.pool.open(),
+        };
+        let watched = next.and_then(|next| {
+            let before = postgres.settle_the_dead(&next, me)?;
+            Ok((next, before))
+        });
+        drop(postgres);
+        match watched {
+            Ok((next, Some(before))) => {
+                let _ = wait_for_end(&next, before);
+                connection = Some(next).filter(Connection::is_open);
+                pause = FIRST_PAUSE;
+            }
+            Ok((next, None)) => {
+                connection = Some(next);
+                clock::sleep(LOOK);
+            }
+            Err(_) => {
+                clock::sleep(pause);
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Until he is dead, or it is time to look who else has come.
+fn wait_for_end(connection: &Connection, owner: OwnerId) -> Result<()> {
+    let of_owner = [owner.as_i64().into()];
+    connection.batch(&format!("SET lock_timeout = {}", LOOK.as_millis()))?;
+    connection.query(WAIT, &of_owner, Around::default())?;
+    connection
+        .query(WAIT_NO_MORE, &of_owner, Around::default())
+        .map(drop)
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Ok(connection) = self.postgres.shared.pool.lend() {
+            let row = [self.line.into(), self.owner.as_i64().into()];
+            let _ = connection.execute(LISTEN_NO_MORE, &row, Around::default());
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Transactions on this engine.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::db::{Db, Link, Outcome};
+use crate::error::{Error, Result};
+use crate::postgres::Postgres;
+use crate::postgres::work::{Manner, Turns, Work};
+use crate::store::{PutOff, Store};
+use crate::transaction::{Snapshot, Transaction, half_done, within_another};
+
+thread_local! {
+    /// The transactions that this thread has open: of which store, and what is to be done after it.
+    static OPEN: RefCell<Vec<((u64, u64), Vec<PutOff>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// `store` is what the program calls, and what it has in hand within.
+impl Postgres {
+    pub(crate) fn transaction<R, E: From<Error>>(
+        &self,
+        store: &Store,
+        work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.in_turn(store, true, work)
+    }
+
+    pub(crate) fn snapshot<R, E: From<Error>>(
+        &self,
+        store: &Store,
+        look: impl FnOnce(&Snapshot<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let connection = self.shared.pool.lend()?;
+        let work = Work::new(&connection, Manner::Read);
+        work.begin()?;
+        let db = Db::reading(store, Link::Postgres(&work));
+        look(&Snapshot { db, reader: None })
+    }
+
+    pub(crate) fn write<R>(
+        &self,
+        store: &Store,
+        operation: impl FnOnce(&Db<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.in_turn(store, false, |tx| operation(&tx.db))
+    }
+
+    pub(crate) fn write_one<R>(
+        &self,
+        store: &Store,
+        operation: impl FnOnce(&Db<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.must_not_be_within()?;
+        let connection = self.shared.pool.lend()?;
+        let work = Work::new(&connection, Manner::WriteOne(self.turns()));
+        let db = Db::writing(store, Link::Postgres(&work));
+        let result = operation(&db);
+        let outcome = db.into_outcome(result.is_ok());
+        drop(work);
+        drop(connection);
+        self.after(store, outcome);
+        result
+    }
+
+    pub(crate) fn read<R>(
+        &self,
+        store: &Store,
+        operation: impl Fn(&Db<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.read_in(store, Manner::Read, operation)
+    }
+
+    pub(crate) fn read_one<R>(
+        &self,
+        store: &Store,
+        operation: impl Fn(&Db<'_>) -> Result<R>,
+    ) -> Result<R> {
+        match self.read_in(store, Manner::Look, &operation) {
+            // Perhaps a large value was replaced between the row and the value: of one state they are both.
+            Err(error) if error.is_corrupt() => self.read_in(store, Manner::Read, &operation),
+            result => result,
+        }
+    }
+
+    /// Whether a transaction of this thread is open.
+    pub(crate) fn is_within(&self) -> bool {
+        OPEN.with_borrow(|open| open.iter().any(|(of, _)| *of == self.identity()))
+    }
+
+    /// Keeps `then` until the transaction of this thread has ended; gives it back if there is none.
+    pub(crate) fn put_off<F: FnOnce(&Store) + Send + 'static>(&self, then: F) -> Option<F> {
+        OPEN.with_borrow_mut(
+            |open| match open.iter_mut().find(|(of, _)| *of == self.identity()) {
+                Some((_, put_off)) => {
+                    put_off.push(Box::new(then));
+                    None
+                }
+                None => Some(then),
+            },
+        )
+    }
+
+    fn in_turn<R, E: From<Error>>(
+        &self,
+        store: &Store,
+        at_once: bool,
+        work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.must_not_be_within()?;
+        let connection = self.shared.pool.lend()?;
+        let turn = Work::new(&connection, Manner::Write(self.turns()));
+        if at_once {
+            turn.begin()?;
+        }
+        let tx = Transaction {
+            db: Db::writing(store, Link::Postgres(&turn)),
+        };
+        let within = Within::begin(self.identity());
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let result = work(&tx)?;
+            if tx.db.doomed() {
+                return Err(E::from(half_done()));
+            }
+            turn.commit()?;
+            Ok(result)
+        }));
+        let outcome = tx.db.into_outcome(matches!(result, Ok(Ok(_))));
+        drop(turn);
+        drop(connection);
+        let put_off = within.end();
+        self.after(store, outcome);
+        for then in put_off {
+            then(store);
+        }
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    fn read_in<R>(
+        &self,
+        store: &Store,
+        manner: Manner,
+        operation: impl Fn(&Db<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.must_not_be_within()?;
+        let connection = self.shared.pool.lend()?;
+        let work = Work::new(&connection, manner);
+        operation(&Db::reading(store, Link::Postgres(&work)))
+    }
+
+    /// What is to follow, once it is committed or rolled back.
+    fn after(&self, store: &Store, outcome: Outcome) {
+        self.ring(&outcome.rings);
+        for then in outcome.then {
+            then(store);
+        }
+    }
+
+    fn turns(&self) -> Turns {
+        Turns {
+            store: self.shared.number,
+            timeout: self.ways.timeout,
+        }
+    }
+
+    fn must_not_be_within(&self) -> Result<()> {
+        match self.is_within() {
+            true => Err(within_another()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// This thread is within a transaction, until it ends or this is dropped.
+struct Within((u64, u64));
+
+impl Within {
+    fn begin(store: (u64, u64)) -> Self {
+        OPEN.with_borrow_mut(|open| open.push((store, Vec::new())));
+        Within(store)
+    }
+
+    fn end(self) -> Vec<PutOff> {
+        self.leave()
+    }
+
+    fn leave(&self) -> Vec<PutOff> {
+        OPEN.with_borrow_mut(|open| {
+            let at = open.iter().position(|(of, _)| *of == self.0);
+            at.map(|at| open.remove(at).1).unwrap_or_default()
+        })
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

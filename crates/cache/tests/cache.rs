@@ -8,15 +8,22 @@ use diskette_cache::{
     Cache, CacheOptions, Expiry, ManualClock, Policy, Reach, Shards, Stream, Terms,
 };
 use diskette_store::{Content, Error, INLINE, Json, MessagePack, Store, StreamReader};
-use diskette_testkit::{PATIENCE, eventually};
-use tempfile::TempDir;
+use diskette_testkit::{PATIENCE, Place, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn store() -> (TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
-    (directory, store)
+fn store() -> (Place, Store) {
+    at(Place::new())
+}
+
+/// For what looks into its files.
+fn in_directory() -> (Place, Store) {
+    at(Place::directory())
+}
+
+fn at(place: Place) -> (Place, Store) {
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 /// Where the entries are: what doesn't depend on that is tested both ways.
@@ -439,7 +446,7 @@ fn integers_count_and_keep_their_terms<W: Way>() {
 
 #[test]
 fn a_stream_stays_readable_when_it_is_evicted() {
-    let (_directory, store) = store();
+    let (_directory, store) = in_directory();
     let options = Cache::<u32, Stream>::options().max_entries(1);
     let cache = options.new(&store, "films").unwrap();
     let film = |byte| vec![byte; 3 * INLINE];

@@ -3,11 +3,12 @@
 
 use diskette_cache::Cache;
 use diskette_store::{Json, Store, Zstd};
+use diskette_testkit::Place;
 
 #[test]
 fn a_limit_in_bytes_holds_more_that_is_compressed() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let place = Place::new();
+    let store = Store::open(place.path()).unwrap();
     let packed = Cache::<u32, String>::options()
         .max_bytes(10_000)
         .codec::<Zstd<Json>>()

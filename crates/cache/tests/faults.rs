@@ -8,15 +8,22 @@ use std::time::Duration;
 use diskette::Deque;
 use diskette_cache::{Cache, Expiry, ManualClock, Policy, Terms};
 use diskette_store::{Error, INLINE, Store};
-use diskette_testkit::{PATIENCE, eventually, files_below};
-use tempfile::TempDir;
+use diskette_testkit::{PATIENCE, Place, eventually, files_below};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn store() -> (TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
-    (directory, store)
+fn store() -> (Place, Store) {
+    at(Place::new())
+}
+
+/// For what looks into its files.
+fn in_directory() -> (Place, Store) {
+    at(Place::directory())
+}
+
+fn at(place: Place) -> (Place, Store) {
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 fn in_another_thread<R: Send>(act: impl FnOnce() -> R + Send) -> R {
@@ -146,20 +153,21 @@ fn a_cache_is_taken_for_no_deque() {
 /// for any, everybody had that one.
 #[test]
 fn a_limit_outlives_those_who_set_it_and_nobody_has_one_unasked() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store");
+    let place = Place::new();
+    let path = place.path();
     let options = Cache::<u32, u32>::options().max_entries(5);
     drop(
         options
             .policy(Policy::LeastRecentlyStored)
-            .open(&path)
+            .open(path)
             .unwrap(),
     );
-    let cache = Cache::<u32, u32>::open(&path).unwrap();
+    let cache = Cache::<u32, u32>::open(path).unwrap();
     assert_eq!(cache.max_entries().unwrap(), Some(5));
     assert_eq!(cache.policy().unwrap(), Policy::LeastRecentlyStored);
 
-    let other = Cache::<u32, u32>::open(directory.path().join("other")).unwrap();
+    let elsewhere = Place::new();
+    let other = Cache::<u32, u32>::open(elsewhere.path()).unwrap();
     assert_eq!(
         (other.max_bytes().unwrap(), other.max_entries().unwrap()),
         (None, None)
@@ -252,7 +260,7 @@ fn a_nested_transaction_is_undone_by_itself() {
 /// A transaction that was undone left the files of its large values for ever.
 #[test]
 fn what_is_undone_leaves_no_file() {
-    let (_directory, store) = store();
+    let (_directory, store) = in_directory();
     let cache = Cache::<u32, Vec<u8>>::new(&store, "cache").unwrap();
     cache.insert(&0, &vec![0; INLINE + 1]).unwrap();
     let undone = store.transaction(|tx| {
@@ -281,7 +289,7 @@ fn busy_and_read_only_are_told_apart() {
 
     // It waits for ever, unless it is told why not to.
     let options = Store::options().read_only(true).timeout(Duration::MAX);
-    let store = options.open(directory.path().join("store")).unwrap();
+    let store = options.open(directory.path()).unwrap();
     let cache = Cache::<u32, u32>::new(&store, "cache").unwrap();
     let refused = cache.insert(&1, &1).unwrap_err();
     assert!(refused.is_read_only() && !refused.is_timeout(), "{refused}");
@@ -339,14 +347,14 @@ fn a_counter_can_have_terms_from_its_first_count_on() {
 /// `volume` left out the log, the directories and files without a row: it said 832,768 bytes where `du` said 1,144,672.
 #[test]
 fn the_volume_is_what_du_says() {
-    let (directory, store) = store();
+    let (directory, store) = in_directory();
     let cache = Cache::<u32, Vec<u8>>::new(&store, "cache").unwrap();
     for key in 0..5 {
         cache.insert(&key, &vec![1; INLINE + 1]).unwrap();
     }
     let du = std::process::Command::new("du")
         .args(["--summarize", "--block-size=1"])
-        .arg(directory.path().join("store"))
+        .arg(directory.path())
         .output()
         .unwrap();
     let said = String::from_utf8(du.stdout).unwrap();

@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use diskette_cache::{Cache, Fresh, ManualClock, Memoized, Terms};
 use diskette_store::{Error, Store};
-use diskette_testkit::{PATIENCE, asleep, eventually};
-use tempfile::TempDir;
+use diskette_testkit::{PATIENCE, Place, asleep, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn store() -> (TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
-    (directory, store)
+fn store() -> (Place, Store) {
+    let place = Place::new();
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 fn cache(store: &Store) -> (Cache<u32, u32>, ManualClock) {

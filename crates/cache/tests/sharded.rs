@@ -11,17 +11,24 @@ use diskette_cache::{
     Stream, Terms,
 };
 use diskette_store::{Error, INLINE, MessagePack, Store};
-use diskette_testkit::{PATIENCE, eventually, files_below};
+use diskette_testkit::{PATIENCE, Place, eventually, files_below};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tempfile::TempDir;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn store() -> (TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
-    (directory, store)
+fn store() -> (Place, Store) {
+    at(Place::new())
+}
+
+/// For what looks into its files.
+fn in_directory() -> (Place, Store) {
+    at(Place::directory())
+}
+
+fn at(place: Place) -> (Place, Store) {
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 fn options(shards: u32) -> CacheOptions<u32, String, MessagePack, Shards> {
@@ -30,7 +37,7 @@ fn options(shards: u32) -> CacheOptions<u32, String, MessagePack, Shards> {
 
 /// The directories of databases that there are.
 fn sets(store: &Store) -> usize {
-    std::fs::read_dir(store.path().join("shards")).map_or(0, Iterator::count)
+    store.sets_of_shards().unwrap().len()
 }
 
 #[test]
@@ -354,7 +361,7 @@ fn a_shard_with_other_limits_gets_its_own_when_it_is_opened() {
 
 #[test]
 fn a_damaged_value_is_named_and_nothing_is_resharded() {
-    let (_directory, store) = store();
+    let (_directory, store) = in_directory();
     let cache = options(2).new(&store, "cache").unwrap();
     (0..20).for_each(|key| cache.insert(&key, "a").unwrap());
     cache.insert(&7, &"x".repeat(2 * INLINE)).unwrap();
@@ -562,7 +569,6 @@ proptest! {
 
     #[test]
     fn it_is_a_map_that_forgets(steps in vec(step(), 1..40)) {
-        let directory = tempfile::tempdir().unwrap();
-        run(steps, &directory.path().join("store")).unwrap();
+        run(steps, Place::new().path()).unwrap();
     }
 }

@@ -16,13 +16,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diskette_index::{Index, Iter, Range, Stream};
 use diskette_store::key::Ordered;
 use diskette_store::{Error, INLINE, Json, MessagePack, Store, StreamReader, Zstd};
-use diskette_testkit::{PATIENCE, eventually, files_below};
-use tempfile::TempDir;
+use diskette_testkit::{PATIENCE, Place, eventually, files_below};
 
-fn store() -> (TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
-    (directory, store)
+fn store() -> (Place, Store) {
+    at(Place::new())
+}
+
+/// For what looks into its files.
+fn in_directory() -> (Place, Store) {
+    at(Place::directory())
+}
+
+fn at(place: Place) -> (Place, Store) {
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 fn large(byte: u8) -> Vec<u8> {
@@ -83,7 +90,7 @@ fn a_large_value_is_a_file_that_goes_with_its_entry() {
 
 #[test]
 fn a_rolled_back_transaction_leaves_files_as_they_were() {
-    let (directory, store) = store();
+    let (directory, store) = in_directory();
     let index = Index::<u32, Vec<u8>>::new(&store, "index").unwrap();
     index.insert(&1, &large(1)).unwrap();
     index.insert(&2, &large(2)).unwrap();
@@ -98,7 +105,7 @@ fn a_rolled_back_transaction_leaves_files_as_they_were() {
     assert!(rolled_back.is_err());
     assert_eq!(all(index.iter()), [(1, large(1)), (2, large(2))]);
     eventually(PATIENCE, || {
-        files_below(&directory.path().join("store/values")).len() == 2
+        files_below(&directory.path().join("values")).len() == 2
     });
 }
 
@@ -202,14 +209,14 @@ fn a_stream_that_breaks_off_changes_nothing() {
             Err(io::Error::other("the line went dead"))
         }
     }
-    let (directory, store) = store();
+    let (directory, store) = in_directory();
     let films = Index::<String, Stream>::new(&store, "films").unwrap();
     films.write("a", b"old".as_slice()).unwrap();
     let error = films.write("a", b"new".chain(Broken)).unwrap_err();
     assert!(error.to_string().contains("the line went dead"), "{error}");
     assert_eq!(films.read("a").unwrap().unwrap().len(), 3);
     eventually(PATIENCE, || {
-        files_below(&directory.path().join("store/values")).len() == 1
+        files_below(&directory.path().join("values")).len() == 1
     });
 }
 
@@ -373,7 +380,7 @@ fn bytes_of_another_type_are_an_error_and_stay() {
 
 #[test]
 fn a_damaged_file_is_an_error_until_the_entry_goes() {
-    let (directory, store) = store();
+    let (directory, store) = in_directory();
     let index = Index::<u32, Vec<u8>>::new(&store, "index").unwrap();
     for damage in [
         |file: &Path| fs::remove_file(file),
@@ -381,7 +388,7 @@ fn a_damaged_file_is_an_error_until_the_entry_goes() {
     ] {
         index.insert(&1, &large(1)).unwrap();
         index.insert(&2, &vec![2]).unwrap();
-        damage(&files_below(&directory.path().join("store/values"))[0]).unwrap();
+        damage(&files_below(&directory.path().join("values"))[0]).unwrap();
 
         let problem = store.check().unwrap().problems[0].to_string();
         assert!(
@@ -405,10 +412,10 @@ fn a_damaged_file_is_an_error_until_the_entry_goes() {
 /// A stream handed out flipped bytes, and an early end, as if all was well.
 #[test]
 fn a_stream_says_at_its_end_that_it_was_not_whole() {
-    let (directory, store) = store();
+    let (directory, store) = in_directory();
     let index = Index::<u32, Stream>::new(&store, "streams").unwrap();
     index.write(&1, &large(1)[..]).unwrap();
-    let file = &files_below(&directory.path().join("store/values"))[0];
+    let file = &files_below(&directory.path().join("values"))[0];
     let read = |mut stream: StreamReader| {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).map(drop)
@@ -431,10 +438,10 @@ fn a_stream_says_at_its_end_that_it_was_not_whole() {
 /// The length that the file claimed was taken from the system at once, and the process aborted.
 #[test]
 fn a_length_that_somebody_made_up_takes_no_memory() {
-    let (directory, store) = store();
+    let (directory, store) = in_directory();
     let index = Index::<u32, Vec<u8>>::new(&store, "index").unwrap();
     index.insert(&1, &large(1)).unwrap();
-    let file = &files_below(&directory.path().join("store/values"))[0];
+    let file = &files_below(&directory.path().join("values"))[0];
     let made_up: u64 = 8 << 40;
     let sparse = OpenOptions::new().write(true).open(file).unwrap();
     sparse.write_all_at(&made_up.to_le_bytes(), 8).unwrap();
@@ -617,15 +624,14 @@ fn a_range_takes_every_kind_of_bound() {
 
 #[test]
 fn a_store_of_its_own_is_there_when_opened_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("own");
-    let index = Index::<String, u32>::open(&path).unwrap();
+    let place = Place::new();
+    let index = Index::<String, u32>::open(place.path()).unwrap();
     index
         .extend([("b".to_string(), 1), ("a".to_string(), 2)])
         .unwrap();
     index.move_to_front("a").unwrap();
     drop(index);
-    let index = Index::<String, u32>::open(&path).unwrap();
+    let index = Index::<String, u32>::open(place.path()).unwrap();
     assert_eq!(all(index.iter()), [("a".into(), 2), ("b".into(), 1)]);
     index.delete("b").unwrap();
     assert_eq!(index.len().unwrap(), 1);
@@ -633,7 +639,7 @@ fn a_store_of_its_own_is_there_when_opened_again() {
 
 #[test]
 fn two_indexes_of_a_store_share_nothing_but_transactions() {
-    let (directory, store) = store();
+    let (_place, store) = store();
     let one = Index::<u32, u32>::new(&store, "one").unwrap();
     let two = Index::<u32, u32>::new(&store, "two").unwrap();
     one.extend((0..10).map(|n| (n, n))).unwrap();
@@ -642,7 +648,8 @@ fn two_indexes_of_a_store_share_nothing_but_transactions() {
     two.clear().unwrap();
     assert_eq!((one.len().unwrap(), two.len().unwrap()), (9, 0));
 
-    let other = Store::open(directory.path().join("other")).unwrap();
+    let elsewhere = Place::new();
+    let other = Store::open(elsewhere.path()).unwrap();
     let strange = other.transaction(|tx| one.within(tx).insert(&1, &1));
     assert!(strange.unwrap_err().is_misuse());
 }

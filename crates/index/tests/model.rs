@@ -7,6 +7,7 @@ use std::ops::Bound;
 
 use diskette_index::Index;
 use diskette_store::{Access, Error, MessagePack, Store};
+use diskette_testkit::Place;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -295,8 +296,8 @@ fn compare_all<K: Key>(index: &Index<K, Value>, model: &Entries<K>) -> Result<()
 }
 
 fn run<K: Key>(steps: &[Step<K>]) -> Result<(), Error> {
-    let directory = tempfile::tempdir().unwrap();
-    let mut store = Store::open(directory.path())?;
+    let place = Place::new();
+    let mut store = Store::open(place.path())?;
     let mut index = Index::<K, Value>::new(&store, "model")?;
     let mut model = Entries::new();
     for step in steps {
@@ -327,7 +328,7 @@ fn run<K: Key>(steps: &[Step<K>]) -> Result<(), Error> {
             }
             Step::Reopen => {
                 drop((store, index));
-                store = Store::open(directory.path())?;
+                store = Store::open(place.path())?;
                 index = Index::new(&store, "model")?;
             }
             step => take(&index, &mut model, step)?,

@@ -8,6 +8,7 @@ use diskette_queue::{
     Backoff, Claim, JobId, JobState, Keep, ManualClock, Outcome, Push, Pushed, Queue, Unique, Why,
 };
 use diskette_store::{Access, Error, INLINE, MessagePack, Store};
+use diskette_testkit::Place;
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -723,11 +724,11 @@ fn end(
 }
 
 fn run(steps: &[Step]) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store");
+    let place = Place::new();
+    let path = place.path();
     let clock = ManualClock::new();
     let open = || {
-        let store = Store::open(&path).unwrap();
+        let store = Store::open(path).unwrap();
         let queue = Queue::<Value>::options()
             .max_attempts(MAX_ATTEMPTS)
             .backoff(Backoff::fixed(Duration::from_millis(BACKOFF)))

@@ -8,15 +8,22 @@ use diskette_queue::{
     Backoff, Content, JobId, JobState, Keep, ManualClock, Outcome, Push, Pushed, Queue, Unique, Why,
 };
 use diskette_store::{Error, INLINE, Json, Stop, Store, wait_any};
-use diskette_testkit::{PATIENCE, asleep, eventually};
-use tempfile::TempDir;
+use diskette_testkit::{PATIENCE, Place, asleep, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn store() -> (TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
-    (directory, store)
+fn store() -> (Place, Store) {
+    at(Place::new())
+}
+
+/// For what looks into its files.
+fn in_directory() -> (Place, Store) {
+    at(Place::directory())
+}
+
+fn at(place: Place) -> (Place, Store) {
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 /// A queue with a clock that is set by hand.
@@ -494,7 +501,7 @@ fn finished_jobs_are_kept_as_long_as_is_said_and_no_number_is_given_twice() {
 
 #[test]
 fn large_jobs_and_results_are_files_that_go_with_them() {
-    let (_directory, store) = store();
+    let (_directory, store) = in_directory();
     let queue = Queue::<String>::options()
         .codec::<Json>()
         .new(&store, "queue")
@@ -784,7 +791,7 @@ fn who_waits_for_a_queue_that_is_removed_is_told() {
 #[test]
 fn who_may_only_read_sees_how_it_stands() {
     let (directory, store) = store();
-    let path = directory.path().join("store");
+    let path = directory.path();
     let queue = Queue::<u32>::new(&store, "queue").unwrap();
     let id = queue.push(&7).unwrap();
     drop((queue, store));

@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chrono::DateTime;
 use diskette_queue::{Clock, Cron, ManualClock, Queue, Schedule, Worker};
 use diskette_store::{Stop, Store};
-use diskette_testkit::{Child, PATIENCE, role};
-use tempfile::TempDir;
+use diskette_testkit::{Child, PATIENCE, Place, role};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,7 +20,7 @@ fn text(tick: SystemTime) -> String {
 }
 
 struct Timed {
-    _directory: TempDir,
+    _place: Place,
     queue: Queue<String>,
     clock: ManualClock,
 }
@@ -29,8 +28,8 @@ struct Timed {
 impl Timed {
     /// A queue at this time of day, in UTC.
     fn at(time: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path().join("store")).unwrap();
+        let place = Place::new();
+        let store = Store::open(place.path()).unwrap();
         let clock = ManualClock::new();
         let wanted = DateTime::parse_from_rfc3339(time).unwrap().timestamp();
         let now = i64::try_from(clock.read().wall.as_secs()).unwrap();
@@ -38,7 +37,7 @@ impl Timed {
         let options = Queue::options().clock(clock.clone());
         Timed {
             queue: options.new(&store, "queue").unwrap(),
-            _directory: directory,
+            _place: place,
             clock,
         }
     }
@@ -141,9 +140,9 @@ fn another_expression_holds_for_all_from_then_on() {
 
 #[test]
 fn a_worker_runs_its_schedule_by_the_clock_on_the_wall() {
-    let directory = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let stop = Stop::new();
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let store = Store::open(place.path()).unwrap();
     let queue = Queue::<u64>::new(&store.with_stop(&stop), "queue").unwrap();
     let each_second = Cron::new("* * * * * *").unwrap();
     let schedules = [(); 2].map(|()| {
@@ -164,8 +163,8 @@ fn a_worker_runs_its_schedule_by_the_clock_on_the_wall() {
 
 #[test]
 fn a_schedule_whose_jobs_can_not_be_made_ends_its_worker() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let place = Place::new();
+    let store = Store::open(place.path()).unwrap();
     let queue = Queue::<u64>::new(&store, "queue").unwrap();
     let each_second = Cron::new("* * * * * *").unwrap();
     let broken = queue
@@ -197,9 +196,9 @@ role! {
 
 #[test]
 fn of_several_processes_one_pushes_each_tick_though_who_did_is_killed() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store");
-    let queue = Queue::<(u64, u64)>::new(&Store::open(&path).unwrap(), "queue").unwrap();
+    let place = Place::new();
+    let path = place.path();
+    let queue = Queue::<(u64, u64)>::new(&Store::open(path).unwrap(), "queue").unwrap();
     let mut tickers: Vec<_> = (0..3_u64)
         .map(|number| Some(Child::spawn(ticker, &[&path.display(), &number])))
         .collect();

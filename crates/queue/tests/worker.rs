@@ -10,17 +10,16 @@ use std::time::Duration;
 
 use diskette_queue::{Backoff, JobState, Outcome, Queue, Why, Worked, Worker};
 use diskette_store::{Result, Stop, Store};
-use diskette_testkit::{PATIENCE, eventually};
-use tempfile::TempDir;
+use diskette_testkit::{PATIENCE, Place, eventually};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-fn store() -> (TempDir, Store, Stop) {
-    let directory = tempfile::tempdir().unwrap();
+fn store() -> (Place, Store, Stop) {
+    let place = Place::new();
     let stop = Stop::new();
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let store = Store::open(place.path()).unwrap();
     let store = store.with_stop(&stop);
-    (directory, store, stop)
+    (place, store, stop)
 }
 
 /// Why jobs are dead, and what was said.

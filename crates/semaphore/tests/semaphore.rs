@@ -11,8 +11,8 @@ use std::time::Duration;
 use diskette_ipc::clock;
 use diskette_semaphore::{BoundedSemaphore, Permit};
 use diskette_store::{Access, Error, Kind, Result, Store, Structure};
+use diskette_testkit::Place;
 use proptest::prelude::*;
-use tempfile::TempDir;
 
 type Tested = Result<(), Box<dyn StdError>>;
 
@@ -24,10 +24,18 @@ const _: () = {
 
 const MOMENT: Duration = Duration::from_millis(5);
 
-fn store() -> (TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    (dir, store)
+fn store() -> (Place, Store) {
+    at(Place::new())
+}
+
+/// For what looks into its files.
+fn in_directory() -> (Place, Store) {
+    at(Place::directory())
+}
+
+fn at(place: Place) -> (Place, Store) {
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 /// Returns once somebody has waited for permits so long that free ones are kept for him. There must be a free one.
@@ -442,7 +450,7 @@ fn a_damaged_row_is_an_error() -> Tested {
 
 #[test]
 fn without_the_board_every_call_says_so() -> Tested {
-    let (dir, store) = store();
+    let (dir, store) = in_directory();
     let semaphore = BoundedSemaphore::new(&store, "s", 2)?;
     let permit = semaphore.acquire()?;
     fs::remove_file(dir.path().join("board"))?;

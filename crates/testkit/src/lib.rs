@@ -50,6 +50,7 @@ mod files;
 mod forked;
 mod gate;
 mod linear;
+mod place;
 mod postgres;
 #[cfg(all(
     target_os = "linux",
@@ -72,6 +73,7 @@ pub use forked::Forked;
 pub use gate::Gate;
 pub use linear::{Call, linearizable};
 pub use nix::sys::signal::Signal;
+pub use place::{Place, on_postgres};
 pub use postgres::Postgres;
 #[cfg(all(
     target_os = "linux",

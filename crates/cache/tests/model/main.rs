@@ -14,7 +14,7 @@ mod step;
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, Place, role};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde::{Deserialize, Serialize};
@@ -56,8 +56,8 @@ fn tell(other: &mut Child, order: &Order) -> String {
 }
 
 fn run(other: &mut Child, steps: &[(bool, Step)]) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let mut here = Here::open(&path);
     tell(other, &Order::Open(path));
     let mut model = Model::default();

@@ -12,15 +12,23 @@ use std::time::Duration;
 
 use diskette_deque::{Deque, WhenFull};
 use diskette_store::Store;
-use tempfile::TempDir;
+use diskette_testkit::Place;
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(30);
 
-fn store() -> (TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path().join("store")).unwrap();
-    (dir, store)
+fn store() -> (Place, Store) {
+    at(Place::new())
+}
+
+/// For what looks into its files.
+fn in_directory() -> (Place, Store) {
+    at(Place::directory())
+}
+
+fn at(place: Place) -> (Place, Store) {
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 fn numbers(store: &Store, count: u32) -> Deque<u32> {

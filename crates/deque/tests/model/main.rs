@@ -6,6 +6,7 @@ mod places;
 
 use diskette_deque::{Claim, Deque, WhenFull};
 use diskette_store::{Access, Error, MessagePack, Store};
+use diskette_testkit::Place;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -273,9 +274,9 @@ fn together(
 }
 
 fn run(steps: &[Step], start: u32, bound: Option<(usize, WhenFull)>) -> TestCaseResult {
-    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let open = |first: bool| {
-        let store = Store::open(dir.path().join("store")).unwrap();
+        let store = Store::open(place.path()).unwrap();
         let mut options = Deque::<u32>::options();
         if let Some((max_len, when_full)) = bound.filter(|_| first) {
             options = options.max_len(max_len).when_full(when_full);

@@ -2,17 +2,17 @@ use std::fs;
 
 use diskette_lock::{Lock, RLock, RwLock};
 use diskette_store::{Access, Error, Store, Transaction};
+use diskette_testkit::Place;
 
-use crate::store;
+use crate::{in_directory, store};
 
 const COUNT: &str = "SELECT count(*) FROM notes";
 
-fn with_notes() -> (tempfile::TempDir, Store) {
-    let (dir, store) = store();
+fn with_notes((place, store): (Place, Store)) -> (Place, Store) {
     store
         .write(|db| db.execute("CREATE TABLE notes (id BIGINT)", &[]))
         .unwrap();
-    (dir, store)
+    (place, store)
 }
 
 fn note(tx: &Transaction<'_>) -> Result<usize, Error> {
@@ -27,7 +27,7 @@ fn notes(store: &Store) -> Option<i64> {
 
 #[test]
 fn what_is_written_under_a_lock_is_written_while_it_is_held() {
-    let (_dir, store) = with_notes();
+    let (_dir, store) = with_notes(store());
     let (a, b) = (
         Lock::new(&store, "a").unwrap(),
         RLock::new(&store, "b").unwrap(),
@@ -47,7 +47,7 @@ fn what_is_written_under_a_lock_is_written_while_it_is_held() {
 
 #[test]
 fn nothing_is_written_under_a_lock_that_another_has_had_since() {
-    let (_dir, store) = with_notes();
+    let (_dir, store) = with_notes(store());
     let lock = Lock::new(&store, "import").unwrap();
     let guard = lock.lock().unwrap();
     store.transaction_fenced(&guard, note).unwrap();
@@ -68,7 +68,7 @@ fn nothing_is_written_under_a_lock_that_another_has_had_since() {
 
 #[test]
 fn nothing_is_written_under_a_lock_that_was_lost() {
-    let (_dir, store) = with_notes();
+    let (_dir, store) = with_notes(in_directory());
     let guard = Lock::new(&store, "import").unwrap().lock().unwrap();
     fs::remove_file(store.path().join("board")).unwrap();
     assert!(
@@ -82,7 +82,7 @@ fn nothing_is_written_under_a_lock_that_was_lost() {
 
 #[test]
 fn the_lock_of_another_store_is_none_here() {
-    let ((_dir, store), (_other_dir, other)) = (with_notes(), crate::store());
+    let ((_dir, store), (_other_dir, other)) = (with_notes(store()), crate::store());
     let guard = Lock::new(&other, "import").unwrap().lock().unwrap();
     assert!(
         store

@@ -6,7 +6,7 @@ use std::time::Duration;
 use diskette_ipc::clock;
 use diskette_lock::{Barrier, Lock, RLock, RwLock, synchronized};
 use diskette_store::Store;
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, Place, role};
 
 use crate::{LONG, SHORT, elsewhere, store};
 
@@ -145,10 +145,10 @@ fn synchronized_holds_the_lock_for_as_long_as_the_work_and_gives_it_back_after_a
 
 #[test]
 fn tokens_grow_when_the_store_is_opened_anew() {
-    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let mut last = 0;
     for _ in 0..3 {
-        let lock = Lock::new(&Store::open(dir.path()).unwrap(), "import").unwrap();
+        let lock = Lock::new(&Store::open(place.path()).unwrap(), "import").unwrap();
         let token = lock.lock().unwrap().token();
         assert!(token > last);
         last = token;

@@ -7,7 +7,7 @@ use diskette_lock::{Guard, Lock, OwnedGuard, RLock, RwLock};
 use diskette_store::{Error, Result, Store};
 use diskette_testkit::asleep;
 
-use crate::{LONG, SHORT, elsewhere, store};
+use crate::{LONG, SHORT, elsewhere, in_directory, store};
 
 /// As a spawned worker, or a future on a runtime of several threads, wants it.
 const _: () = {
@@ -113,7 +113,7 @@ fn of_a_lock_that_was_taken_again_only_the_last_guard_can_be_owned() {
 
 #[test]
 fn what_is_lost_can_not_be_owned() {
-    let (_dir, store) = store();
+    let (_dir, store) = in_directory();
     let lock = Lock::new(&store, "lock").unwrap();
     let guard = lock.lock().unwrap();
     std::fs::remove_file(store.path().join("board")).unwrap();

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use diskette_lock::RLock;
 
-use crate::{elsewhere, store};
+use crate::{elsewhere, in_directory, store};
 
 #[test]
 fn the_thread_that_holds_it_may_take_it_again_and_frees_it_with_the_last_guard() {
@@ -59,7 +59,7 @@ fn a_thread_that_ends_in_the_midst_of_it_leaves_the_lock_free() {
 
 #[test]
 fn a_lock_that_is_lost_in_the_midst_of_it_is_lost_to_all_its_guards() {
-    let (_dir, store) = store();
+    let (_dir, store) = in_directory();
     let lock = RLock::new(&store, "pages").unwrap();
     let (first, second) = (lock.lock().unwrap(), lock.lock().unwrap());
     let board = OpenOptions::new()

@@ -7,7 +7,7 @@ use std::thread;
 use diskette_lock::{Lock, RLock, RwLock};
 use diskette_store::Store;
 
-use crate::{LONG, elsewhere, store};
+use crate::{LONG, elsewhere, in_directory};
 
 /// What may happen to a board.
 type Damage = fn(&Store);
@@ -26,7 +26,7 @@ fn cut(store: &Store) {
 #[test]
 fn a_lock_whose_board_is_removed_or_cut_short_is_lost_and_can_be_made_anew() {
     for damage in [remove as Damage, cut] {
-        let (_dir, store) = store();
+        let (_dir, store) = in_directory();
         let lock = Lock::new(&store, "lock").unwrap();
         let rw_lock = RwLock::new(&store, "rw").unwrap();
         let (guard, reader) = (lock.lock().unwrap(), rw_lock.read().unwrap());
@@ -67,7 +67,7 @@ fn a_lock_whose_board_is_removed_or_cut_short_is_lost_and_can_be_made_anew() {
 #[test]
 fn whoever_waits_for_a_lock_hears_that_its_board_is_gone() {
     for damage in [remove as Damage, cut] {
-        let (_dir, store) = store();
+        let (_dir, store) = in_directory();
         let lock = Lock::new(&store, "lock").unwrap();
         let _guard = lock.lock().unwrap();
         thread::scope(|scope| {
@@ -80,7 +80,7 @@ fn whoever_waits_for_a_lock_hears_that_its_board_is_gone() {
 
 #[test]
 fn where_nothing_may_be_written_there_are_no_locks() {
-    let (_dir, store) = store();
+    let (_dir, store) = in_directory();
     let permit = |mode| fs::set_permissions(store.path(), Permissions::from_mode(mode)).unwrap();
     permit(0o500);
     if fs::write(store.path().join("probe"), "").is_ok() {

@@ -13,16 +13,16 @@ mod reservations;
 use std::time::Duration;
 
 use diskette_store::Store;
+use diskette_testkit::Place;
 use diskette_throttle::{ManualClock, Rate, RetryAfter, Throttle};
-use tempfile::TempDir;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn store() -> (TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path().join("store")).unwrap();
-    (dir, store)
+fn store() -> (Place, Store) {
+    let place = Place::new();
+    let store = Store::open(place.path()).unwrap();
+    (place, store)
 }
 
 /// A throttle by a clock that stands still.

@@ -1,0 +1,63 @@
+//! Where a test has its store.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::{Postgres, unique_store};
+
+/// A place for a store that only this test has: a directory or, if the environment says `DISKETTE_ENGINE=postgres`, the
+/// server that all tests share. So the tests of what a structure does are those of both engines.
+#[derive(Debug)]
+pub struct Place {
+    /// Gone with this.
+    _directory: Option<TempDir>,
+    path: PathBuf,
+}
+
+impl Place {
+    /// A new one, with no store yet.
+    ///
+    /// # Panics
+    ///
+    /// If there can be no directory; if PostgreSQL is asked for, and there is none.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Self {
+        if on_postgres() {
+            let server = Postgres::shared().expect("PostgreSQL");
+            return Place {
+                _directory: None,
+                path: server.url(&unique_store()).into(),
+            };
+        }
+        Self::directory()
+    }
+
+    /// One in a directory, for a test that looks into its files.
+    ///
+    /// # Panics
+    ///
+    /// If there can be none.
+    #[must_use]
+    pub fn directory() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        Place {
+            path: directory.path().join("store"),
+            _directory: Some(directory),
+        }
+    }
+
+    /// What `Store::open` takes.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Whether a [`Place`] is on a server.
+#[must_use]
+pub fn on_postgres() -> bool {
+    env::var_os("DISKETTE_ENGINE").is_some_and(|engine| engine == "postgres")
+}

@@ -349,6 +349,10 @@ impl<'c> Db<'c> {
         let mut rings = self.rings.borrow_mut();
         if !rings.contains(&line) {
             rings.push(line);
+            #[cfg(feature = "postgres")]
+            if let Link::Postgres(work) = self.link {
+                work.ring(line);
+            }
         }
     }
 
@@ -378,6 +382,16 @@ impl<'c> Db<'c> {
             Link::Sqlite(_) => false,
             #[cfg(feature = "postgres")]
             Link::Postgres(work) => work.sees_to(structure),
+        }
+    }
+
+    /// What was held of a structure that was removed is held no more.
+    pub(crate) fn forget_holds(&self, structure: i64) -> Result<()> {
+        match self.link {
+            // The board was told.
+            Link::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => crate::postgres::forget_holds(self, structure),
         }
     }
 

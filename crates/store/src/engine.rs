@@ -168,7 +168,10 @@ impl Store {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.tell_removed(structure),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(_) => Ok(()),
+            Engine::Postgres(postgres) => {
+                postgres.tell_removed(structure);
+                Ok(())
+            }
         }
     }
 

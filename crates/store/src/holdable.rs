@@ -72,12 +72,15 @@ impl Hold {
         match &self.0 {
             Place::Board(hold) => hold.token(),
             #[cfg(feature = "postgres")]
-            Place::Postgres(hold) => hold
-                .tokens()
-                .iter()
-                .map(|&(_, token)| token)
-                .max()
-                .unwrap_or(0),
+            Place::Postgres(hold) => hold.token(),
+        }
+    }
+
+    fn is_held_for(&self, tx: &Transaction<'_>) -> Result<bool> {
+        match &self.0 {
+            Place::Board(hold) => Ok(hold.is_held()),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(hold) => tx.read(|db| hold.is_held_for(db)),
         }
     }
 
@@ -85,7 +88,7 @@ impl Hold {
         match &self.0 {
             Place::Board(hold) => hold.tokens().collect(),
             #[cfg(feature = "postgres")]
-            Place::Postgres(hold) => hold.tokens().iter().copied().collect(),
+            Place::Postgres(hold) => hold.tokens().collect(),
         }
     }
 
@@ -391,9 +394,11 @@ impl Holdable {
     ///
     /// [`is_overtaken`](Error::is_overtaken), [`is_misuse`](Error::is_misuse) in a transaction of another store.
     pub fn show(&self, hold: &Hold, tx: &Transaction<'_>) -> Result<()> {
-        self.must_hold(hold)?;
         let show = || {
             self.structure.must_be_in(tx.store())?;
+            if !hold.is_held_for(tx)? {
+                return Err(lost());
+            }
             let tokens = hold.tokens();
             tokens
                 .into_iter()
@@ -403,6 +408,11 @@ impl Holdable {
     }
 
     fn must_be_there(&self) -> Result<()> {
+        #[cfg(feature = "postgres")]
+        if let Slots::Postgres(_) = self.slots {
+            // Else nothing could have been taken.
+            return Ok(());
+        }
         if self.structure.is_known_to_be_there(&self.store) {
             return Ok(());
         }

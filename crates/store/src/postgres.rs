@@ -27,6 +27,7 @@ use diskette_ipc::{Doorbell, background};
 use crate::error::Result;
 use crate::options::{Durability, Options};
 use crate::postgres::address::Address;
+use crate::postgres::catalog::Known;
 use crate::postgres::connection::Connection;
 use crate::postgres::pool::Pool;
 use crate::postgres::session::Session;
@@ -38,7 +39,7 @@ pub(crate) use dialect::writes;
 pub(crate) use failure::from_postgres;
 pub(crate) use parameter::Column;
 pub(crate) use session::Listening;
-pub(crate) use slots::{Hold, Slots};
+pub(crate) use slots::{Hold, Slots, forget_holds};
 pub(crate) use tenant::Tenant;
 pub(crate) use values::{NewObject, open as open_value};
 pub(crate) use work::{Part, Work};
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     durability: Durability,
     /// Of the schema, by which advisory locks are told apart.
     number: i64,
+    /// Goes with the store wherever its database is restored.
+    identity: i64,
     pool: Pool,
     session: Session,
     /// Rung by what others say.
@@ -81,13 +84,14 @@ impl Postgres {
 
     fn open_at(address: Address, durability: Durability, create: bool, ways: Ways) -> Result<Self> {
         let first = Connection::open(&address.config, ways.timeout)?;
-        let number = catalog::prepare(&first, &address.schema, create)?;
-        let pool = Pool::new(&address, ways.timeout);
-        pool.give_back(first);
+        let Known { number, identity } = catalog::prepare(&first, &address.schema, create)?;
+        let pool = Pool::new(&address, ways.timeout)?;
+        pool.take_in(first);
         Ok(Postgres {
             shared: Arc::new(Shared {
                 durability,
                 number,
+                identity,
                 pool,
                 address,
                 session: Session::default(),

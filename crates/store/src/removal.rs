@@ -120,6 +120,7 @@ impl Store {
             self.free(|db| {
                 self.tell(id)?;
                 db.execute(UNFENCE, &[id.into()])?;
+                db.forget_holds(id)?;
                 db.execute(FINISH, &[id.into()])?;
                 Ok(())
             })?;

@@ -12,7 +12,7 @@ use crate::{Postgres, unique_store};
 #[derive(Debug)]
 pub struct Place {
     /// Gone with this.
-    _directory: Option<TempDir>,
+    directory: TempDir,
     path: PathBuf,
 }
 
@@ -25,14 +25,12 @@ impl Place {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "each is another one")]
     pub fn new() -> Self {
+        let mut place = Self::directory();
         if on_postgres() {
             let server = Postgres::shared().expect("PostgreSQL");
-            return Place {
-                _directory: None,
-                path: server.url(&unique_store()).into(),
-            };
+            place.path = server.url(&unique_store()).into();
         }
-        Self::directory()
+        place
     }
 
     /// One in a directory, for a test that looks into its files.
@@ -45,7 +43,7 @@ impl Place {
         let directory = tempfile::tempdir().expect("a directory");
         Place {
             path: directory.path().join("store"),
-            _directory: Some(directory),
+            directory,
         }
     }
 
@@ -53,6 +51,12 @@ impl Place {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A path for a file of the test's own, gone with this.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 }
 

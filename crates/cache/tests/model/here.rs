@@ -1,5 +1,5 @@
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,20 +11,21 @@ use crate::step::{Key, POLICIES, Step, Terms, Value};
 
 /// A cache as this process has it open. Says of each step what it was answered, and what it sees then.
 pub(crate) struct Here {
-    path: PathBuf,
+    paths: [PathBuf; 2],
     clock: Arc<FileClock>,
     pub(crate) store: Store,
     cache: Cache<Key, Value>,
 }
 
 impl Here {
-    pub(crate) fn open(path: &Path) -> Self {
-        let clock = Arc::new(FileClock::open(&path.with_extension("clock")));
+    pub(crate) fn open(paths: [PathBuf; 2]) -> Self {
+        let [path, clock] = &paths;
+        let clock = Arc::new(FileClock::open(clock));
         let store = Store::open(path).unwrap();
         let options = Cache::options().clock(Arc::clone(&clock));
         let cache = options.new(&store, "cache").unwrap();
         Here {
-            path: path.to_owned(),
+            paths,
             clock,
             store,
             cache,
@@ -40,9 +41,9 @@ impl Here {
         } = &self;
         let answer = match step {
             Step::Reopen => {
-                let path = self.path.clone();
+                let paths = self.paths.clone();
                 drop(self);
-                let here = Self::open(&path);
+                let here = Self::open(paths);
                 let seen = seen(&here.cache).unwrap();
                 return (here, seen);
             }

@@ -25,7 +25,8 @@ use crate::step::{Step, steps};
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
-    Open(PathBuf),
+    /// The store, and the clock.
+    Open([PathBuf; 2]),
     Act(Step),
     Close,
 }
@@ -36,7 +37,7 @@ role! {
         let mut here = None;
         loop {
             let (then, said) = match (serde_json::from_str(&parent.hear()).unwrap(), here) {
-                (Order::Open(path), _) => (Some(Here::open(&path)), String::new()),
+                (Order::Open(paths), _) => (Some(Here::open(paths)), String::new()),
                 (Order::Act(step), Some(open)) => {
                     let (then, said) = Here::act(open, &step);
                     (Some(then), said)
@@ -57,9 +58,9 @@ fn tell(other: &mut Child, order: &Order) -> String {
 
 fn run(other: &mut Child, steps: &[(bool, Step)]) {
     let place = Place::new();
-    let path = place.path().to_owned();
-    let mut here = Here::open(&path);
-    tell(other, &Order::Open(path));
+    let paths = [place.path().to_owned(), place.beside("clock")];
+    let mut here = Here::open(paths.clone());
+    tell(other, &Order::Open(paths));
     let mut model = Model::default();
     for (others, step) in steps {
         let said = match others {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diskette_deque::{Deque, WhenFull};
 use diskette_ipc::clock;
-use diskette_store::{Error, Stop, Store, wait_any};
+use diskette_store::{Error, Stop, wait_any};
 
 use crate::{LONG, SHORT, bounded, numbers, store};
 
@@ -88,8 +88,7 @@ fn nobody_waits_within_a_transaction() {
 
 #[test]
 fn the_first_of_several_deques_that_gets_an_item_is_named() {
-    let (dir, store) = store();
-    let elsewhere = Store::open(dir.path().join("another")).unwrap();
+    let ((_place, store), (_another, elsewhere)) = (store(), store());
     let numbers = numbers(&store, 0);
     let texts = Deque::<String>::new(&elsewhere, "texts").unwrap();
     let next = |timeout| wait_any(&[&texts, &numbers], timeout).unwrap();

@@ -84,6 +84,23 @@ pub(crate) fn from_postgres(error: tokio_postgres::Error) -> Error {
     Error::new(kind, message).caused_by(error)
 }
 
+/// Whether the server said so.
+pub(crate) fn is_state(error: &Error, state: &SqlState) -> bool {
+    let source = std::error::Error::source(error);
+    let said = source.and_then(|source| source.downcast_ref::<tokio_postgres::Error>());
+    said.is_some_and(|said| said.code() == Some(state))
+}
+
+pub(crate) fn no_connection(timeout: Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!(
+            "no connection to the server was free within {timeout:?}: let it have more (max_connections), or put fewer threads to \
+             it at once"
+        ),
+    )
+}
+
 pub(crate) fn lost() -> Error {
     Error::new(
         ErrorKind::Io,

@@ -3,23 +3,38 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use diskette_ipc::Mutex;
+use diskette_ipc::{Deadline, Doorbell, Mutex, fork};
 use tokio_postgres::Config;
+use tokio_postgres::error::SqlState;
 
 use crate::error::Result;
 use crate::postgres::address::Address;
 use crate::postgres::connection::Connection;
 use crate::postgres::dialect::quoted;
+use crate::postgres::failure::{cant_connect, is_state, no_connection};
 
-/// Connections that are kept open between calls; more are opened, and closed again, when more threads are at it at once.
+/// Connections that are kept open between calls.
 const KEPT: usize = 8;
+
+/// More than so many are not lent at once: who comes then waits for one. A server has not many more for all.
+const MOST: usize = 32;
 
 pub(crate) struct Pool {
     config: Config,
     /// Makes the store's schema the one that statements mean.
     enter: String,
     timeout: Duration,
-    idle: Mutex<Vec<Connection>>,
+    state: Mutex<State>,
+    /// Rung when one is given back.
+    returned: Doorbell,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Connection>,
+    lent: usize,
+    /// Of forks, in which those were lent: none of them is a child's.
+    generation: u64,
 }
 
 /// A connection that is lent, given back when dropped.
@@ -29,29 +44,36 @@ pub(crate) struct Lent<'p> {
 }
 
 impl Pool {
-    pub(crate) fn new(address: &Address, timeout: Duration) -> Self {
-        Pool {
+    pub(crate) fn new(address: &Address, timeout: Duration) -> Result<Self> {
+        Ok(Pool {
             config: address.config.clone(),
             enter: format!("SET search_path TO {}", quoted(&address.schema)),
             timeout,
-            idle: Mutex::default(),
+            state: Mutex::default(),
+            returned: Doorbell::private().map_err(cant_connect)?,
+        })
+    }
+
+    /// Waits for one if too many are lent, or the server has no more, as long as the store's timeout allows.
+    pub(crate) fn lend(&self) -> Result<Lent<'_>> {
+        let deadline = Deadline::after(self.timeout);
+        loop {
+            let seen = self.returned.seen(0);
+            if let Some(lent) = self.try_lend(MOST)? {
+                return Ok(lent);
+            }
+            if !self.returned.wait(0, seen, deadline) {
+                return Err(no_connection(self.timeout));
+            }
         }
     }
 
-    pub(crate) fn lend(&self) -> Result<Lent<'_>> {
-        let lent = |connection| Lent {
-            pool: self,
-            connection: Some(connection),
-        };
-        loop {
-            let idle = self.idle.lock().pop();
-            match idle {
-                Some(connection) if connection.is_open() => return Ok(lent(connection)),
-                Some(connection) => connection.abandon(),
-                None => break,
-            }
+    /// For who has one already, and must not wait for others of his kind.
+    pub(crate) fn lend_another(&self) -> Result<Lent<'_>> {
+        match self.try_lend(usize::MAX)? {
+            Some(lent) => Ok(lent),
+            None => Err(no_connection(self.timeout)),
         }
-        self.open().map(lent)
     }
 
     /// A connection of its own, for a long time.
@@ -61,13 +83,41 @@ impl Pool {
         Ok(connection)
     }
 
-    pub(crate) fn give_back(&self, connection: Connection) {
-        let mut idle = self.idle.lock();
-        if connection.is_open() && idle.len() < KEPT {
-            idle.push(connection);
-        } else {
-            drop(idle);
+    /// One that was opened already.
+    pub(crate) fn take_in(&self, connection: Connection) {
+        self.state.lock().idle.push(connection);
+    }
+
+    fn try_lend(&self, most: usize) -> Result<Option<Lent<'_>>> {
+        let mut state = self.state.lock();
+        if state.generation != fork::generation() {
+            state.idle.drain(..).for_each(Connection::abandon);
+            state.lent = 0;
+            state.generation = fork::generation();
+        }
+        if state.lent >= most {
+            return Ok(None);
+        }
+        state.lent += 1;
+        let mut lent = Lent {
+            pool: self,
+            connection: None,
+        };
+        while let Some(connection) = state.idle.pop() {
+            if connection.is_open() {
+                lent.connection = Some(connection);
+                return Ok(Some(lent));
+            }
             connection.abandon();
+        }
+        drop(state);
+        match self.open() {
+            Ok(connection) => {
+                lent.connection = Some(connection);
+                Ok(Some(lent))
+            }
+            Err(error) if is_state(&error, &SqlState::TOO_MANY_CONNECTIONS) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -83,8 +133,16 @@ impl Deref for Lent<'_> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.pool.give_back(connection);
+        let mut state = self.pool.state.lock();
+        let mut connection = self.connection.take();
+        if state.generation == fork::generation() {
+            state.lent = state.lent.saturating_sub(1);
+            if state.idle.len() < KEPT {
+                state.idle.extend(connection.take_if(|it| it.is_open()));
+            }
         }
+        drop(state);
+        connection.into_iter().for_each(Connection::abandon);
+        self.pool.returned.ring(0);
     }
 }

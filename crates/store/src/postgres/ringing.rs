@@ -1,46 +1,50 @@
 //! Waking who waits, on this machine and others.
 //!
 //! Who waits for a line says so in a table before he looks for what he waits for, and who commits something for that line looks
-//! into the table after the commit: so one of them sees the other. Only where somebody waits is there a NOTIFY, in a transaction
-//! of its own, since those of all sessions of a server are committed one after the other.
+//! into the table after the commit, in the same round trip: so one of them sees the other. Only where somebody waits is there a
+//! NOTIFY, and never in the transaction that it tells of, since those that have one are committed one after the other, over all of
+//! a server.
 
 use diskette_ipc::Doorbell;
 
 use crate::postgres::Postgres;
-use crate::postgres::connection::Around;
-use crate::postgres::session::channel;
-
-const AWAITED: &str = "SELECT DISTINCT line FROM waiting";
-const NOTIFY: &str = "SELECT pg_notify($1, $2)";
 
 impl Postgres {
     pub(crate) fn bell(&self) -> &Doorbell {
         &self.shared.bell
     }
 
-    /// Wakes those who wait for these lines; if it fails, they look by themselves before long.
-    pub(crate) fn ring(&self, lines: &[usize]) {
-        if lines.is_empty() {
-            return;
-        }
+    /// Wakes those who wait for these lines in this process; and elsewhere for those that were not rung with a commit. If that
+    /// fails, they look by themselves before long.
+    pub(crate) fn ring(&self, lines: &[usize], late: &[usize]) {
         for &line in lines {
             self.shared.bell.ring(line);
         }
-        let Ok(connection) = self.shared.pool.lend() else {
+        if late.is_empty() {
             return;
-        };
-        let Ok(awaited) = connection.query(AWAITED, &[], Around::default()) else {
-            return;
-        };
-        let channel = channel(self.shared.number);
-        for row in awaited {
-            let line: i64 = row.get(0);
-            let is_rung = |&rung: &usize| i64::try_from(rung % Doorbell::LINES) == Ok(line);
-            if lines.iter().any(is_rung) {
-                let line = line.to_string();
-                let say = [channel.as_str().into(), line.as_str().into()];
-                let _ = connection.query(NOTIFY, &say, Around::default());
-            }
+        }
+        if let Ok(connection) = self.shared.pool.lend_another() {
+            let _ = connection.batch(&notify(self.shared.number, late));
         }
     }
+}
+
+/// Tells the processes of a store, if any of them waits for some of these lines.
+pub(crate) fn notify(store: i64, lines: &[usize]) -> String {
+    let lines: Vec<_> = lines.iter().map(|&line| of(line).to_string()).collect();
+    format!(
+        "SELECT pg_notify('{}', CAST(line AS TEXT)) FROM (SELECT DISTINCT line FROM waiting WHERE line IN ({})) AS awaited",
+        channel(store),
+        lines.join(", ")
+    )
+}
+
+/// The channel on which the processes of a store hear of each other.
+pub(crate) fn channel(store: i64) -> String {
+    format!("diskette_{store}")
+}
+
+/// The number by which a line is known: there are as many as the bell of a process has.
+pub(crate) fn of(line: usize) -> i64 {
+    i64::try_from(line % Doorbell::LINES).unwrap_or(0)
 }

@@ -16,7 +16,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::kind::{Claims, Kind};
 use crate::postgres::connection::{Around, Connection};
-use crate::postgres::{Postgres, Shared};
+use crate::postgres::{Postgres, Shared, ringing};
 use crate::store::Store;
 use crate::structure::{self, Structure};
 
@@ -139,7 +139,7 @@ impl Postgres {
     /// Has those who commit something for this line say so, from now on.
     pub(crate) fn listen(&self, line: usize) -> Result<Listening> {
         let owner = self.claimant()?;
-        let line = i64::try_from(line % Doorbell::LINES).unwrap_or(0);
+        let line = ringing::of(line);
         let connection = self.shared.pool.lend()?;
         let row = [line.into(), owner.as_i64().into()];
         connection.execute(LISTEN, &row, Around::default())?;
@@ -164,7 +164,7 @@ impl Postgres {
             party.program.as_str().into(),
         ];
         connection.execute(JOIN, &row, Around::default())?;
-        connection.batch(&format!("LISTEN {}", channel(self.shared.number)))?;
+        connection.batch(&format!("LISTEN {}", ringing::channel(self.shared.number)))?;
         let (shared, watched) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.shared));
         background::spawn("diskette-listener", move || listen(connection, &shared, me))
             .map_err(failed)?;
@@ -205,11 +205,6 @@ impl Postgres {
         }
         Ok(())
     }
-}
-
-/// The channel on which the processes of a store hear of each other.
-pub(crate) fn channel(store: i64) -> String {
-    format!("diskette_{store}")
 }
 
 fn is_alive(connection: &Connection, owner: OwnerId) -> Result<bool> {

@@ -1,4 +1,4 @@
-//! Shards on this engine: schemas of their own beside that of the store.
+//! Shards on this engine: schemas of their own beside that of the store, named by its identity.
 
 use crate::error::Result;
 use crate::postgres::Postgres;
@@ -49,8 +49,9 @@ impl Postgres {
         Ok(())
     }
 
+    /// Short enough for PostgreSQL, whatever the name of the store.
     fn prefix(&self) -> String {
-        format!("{}-shard-", self.shared.address.schema)
+        format!("diskette-{:016x}-", self.shared.identity)
     }
 
     fn schemas(&self, prefix: &str) -> Result<Vec<String>> {

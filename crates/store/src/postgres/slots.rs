@@ -4,33 +4,39 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use diskette_ipc::{Custody, Deadline, Holder, Link, OwnerId, Party, clock, fork};
+use tokio_postgres::Row;
 
 use crate::access::Access;
-use crate::db::{Db, Row, Value};
+use crate::db::{Db, Value};
 use crate::error::Result;
 use crate::holdable::Taken;
 use crate::postgres::Postgres;
+use crate::postgres::connection::Around;
+use crate::postgres::work::{Manner, To, Work};
 use crate::store::Store;
-use crate::structure::Structure;
+use crate::structure::{Structure, arrivals, departures};
 use crate::waiting::Attempt;
 
 const MAKE: &str =
     "INSERT INTO slots (structure, most) VALUES ($1, $2) ON CONFLICT (structure) DO NOTHING";
-const SET_LIMIT: &str = "INSERT INTO slots (structure, most) VALUES ($1, $2) \
-    ON CONFLICT (structure) DO UPDATE SET most = excluded.most";
+const SET_LIMIT: &str = "UPDATE slots SET most = $2 WHERE structure = $1";
 const LIMIT: &str = "SELECT most FROM slots WHERE structure = $1";
 const FREE: &str = "SELECT most - (SELECT count(*) FROM holds WHERE holds.structure = slots.structure) FROM slots \
     WHERE structure = $1";
-/// Takes `$2` free ones, if there are so many, and nobody has waited since before the arrival `$3`.
-const TAKE: &str = "WITH free AS (SELECT slot FROM generate_series(0, (SELECT most FROM slots WHERE structure = $1) - 1) AS s(slot) \
-    WHERE NOT EXISTS (SELECT 1 FROM holds WHERE holds.structure = $1 AND holds.slot = s.slot) ORDER BY slot LIMIT $2) \
+/// Takes the first `$2` free ones, if there are so many, and nobody has waited since before the arrival `$3`. They have one token.
+const TAKE: &str = "WITH held AS (SELECT count(*) AS n FROM holds WHERE structure = $1), this AS (SELECT nextval('tokens') AS token), \
+    free AS (SELECT slot FROM held, generate_series(0, held.n + $2 - 1) AS all_of(slot) \
+        WHERE NOT EXISTS (SELECT 1 FROM holds WHERE holds.structure = $1 AND holds.slot = all_of.slot) ORDER BY slot LIMIT $2) \
     INSERT INTO holds (structure, slot, token, owner, thread, name, since, custody) \
-    SELECT $1, slot, nextval('tokens'), $4, $5, $6, $7, $8 FROM free WHERE (SELECT count(*) FROM free) = $2 \
+    SELECT $1, slot, token, $4, $5, $6, $7, $8 FROM free, this, held \
+    WHERE held.n + $2 <= (SELECT most FROM slots WHERE structure = $1) \
     AND NOT EXISTS (SELECT 1 FROM waits WHERE waits.structure = $1 AND waits.arrival < $3) RETURNING slot, token";
-const IS_HELD: &str = "SELECT 1 FROM holds WHERE structure = $1 AND slot = $2 AND token = $3";
-const GIVE: &str = "DELETE FROM holds WHERE structure = $1 AND slot = $2 AND token = $3";
-const DISOWN: &str =
-    "UPDATE holds SET custody = 0 WHERE structure = $1 AND slot = $2 AND token = $3";
+const HELD: &str = "SELECT count(*) FROM holds WHERE structure = $1 AND token = $2 \
+    AND EXISTS (SELECT 1 FROM slots WHERE slots.structure = $1)";
+const GIVE: &str = "DELETE FROM holds WHERE structure = $1 AND token = $2";
+const DISOWN: &str = "UPDATE holds SET custody = 0 WHERE structure = $1 AND token = $2";
+/// Those of the structure can't be given back while the transaction is open.
+const SHOW: &str = "SELECT 1 FROM holds WHERE structure = $1 AND token = $2 FOR KEY SHARE";
 const HOLDERS: &str = "SELECT owner, name, count(*), max(token), since FROM holds WHERE structure = $1 \
     GROUP BY owner, thread, name, since ORDER BY since";
 const COME: &str =
@@ -40,6 +46,10 @@ const GO: &str = "DELETE FROM waits WHERE arrival = $1";
 const HELD_BY: &str = "SELECT holds.owner, holds.thread, max(holds.name), max(coalesce(waits.structure, -1)) FROM holds \
     LEFT JOIN waits ON waits.owner = holds.owner AND waits.thread = holds.thread \
     WHERE holds.structure = $1 AND holds.custody = 1 GROUP BY holds.owner, holds.thread";
+const FORGET: [&str; 2] = [
+    "DELETE FROM holds WHERE structure = $1",
+    "DELETE FROM waits WHERE structure = $1",
+];
 const OF_THE_DEAD: &str = "SELECT structure FROM holds WHERE owner = $1 UNION SELECT structure FROM waits WHERE owner = $1";
 const BURY: [&str; 2] = [
     "DELETE FROM holds WHERE owner = $1",
@@ -63,8 +73,9 @@ pub(crate) struct Slots {
 pub(crate) struct Hold {
     slots: Slots,
     owner: OwnerId,
-    /// The slots, and the tokens that go with them.
-    tokens: Vec<(u32, u64)>,
+    /// Those that were taken, all of which have one token.
+    taken: Vec<u32>,
+    token: u64,
     generation: u64,
     given: bool,
 }
@@ -82,7 +93,9 @@ impl Slots {
             structure,
         };
         let row = [slots.id(), i64::from(limit).into()];
-        slots.write(|db| db.execute(MAKE, &row).map(drop))?;
+        let connection = postgres.shared.pool.lend_another()?;
+        connection.execute(MAKE, &row, Around::default())?;
+        drop(connection);
         Ok(slots)
     }
 
@@ -95,34 +108,24 @@ impl Slots {
     }
 
     pub(crate) fn set_limit(&self, limit: u32) -> Result<()> {
-        self.write(|db| {
-            db.ring(self.structure.arrivals());
-            let row = [self.id(), i64::from(limit).into()];
-            db.execute(SET_LIMIT, &row).map(drop)
-        })
+        self.change(SET_LIMIT, &[self.id(), i64::from(limit).into()])
+            .map(drop)
     }
 
     pub(crate) fn holders(&self) -> Result<Vec<Holder>> {
-        let store = self.postgres.store();
-        let found = store.read_one(|db| {
-            db.query(HOLDERS, &[self.id()], |row| {
-                let (owner, name) = (OwnerId::from_i64(row.int(0)?), row.text(1)?.to_owned());
-                Ok((owner, name, row.int(2)?, row.int(3)?, row.int(4)?))
-            })
-        })?;
-        let holders = found
-            .into_iter()
-            .map(|(owner, thread, permits, token, since)| {
-                let mut party = self.postgres.party_of(owner).unwrap_or_default();
-                party.thread = thread;
-                Ok(Holder::new(
-                    party,
-                    u32::try_from(permits).unwrap_or(u32::MAX),
-                    UNIX_EPOCH + Duration::from_micros(since.unsigned_abs()),
-                    token.cast_unsigned(),
-                    self.postgres.is_alive(owner)?,
-                ))
-            });
+        let rows = self.postgres.aside(HOLDERS, &[self.id()])?;
+        let holders = rows.iter().map(|row| {
+            let owner = OwnerId::from_i64(row.get(0));
+            let mut party = self.postgres.party_of(owner).unwrap_or_default();
+            party.thread = row.get(1);
+            Ok(Holder::new(
+                party,
+                u32::try_from(row.get::<_, i64>(2)).unwrap_or(u32::MAX),
+                UNIX_EPOCH + Duration::from_micros(row.get::<_, i64>(4).unsigned_abs()),
+                row.get::<_, i64>(3).cast_unsigned(),
+                self.postgres.is_alive(owner)?,
+            ))
+        });
         holders.collect()
     }
 
@@ -148,7 +151,7 @@ impl Slots {
             if n > self.limit()? {
                 return Ok(Attempt::Done(Taken::TooMany));
             }
-            Ok(match self.circle(custody)? {
+            Ok(match self.leave_a_circle(custody, waiting.arrival)? {
                 Some(circle) => Attempt::Done(Taken::Deadlock(circle)),
                 None => Attempt::NotYet,
             })
@@ -174,15 +177,18 @@ impl Slots {
             i64::try_from(since.as_micros()).unwrap_or(i64::MAX).into(),
             i64::from(custody == Custody::Thread).into(),
         ];
-        let taken = |row: &Row<'_>| {
-            let slot = u32::try_from(row.int(0)?).unwrap_or(u32::MAX);
-            Ok((slot, row.int(1)?.cast_unsigned()))
+        let taken = self.in_turn(To::Slots(self.structure.id()), |work| {
+            work.query(TAKE, &row)
+        })?;
+        let Some(first) = taken.first() else {
+            return Ok(None);
         };
-        let tokens = self.write(|db| db.query(TAKE, &row, taken))?;
-        Ok((!tokens.is_empty()).then(|| Hold {
+        let slot = |row: &Row| u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX);
+        Ok(Some(Hold {
             slots: self.clone(),
             owner,
-            tokens,
+            taken: taken.iter().map(slot).collect(),
+            token: first.get::<_, i64>(1).cast_unsigned(),
             generation: fork::generation(),
             given: false,
         }))
@@ -196,19 +202,35 @@ impl Slots {
             this_thread().into(),
             name.as_str().into(),
         ];
-        let arrival = self.write(|db| db.query_one(COME, &row, |row| row.int(0)))?;
+        let come = self.in_turn(To::Slots(self.structure.id()), |work| {
+            work.query(COME, &row)
+        })?;
         Ok(Waiting {
             slots: self,
-            arrival: arrival.unwrap_or_default(),
+            arrival: come.first().map_or(0, |row| row.get(0)),
         })
     }
 
-    /// Those who wait for each other, from this thread on, if it would be one of them.
-    fn circle(&self, custody: Custody) -> Result<Option<Vec<Link>>> {
-        if custody == Custody::Any {
+    /// Those who wait for each other, from this thread on, if it would be one of them: then it waits no more. One thread at a
+    /// time looks, so that one of the circle is told.
+    fn leave_a_circle(&self, custody: Custody, arrival: i64) -> Result<Option<Vec<Link>>> {
+        let none = |sql: &str, params: &[Value<'_>]| self.postgres.aside(sql, params);
+        if custody == Custody::Any || self.circle(none)?.is_none() {
             return Ok(None);
         }
-        let store = self.postgres.store();
+        self.in_turn(To::Circles, |work| {
+            let circle = self.circle(|sql, params| work.query(sql, params))?;
+            if circle.is_some() {
+                work.execute(GO, &[arrival.into()])?;
+            }
+            Ok(circle)
+        })
+    }
+
+    fn circle(
+        &self,
+        query: impl Fn(&str, &[Value<'_>]) -> Result<Vec<Row>>,
+    ) -> Result<Option<Vec<Link>>> {
         let me = (self.postgres.claimant()?.as_i64(), this_thread());
         // From each structure that was reached, and how.
         let mut reached = vec![(
@@ -218,23 +240,17 @@ impl Slots {
         let mut next = 0;
         while let Some((structure, links)) = reached.get(next).cloned() {
             next += 1;
-            let held_by = store.read_one(|db| {
-                db.query(HELD_BY, &[structure.into()], |row| {
-                    let who = (row.int(0)?, row.int(1)?);
-                    Ok((who, row.text(2)?.to_owned(), row.int(3)?))
-                })
-            })?;
-            for (who, thread, waits_for) in held_by {
+            for row in query(HELD_BY, &[structure.into()])? {
+                let who: (i64, i64) = (row.get(0), row.get(1));
                 if who == me {
                     return Ok(Some(links));
                 }
+                let waits_for: i64 = row.get(3);
                 let is_new = reached.iter().all(|&(known, _)| known != waits_for);
                 if waits_for >= 0 && is_new && reached.len() < FARTHEST {
-                    let mut party = self
-                        .postgres
-                        .party_of(OwnerId::from_i64(who.0))
-                        .unwrap_or_default();
-                    party.thread = thread;
+                    let owner = OwnerId::from_i64(who.0);
+                    let mut party = self.postgres.party_of(owner).unwrap_or_default();
+                    party.thread = row.get(2);
                     let mut links = links.clone();
                     links.push(Link::new(party, waits_for));
                     reached.push((waits_for, links));
@@ -245,16 +261,36 @@ impl Slots {
     }
 
     fn number(&self, sql: &str) -> Result<u32> {
-        let store = self.postgres.store();
-        let number = store.read_one(|db| db.query_one(sql, &[self.id()], |row| row.int(0)))?;
-        Ok(number
-            .and_then(|number| u32::try_from(number).ok())
-            .unwrap_or(0))
+        let rows = self.postgres.aside(sql, &[self.id()])?;
+        let number = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+        Ok(u32::try_from(number).unwrap_or(0))
     }
 
-    fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        let store = self.postgres.store();
-        self.structure.inside(&store).write_one(operation)
+    /// Changes something for which others may wait; how many rows?
+    fn change(&self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
+        let line = self.structure.arrivals();
+        let changed = self.in_turn(To::Slots(self.structure.id()), |work| {
+            work.ring(line);
+            work.execute(sql, params)
+        });
+        self.postgres.ring(&[line], &[]);
+        changed
+    }
+
+    /// In a turn of its own, whatever this thread has open.
+    fn in_turn<R>(&self, to: To, run: impl FnOnce(&Work<'_>) -> Result<R>) -> Result<R> {
+        let connection = self.postgres.shared.pool.lend_another()?;
+        let turn = self.postgres.turn(to);
+        let one = matches!(to, To::Slots(_));
+        let manner = if one {
+            Manner::WriteOne(turn)
+        } else {
+            Manner::Write(turn)
+        };
+        let work = Work::new(&connection, manner);
+        let result = run(&work)?;
+        work.commit()?;
+        Ok(result)
     }
 
     fn id(&self) -> Value<'static> {
@@ -264,22 +300,31 @@ impl Slots {
 
 impl Hold {
     pub(crate) fn is_held(&self) -> bool {
-        let store = self.slots.postgres.store();
+        let held = self.slots.postgres.aside(HELD, &self.row());
         self.is_mine()
-            && self.tokens.iter().all(|&(slot, token)| {
-                let row = self.row(slot, token);
-                let found = store.read_one(|db| db.query_one(IS_HELD, &row, |_| Ok(())));
-                matches!(found, Ok(Some(())))
+            && held.is_ok_and(|rows| {
+                let held = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+                usize::try_from(held) == Ok(self.taken.len())
             })
     }
 
-    pub(crate) fn tokens(&self) -> &[(u32, u64)] {
-        &self.tokens
+    /// Whether it is held, and will be until the transaction ends.
+    pub(crate) fn is_held_for(&self, db: &Db<'_>) -> Result<bool> {
+        let held = db.query(SHOW, &self.row(), |_| Ok(()))?;
+        Ok(self.is_mine() && held.len() == self.taken.len())
+    }
+
+    pub(crate) fn token(&self) -> u64 {
+        self.token
+    }
+
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.taken.iter().map(|&slot| (slot, self.token))
     }
 
     /// Makes it the process's; whether it still was held.
     pub(crate) fn belong_to_process(&self) -> bool {
-        self.is_mine() && self.each(DISOWN).is_ok_and(|held| held)
+        self.is_mine() && self.change(DISOWN)
     }
 
     /// Whether it still was held.
@@ -288,79 +333,54 @@ impl Hold {
     }
 
     fn give(&mut self) -> bool {
-        if std::mem::replace(&mut self.given, true) || !self.is_mine_still() {
-            return false;
-        }
-        self.each(GIVE).is_ok_and(|held| held)
+        let is_mine = self.is_mine();
+        self.given = true;
+        is_mine && self.change(GIVE)
     }
 
-    fn each(&self, sql: &str) -> Result<bool> {
-        self.slots.write_all(|db| {
-            db.ring(self.slots.structure.arrivals());
-            let mut all = true;
-            for &(slot, token) in &self.tokens {
-                all &= db.execute(sql, &self.row(slot, token))? == 1;
-            }
-            Ok(all)
-        })
+    fn change(&self, sql: &str) -> bool {
+        let changed = self.slots.change(sql, &self.row());
+        changed.is_ok_and(|rows| rows == self.taken.len())
     }
 
-    fn row(&self, slot: u32, token: u64) -> [Value<'static>; 3] {
-        [
-            self.slots.id(),
-            i64::from(slot).into(),
-            token.cast_signed().into(),
-        ]
-    }
-
-    fn is_mine(&self) -> bool {
-        !self.given && self.is_mine_still()
+    fn row(&self) -> [Value<'static>; 2] {
+        [self.slots.id(), self.token.cast_signed().into()]
     }
 
     /// Whether this process still is who has taken it: no forked child, and with the same session.
-    fn is_mine_still(&self) -> bool {
-        self.generation == fork::generation() && self.slots.postgres.is_still(self.owner)
-    }
-}
-
-impl Slots {
-    fn write_all<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        let store = self.postgres.store();
-        self.structure.inside(&store).write(operation)
+    fn is_mine(&self) -> bool {
+        !self.given
+            && self.generation == fork::generation()
+            && self.slots.postgres.is_still(self.owner)
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.given || !self.is_mine_still() {
-            return;
-        }
-        let postgres = self.slots.postgres.clone();
-        let hold = Hold {
-            slots: self.slots.clone(),
-            owner: self.owner,
-            tokens: std::mem::take(&mut self.tokens),
-            generation: self.generation,
-            given: false,
-        };
-        self.given = true;
-        postgres.store().when_free(move |_| {
-            hold.give_back();
-        });
+        self.give();
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         // The next in the queue may have waited for this one only.
-        let _ = self.slots.write(|db| {
-            db.ring(self.slots.structure.arrivals());
-            db.execute(GO, &[self.arrival.into()])
-        });
+        let _ = self.slots.change(GO, &[self.arrival.into()]);
     }
 }
 
 impl Postgres {
+    /// Wakes those who wait for something of it.
+    pub(crate) fn tell_removed(&self, structure: i64) {
+        let lines = [arrivals(structure), departures(structure)];
+        self.ring(&lines, &lines);
+    }
+
+    /// A statement by itself that reads, whatever this thread has open.
+    fn aside(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>> {
+        let connection = self.shared.pool.lend_another()?;
+        connection.query(sql, params, Around::default())
+    }
+
     /// What the dead held is free, and those who wait for it are woken.
     pub(crate) fn free_what_was_held(&self, owner: OwnerId) -> Result<()> {
         let store = self.store();
@@ -371,12 +391,19 @@ impl Postgres {
         }
         store.write(|db| {
             for structure in held(db)? {
-                db.ring(crate::structure::arrivals(structure));
+                db.ring(arrivals(structure));
             }
             BURY.iter()
                 .try_for_each(|sql| db.execute(sql, &of_owner).map(drop))
         })
     }
+}
+
+/// Nobody holds nor waits for anything of a structure that was removed.
+pub(crate) fn forget_holds(db: &Db<'_>, structure: i64) -> Result<()> {
+    FORGET
+        .iter()
+        .try_for_each(|sql| db.execute(sql, &[structure.into()]).map(drop))
 }
 
 /// A number of this thread in its process.
@@ -391,6 +418,6 @@ fn this_thread() -> i64 {
 
 impl std::fmt::Debug for Hold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Hold").field(&self.tokens).finish()
+        f.debug_tuple("Hold").field(&self.token).finish()
     }
 }

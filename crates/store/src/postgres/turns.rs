@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::db::{Db, Link, Outcome};
 use crate::error::{Error, Result};
 use crate::postgres::Postgres;
-use crate::postgres::work::{Manner, Turns, Work};
+use crate::postgres::work::{Manner, To, Turn, Work};
 use crate::store::{PutOff, Store};
 use crate::transaction::{Snapshot, Transaction, half_done, within_another};
 
@@ -50,15 +50,17 @@ impl Postgres {
         store: &Store,
         operation: impl FnOnce(&Db<'_>) -> Result<R>,
     ) -> Result<R> {
+        self.must_be_writable()?;
         self.must_not_be_within()?;
         let connection = self.shared.pool.lend()?;
-        let work = Work::new(&connection, Manner::WriteOne(self.turns()));
+        let work = Work::new(&connection, Manner::WriteOne(self.turn(To::Structures)));
         let db = Db::writing(store, Link::Postgres(&work));
         let result = operation(&db);
         let outcome = db.into_outcome(result.is_ok());
+        let late = work.late_rings();
         drop(work);
         drop(connection);
-        self.after(store, outcome);
+        self.after(store, outcome, &late);
         result
     }
 
@@ -106,9 +108,10 @@ impl Postgres {
         at_once: bool,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        self.must_be_writable()?;
         self.must_not_be_within()?;
         let connection = self.shared.pool.lend()?;
-        let turn = Work::new(&connection, Manner::Write(self.turns()));
+        let turn = Work::new(&connection, Manner::Write(self.turn(To::Structures)));
         if at_once {
             turn.begin()?;
         }
@@ -125,10 +128,11 @@ impl Postgres {
             Ok(result)
         }));
         let outcome = tx.db.into_outcome(matches!(result, Ok(Ok(_))));
+        let late = turn.late_rings();
         drop(turn);
         drop(connection);
         let put_off = within.end();
-        self.after(store, outcome);
+        self.after(store, outcome, &late);
         for then in put_off {
             then(store);
         }
@@ -148,16 +152,18 @@ impl Postgres {
     }
 
     /// What is to follow, once it is committed or rolled back.
-    fn after(&self, store: &Store, outcome: Outcome) {
-        self.ring(&outcome.rings);
+    fn after(&self, store: &Store, outcome: Outcome, late: &[usize]) {
+        let late = if outcome.rings.is_empty() { &[] } else { late };
+        self.ring(&outcome.rings, late);
         for then in outcome.then {
             then(store);
         }
     }
 
-    fn turns(&self) -> Turns {
-        Turns {
+    pub(crate) fn turn(&self, to: To) -> Turn {
+        Turn {
             store: self.shared.number,
+            to,
             timeout: self.ways.timeout,
         }
     }

@@ -12,13 +12,17 @@ use tokio_postgres::Row;
 use crate::db::Value;
 use crate::error::{Error, Result};
 use crate::postgres::connection::{Around, Connection};
-use crate::postgres::dialect;
+use crate::postgres::{dialect, ringing};
 
 pub(crate) struct Work<'c> {
     connection: &'c Connection,
     manner: Manner,
     /// Whose turn it needs, of the store's structures; none: that of all.
     structures: RefCell<Vec<i64>>,
+    /// Lines of the doorbell to be rung with the commit.
+    lines: RefCell<Vec<usize>>,
+    /// How many of them were.
+    rung: Cell<usize>,
     state: Cell<State>,
 }
 
@@ -29,16 +33,28 @@ pub(crate) enum Manner {
     /// Reading ones that see one state.
     Read,
     /// One writing statement, by itself, in its turn.
-    WriteOne(Turns),
+    WriteOne(Turn),
     /// Any, in their turn.
-    Write(Turns),
+    Write(Turn),
 }
 
-/// What a turn to write needs to know.
+/// A turn to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turns {
+pub(crate) struct Turn {
     pub(crate) store: i64,
+    pub(crate) to: To,
     pub(crate) timeout: Duration,
+}
+
+/// What it is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    /// The structures that the work is for, or all.
+    Structures,
+    /// What is held of a structure.
+    Slots(i64),
+    /// Who waits for whom.
+    Circles,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +70,8 @@ impl<'c> Work<'c> {
             connection,
             manner,
             structures: RefCell::default(),
+            lines: RefCell::default(),
+            rung: Cell::new(0),
             state: Cell::new(State::NotBegun),
         }
     }
@@ -71,6 +89,16 @@ impl<'c> Work<'c> {
     /// Whether its turn fails if the structure is not there.
     pub(crate) fn sees_to(&self, structure: i64) -> bool {
         self.structures.borrow().binary_search(&structure).is_ok()
+    }
+
+    /// Wakes those who wait at this line, with the commit if it is yet to come.
+    pub(crate) fn ring(&self, line: usize) {
+        self.lines.borrow_mut().push(line);
+    }
+
+    /// The lines that were to be rung after the commit was sent.
+    pub(crate) fn late_rings(&self) -> Vec<usize> {
+        self.lines.borrow()[self.rung.get()..].to_vec()
     }
 
     /// Takes the turn at once, for a transaction of the program's.
@@ -97,7 +125,7 @@ impl<'c> Work<'c> {
 
     pub(crate) fn commit(&self) -> Result<()> {
         match self.state.replace(State::Ended) {
-            State::Begun => self.connection.batch("COMMIT"),
+            State::Begun => self.connection.batch(&self.ending()),
             State::NotBegun | State::Ended => Ok(()),
         }
     }
@@ -105,10 +133,10 @@ impl<'c> Work<'c> {
     fn around<R>(&self, sql: &str, run: impl FnOnce(Around<'_>) -> Result<R>) -> Result<R> {
         let before = self.opening(sql);
         let alone = matches!(self.manner, Manner::WriteOne(_)) && before.is_some();
-        let after = alone.then_some("COMMIT");
+        let after = alone.then(|| self.ending());
         let result = run(Around {
             before: before.as_deref(),
-            after,
+            after: after.as_deref(),
         });
         if alone {
             self.state.set(State::NotBegun);
@@ -129,24 +157,46 @@ impl<'c> Work<'c> {
             Manner::Look => return None,
             Manner::WriteOne(_) if !dialect::writes(sql) => return None,
             Manner::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
-            Manner::WriteOne(turns) | Manner::Write(turns) => {
+            Manner::WriteOne(turn) | Manner::Write(turn) => {
                 let mut begin = format!(
                     "BEGIN; SET LOCAL lock_timeout = {}",
-                    turns.timeout.as_millis().clamp(1, i32::MAX as u128)
+                    turn.timeout.as_millis().clamp(1, i32::MAX as u128)
                 );
                 let structures = self.structures.borrow();
-                let store = turns.store;
-                let _ = match structures.is_empty() {
-                    true => write!(begin, "; SELECT pg_advisory_xact_lock({store}, 0)"),
-                    false => structures
+                let store = turn.store;
+                let _ = match turn.to {
+                    To::Structures if structures.is_empty() => {
+                        write!(begin, "; SELECT pg_advisory_xact_lock({store}, 0)")
+                    }
+                    To::Structures => structures
                         .iter()
                         .try_for_each(|it| write!(begin, "; SELECT enter({store}, {it})")),
+                    To::Slots(structure) => write!(begin, "; SELECT enter_slots({structure})"),
+                    To::Circles => {
+                        write!(
+                            begin,
+                            "; SELECT pg_advisory_xact_lock({store}, {})",
+                            i32::MIN
+                        )
+                    }
                 };
                 begin
             }
         };
         self.state.set(State::Begun);
         Some(begin)
+    }
+
+    /// The commit, and what follows it.
+    fn ending(&self) -> String {
+        let lines = self.lines.borrow();
+        self.rung.set(lines.len());
+        match self.manner {
+            Manner::WriteOne(turn) | Manner::Write(turn) if !lines.is_empty() => {
+                format!("COMMIT; {}", ringing::notify(turn.store, &lines))
+            }
+            _ => "COMMIT".to_owned(),
+        }
     }
 }
 

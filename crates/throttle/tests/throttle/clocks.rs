@@ -16,7 +16,7 @@ fn a_restart_of_the_program_refills_nothing() {
     ahead.cancel().unwrap();
     drop((calls, store));
 
-    let store = Store::open(dir.path().join("store")).unwrap();
+    let store = Store::open(dir.path()).unwrap();
     let calls = throttle(&store, &clock, rate);
     assert_eq!(retry_after(&calls), SECOND);
     clock.advance(2 * SECOND);

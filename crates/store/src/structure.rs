@@ -183,6 +183,12 @@ impl Structure {
         if known.load(Ordering::Relaxed) == removals && removals != Store::UNKNOWN {
             return Ok(());
         }
+        self.look(db)?;
+        known.store(removals, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn look(&self, db: &Db<'_>) -> Result<()> {
         let there = db.query_one(IS_THERE, &[self.id().into()], |_| Ok(()))?;
         if there.is_none() {
             return Err(Error::new(
@@ -193,7 +199,6 @@ impl Structure {
                 ),
             ));
         }
-        known.store(removals, Ordering::Relaxed);
         Ok(())
     }
 
@@ -220,7 +225,7 @@ impl Structure {
 
     /// Why a line isn't there that it has in a table of its kind.
     pub fn missing(&self, db: &Db<'_>) -> Error {
-        self.must_be_there(db).err().unwrap_or_else(|| {
+        self.look(db).err().unwrap_or_else(|| {
             Error::new(
                 ErrorKind::Corrupt,
                 format!(

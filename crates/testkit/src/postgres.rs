@@ -294,7 +294,7 @@ const LOG: &str = "log";
 const SETTINGS: [&str; 5] = [
     "listen_addresses=",
     "port=5432",
-    "max_connections=200",
+    "max_connections=500",
     "fsync=off",
     // In files of the data directory, so that a killed server leaves nothing in /dev/shm.
     "dynamic_shared_memory_type=mmap",

@@ -159,7 +159,10 @@ impl Store {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.removals_in_turn(),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => Ok(postgres.another_number()),
+            Engine::Postgres(postgres) => {
+                postgres.must_be_writable()?;
+                Ok(postgres.another_number())
+            }
         }
     }
 

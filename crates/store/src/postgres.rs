@@ -4,6 +4,7 @@ mod address;
 mod catalog;
 mod connection;
 mod dialect;
+mod errands;
 mod failure;
 mod parameter;
 mod pool;
@@ -19,17 +20,19 @@ mod values;
 mod work;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
-use diskette_ipc::{Doorbell, background};
+use diskette_ipc::{Doorbell, Mutex};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Durability, Options};
 use crate::postgres::address::Address;
 use crate::postgres::catalog::Known;
 use crate::postgres::connection::Connection;
-use crate::postgres::pool::Pool;
+use crate::postgres::errands::Errands;
+use crate::postgres::pool::{Lent, Pool};
+use crate::postgres::ringing::Rope;
 use crate::postgres::session::Session;
 use crate::sqlite::reading::refused;
 use crate::store::{Store, Ways};
@@ -59,46 +62,81 @@ pub(crate) struct Shared {
     number: i64,
     /// Goes with the store wherever its database is restored.
     identity: i64,
+    numbers: AtomicU64,
+    home: Home,
+}
+
+/// What the shards of a store share with it.
+enum Home {
+    Here {
+        commons: Commons,
+        shards: Mutex<Vec<Weak<Shared>>>,
+    },
+    Elsewhere(Arc<Shared>),
+}
+
+/// What a process has of a store and of all its shards together.
+pub(crate) struct Commons {
     pool: Pool,
     session: Session,
+    errands: Errands,
     /// Rung by what others say.
     bell: Doorbell,
-    numbers: AtomicU64,
+    /// To ring those of others.
+    rope: Rope,
 }
 
 impl Postgres {
     /// Opens the store at this address; makes it if it is missing.
     pub(crate) fn open(address: &str, options: &Options) -> Result<Self> {
         let open = || {
-            Self::open_at(
-                Address::parse(address)?,
-                options.durability,
-                options.create,
-                Ways::of(options),
-            )
+            let (address, ways) = (Address::parse(address)?, Ways::of(options));
+            let first = Connection::open(&address.config, ways.timeout)?;
+            let known = catalog::prepare(&first, &address.schema, options.create)?;
+            let commons = Commons {
+                pool: Pool::new(&address, ways.timeout)?,
+                session: Session::default(),
+                errands: Errands::default(),
+                bell: Doorbell::private().map_err(failure::cant_connect)?,
+                rope: Rope::of(known.number, &address.schema),
+            };
+            commons.pool.take_in(first);
+            let home = Home::Here {
+                commons,
+                shards: Mutex::default(),
+            };
+            let shared = Shared::new(address, options.durability, known, home);
+            Ok(Postgres {
+                shared: Arc::new(shared),
+                ways,
+            })
         };
         open().map_err(|error: crate::Error| {
             error.at(|| format!("opening the store {}", address::shown(address)))
         })
     }
 
-    fn open_at(address: Address, durability: Durability, create: bool, ways: Ways) -> Result<Self> {
-        let first = Connection::open(&address.config, ways.timeout)?;
-        let Known { number, identity } = catalog::prepare(&first, &address.schema, create)?;
-        let pool = Pool::new(&address, ways.timeout)?;
-        pool.take_in(first);
+    /// Opens a shard of this store, which has a schema of its own; makes it if it is missing.
+    fn open_shard(&self, schema: String) -> Result<Self> {
+        let Home::Here { shards, .. } = &self.shared.home else {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "the shards of a structure have none themselves",
+            ));
+        };
+        let known = {
+            let connection = self.lend()?;
+            catalog::prepare(&connection, &schema, !self.ways.read_only)?
+        };
+        let address = self.shared.address.of_schema(schema);
+        let home = Home::Elsewhere(Arc::clone(&self.shared));
+        let shared = Arc::new(Shared::new(address, self.shared.durability, known, home));
+        let mut shards = shards.lock();
+        shards.retain(|shard| shard.strong_count() > 0);
+        shards.push(Arc::downgrade(&shared));
         Ok(Postgres {
-            shared: Arc::new(Shared {
-                durability,
-                number,
-                identity,
-                pool,
-                address,
-                session: Session::default(),
-                bell: Doorbell::private().map_err(failure::cant_connect)?,
-                numbers: AtomicU64::new(0),
-            }),
-            ways,
+            shared,
+            ways: self.ways.clone(),
         })
     }
 
@@ -124,8 +162,10 @@ impl Postgres {
 
     /// Tells it from others, as device and inode do a directory.
     pub(crate) fn identity(&self) -> (u64, u64) {
-        let shared = std::ptr::from_ref(&*self.shared);
-        (u64::MAX, shared.addr() as u64)
+        let Shared {
+            number, identity, ..
+        } = &*self.shared;
+        (identity.cast_unsigned(), number.cast_unsigned())
     }
 
     /// The same as any store.
@@ -146,17 +186,70 @@ impl Postgres {
         self.shared.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Has something done soon, by a thread of its own.
-    pub(crate) fn in_background(&self, errand: impl FnOnce(&Store) + Send + 'static) {
-        let store = self.store();
-        // Without a thread it is not done, as if the process had ended.
-        let _ = background::spawn("diskette-keeper", move || errand(&store));
-    }
-
     fn of(shared: Arc<Shared>) -> Self {
         Postgres {
             shared,
             ways: Ways::of(&Options::default()),
+        }
+    }
+
+    /// The store of which this may be a shard.
+    fn at_home(&self) -> Self {
+        let shared = match &self.shared.home {
+            Home::Here { .. } => &self.shared,
+            Home::Elsewhere(home) => home,
+        };
+        Postgres {
+            shared: Arc::clone(shared),
+            ways: self.ways.clone(),
+        }
+    }
+
+    fn home(&self) -> &Commons {
+        self.shared.commons()
+    }
+
+    /// The store and its shards that this process has open.
+    fn all_parts(&self) -> Vec<Self> {
+        let mut all = vec![self.clone()];
+        if let Home::Here { shards, .. } = &self.shared.home {
+            all.extend(shards.lock().iter().filter_map(Weak::upgrade).map(Self::of));
+        }
+        all
+    }
+
+    /// A connection to the schema of this store.
+    fn lend(&self) -> Result<Lent<'_>> {
+        self.home().pool.lend(&self.shared.address.schema)
+    }
+
+    /// Another, for who may have one already.
+    fn lend_another(&self) -> Result<Lent<'_>> {
+        self.home().pool.lend_another(&self.shared.address.schema)
+    }
+
+    /// One that isn't given back.
+    fn open_another(&self) -> Result<Connection> {
+        self.home().pool.open(&self.shared.address.schema)
+    }
+}
+
+impl Shared {
+    fn new(address: Address, durability: Durability, known: Known, home: Home) -> Self {
+        Shared {
+            address,
+            durability,
+            number: known.number,
+            identity: known.identity,
+            numbers: AtomicU64::new(0),
+            home,
+        }
+    }
+
+    fn commons(&self) -> &Commons {
+        match &self.home {
+            Home::Here { commons, .. } => commons,
+            Home::Elsewhere(home) => home.commons(),
         }
     }
 }

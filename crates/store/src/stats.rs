@@ -71,6 +71,24 @@ pub(crate) fn structures(db: &Db<'_>) -> Result<Vec<(i64, StructureStats)>> {
     measured.collect()
 }
 
+impl Stats {
+    /// What is in a shard is that of its structure, `whose` place this is.
+    pub(crate) fn add(&mut self, shard: Stats, whose: Option<usize>) {
+        if let Some(sum) = whose.and_then(|whose| self.structures.get_mut(whose)) {
+            for part in shard.structures {
+                sum.len += part.len;
+                sum.bytes += part.bytes;
+                sum.value_files += part.value_files;
+            }
+        }
+        self.database_bytes += shard.database_bytes;
+        self.free_bytes += shard.free_bytes;
+        self.wal_bytes += shard.wal_bytes;
+        self.value_files += shard.value_files;
+        self.value_bytes += shard.value_bytes;
+    }
+}
+
 impl Part {
     fn measure(&self, db: &Db<'_>, structure: i64, stats: &mut StructureStats) -> Result<()> {
         let Part { table, column, .. } = self;

@@ -119,7 +119,7 @@ pub(crate) fn prepare(connection: &Connection, schema: &str, create: bool) -> Re
             }
         }
     }
-    connection.batch(&format!("SET search_path TO {name}"))?;
+    connection.go_to(schema)?;
     let known = connection.query(KNOWN, &[], Around::default());
     let known = known.ok().and_then(|rows| {
         let row = rows.first()?;

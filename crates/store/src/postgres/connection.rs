@@ -22,8 +22,12 @@ pub(crate) struct Connection {
     client: Client,
     /// Moves what is read and written, while somebody waits for it.
     driver: RefCell<Driver>,
-    /// By the text of the engine that it was written for.
+    /// Which statements mean.
+    schema: RefCell<String>,
+    /// Of this schema, by the text of the engine that each was written for.
     statements: RefCell<HashMap<String, Statement>>,
+    /// Those of others.
+    elsewhere: RefCell<HashMap<String, HashMap<String, Statement>>>,
     /// The generation of forks in which it was made.
     generation: u64,
 }
@@ -60,7 +64,9 @@ impl Connection {
                 messages: Vec::new(),
                 closed: false,
             }),
+            schema: RefCell::default(),
             statements: RefCell::default(),
+            elsewhere: RefCell::default(),
             generation: fork::generation(),
         })
     }
@@ -68,6 +74,24 @@ impl Connection {
     /// Whether it can be used, as far as is known without asking.
     pub(crate) fn is_open(&self) -> bool {
         self.generation == fork::generation() && !self.client.is_closed()
+    }
+
+    /// Whether it is there that statements look for tables.
+    pub(crate) fn is_in(&self, schema: &str) -> bool {
+        *self.schema.borrow() == schema
+    }
+
+    /// Has statements look for tables there.
+    pub(crate) fn go_to(&self, schema: &str) -> Result<()> {
+        if self.is_in(schema) {
+            return Ok(());
+        }
+        self.batch(&format!("SET search_path TO {}", dialect::quoted(schema)))?;
+        let mut elsewhere = self.elsewhere.borrow_mut();
+        let there = elsewhere.remove(schema).unwrap_or_default();
+        let before = self.schema.replace(schema.to_owned());
+        elsewhere.insert(before, self.statements.replace(there));
+        Ok(())
     }
 
     /// Closes it; but one that a forked child has inherited is its parent's, and nothing is to be said on it.

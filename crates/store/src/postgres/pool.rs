@@ -10,7 +10,6 @@ use tokio_postgres::error::SqlState;
 use crate::error::Result;
 use crate::postgres::address::Address;
 use crate::postgres::connection::Connection;
-use crate::postgres::dialect::quoted;
 use crate::postgres::failure::{cant_connect, is_state, no_connection};
 
 /// Connections that are kept open between calls.
@@ -21,8 +20,6 @@ const MOST: usize = 32;
 
 pub(crate) struct Pool {
     config: Config,
-    /// Makes the store's schema the one that statements mean.
-    enter: String,
     timeout: Duration,
     state: Mutex<State>,
     /// Rung when one is given back.
@@ -47,7 +44,6 @@ impl Pool {
     pub(crate) fn new(address: &Address, timeout: Duration) -> Result<Self> {
         Ok(Pool {
             config: address.config.clone(),
-            enter: format!("SET search_path TO {}", quoted(&address.schema)),
             timeout,
             state: Mutex::default(),
             returned: Doorbell::private().map_err(cant_connect)?,
@@ -55,11 +51,11 @@ impl Pool {
     }
 
     /// Waits for one if too many are lent, or the server has no more, as long as the store's timeout allows.
-    pub(crate) fn lend(&self) -> Result<Lent<'_>> {
+    pub(crate) fn lend(&self, schema: &str) -> Result<Lent<'_>> {
         let deadline = Deadline::after(self.timeout);
         loop {
             let seen = self.returned.seen(0);
-            if let Some(lent) = self.try_lend(MOST)? {
+            if let Some(lent) = self.try_lend(schema, MOST)? {
                 return Ok(lent);
             }
             if !self.returned.wait(0, seen, deadline) {
@@ -69,17 +65,17 @@ impl Pool {
     }
 
     /// For who has one already, and must not wait for others of his kind.
-    pub(crate) fn lend_another(&self) -> Result<Lent<'_>> {
-        match self.try_lend(usize::MAX)? {
+    pub(crate) fn lend_another(&self, schema: &str) -> Result<Lent<'_>> {
+        match self.try_lend(schema, usize::MAX)? {
             Some(lent) => Ok(lent),
             None => Err(no_connection(self.timeout)),
         }
     }
 
     /// A connection of its own, for a long time.
-    pub(crate) fn open(&self) -> Result<Connection> {
+    pub(crate) fn open(&self, schema: &str) -> Result<Connection> {
         let connection = Connection::open(&self.config, self.timeout)?;
-        connection.batch(&self.enter)?;
+        connection.go_to(schema)?;
         Ok(connection)
     }
 
@@ -88,7 +84,7 @@ impl Pool {
         self.state.lock().idle.push(connection);
     }
 
-    fn try_lend(&self, most: usize) -> Result<Option<Lent<'_>>> {
+    fn try_lend(&self, schema: &str, most: usize) -> Result<Option<Lent<'_>>> {
         let mut state = self.state.lock();
         if state.generation != fork::generation() {
             state.idle.drain(..).for_each(Connection::abandon);
@@ -103,15 +99,19 @@ impl Pool {
             pool: self,
             connection: None,
         };
-        while let Some(connection) = state.idle.pop() {
+        while let Some(last) = state.idle.len().checked_sub(1) {
+            let there = state.idle.iter().rposition(|it| it.is_in(schema));
+            let connection = state.idle.swap_remove(there.unwrap_or(last));
             if connection.is_open() {
+                drop(state);
                 lent.connection = Some(connection);
+                lent.go_to(schema)?;
                 return Ok(Some(lent));
             }
             connection.abandon();
         }
         drop(state);
-        match self.open() {
+        match self.open(schema) {
             Ok(connection) => {
                 lent.connection = Some(connection);
                 Ok(Some(lent))

@@ -8,40 +8,53 @@
 use diskette_ipc::Doorbell;
 
 use crate::postgres::Postgres;
+use crate::postgres::dialect::quoted;
+
+/// What one pulls to wake the processes that have a store open.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rope {
+    pub(crate) channel: String,
+    /// The table of those who wait.
+    waiting: String,
+}
+
+impl Rope {
+    pub(crate) fn of(store: i64, schema: &str) -> Self {
+        Rope {
+            channel: format!("diskette_{store}"),
+            waiting: format!("{}.waiting", quoted(schema)),
+        }
+    }
+
+    /// The statement that tells them, if any of them waits for some of these lines.
+    pub(crate) fn pull(&self, lines: &[usize]) -> String {
+        let lines: Vec<_> = lines.iter().map(|&line| of(line).to_string()).collect();
+        let (Rope { channel, waiting }, lines) = (self, lines.join(", "));
+        format!(
+            "SELECT pg_notify('{channel}', CAST(line AS TEXT)) FROM \
+             (SELECT DISTINCT line FROM {waiting} WHERE line IN ({lines})) AS awaited"
+        )
+    }
+}
 
 impl Postgres {
     pub(crate) fn bell(&self) -> &Doorbell {
-        &self.shared.bell
+        &self.home().bell
     }
 
     /// Wakes those who wait for these lines in this process; and elsewhere for those that were not rung with a commit. If that
     /// fails, they look by themselves before long.
     pub(crate) fn ring(&self, lines: &[usize], late: &[usize]) {
         for &line in lines {
-            self.shared.bell.ring(line);
+            self.bell().ring(line);
         }
         if late.is_empty() {
             return;
         }
-        if let Ok(connection) = self.shared.pool.lend_another() {
-            let _ = connection.batch(&notify(self.shared.number, late));
+        if let Ok(connection) = self.lend_another() {
+            let _ = connection.batch(&self.home().rope.pull(late));
         }
     }
-}
-
-/// Tells the processes of a store, if any of them waits for some of these lines.
-pub(crate) fn notify(store: i64, lines: &[usize]) -> String {
-    let lines: Vec<_> = lines.iter().map(|&line| of(line).to_string()).collect();
-    format!(
-        "SELECT pg_notify('{}', CAST(line AS TEXT)) FROM (SELECT DISTINCT line FROM waiting WHERE line IN ({})) AS awaited",
-        channel(store),
-        lines.join(", ")
-    )
-}
-
-/// The channel on which the processes of a store hear of each other.
-pub(crate) fn channel(store: i64) -> String {
-    format!("diskette_{store}")
 }
 
 /// The number by which a line is known: there are as many as the bell of a process has.

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use diskette_ipc::{Doorbell, Mutex, OwnerId, Party, background, clock, fork, random};
 use tokio_postgres::AsyncMessage;
+use tokio_postgres::error::SqlState;
 
 use crate::access::Access;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::kind::{Claims, Kind};
 use crate::postgres::connection::{Around, Connection};
+use crate::postgres::failure::is_state;
 use crate::postgres::{Postgres, Shared, ringing};
 use crate::store::Store;
 use crate::structure::{self, Structure};
@@ -66,11 +68,11 @@ impl Postgres {
     /// Who this process is, with a session that says so.
     pub(crate) fn claimant(&self) -> Result<OwnerId> {
         self.must_be_writable()?;
-        let mut state = self.shared.session.state.lock();
+        let mut state = self.home().session.state.lock();
         match state.me {
             Some((generation, me)) if generation == fork::generation() => Ok(me),
             _ => {
-                let me = self.begin_session()?;
+                let me = self.at_home().begin_session()?;
                 state.me = Some((fork::generation(), me));
                 Ok(me)
             }
@@ -79,17 +81,18 @@ impl Postgres {
 
     /// Whether this process still is that owner.
     pub(crate) fn is_still(&self, owner: OwnerId) -> bool {
-        let me = self.shared.session.state.lock().me;
+        let me = self.home().session.state.lock().me;
         me == Some((fork::generation(), owner))
     }
 
     pub(crate) fn is_alive(&self, owner: OwnerId) -> Result<bool> {
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend_another()?;
         is_alive(&connection, owner)
     }
 
     pub(crate) fn party_of(&self, owner: OwnerId) -> Option<Party> {
-        let connection = self.shared.pool.lend().ok()?;
+        let home = self.at_home();
+        let connection = home.lend_another().ok()?;
         let rows = connection.query(PARTY, &[owner.as_i64().into()], Around::default());
         let rows = rows.ok()?;
         let row = rows.first()?;
@@ -105,7 +108,7 @@ impl Postgres {
             return Ok(());
         }
         {
-            let kinds = &mut self.shared.session.state.lock().kinds;
+            let kinds = &mut self.home().session.state.lock().kinds;
             if !kinds.iter().any(|kind| kind.name == structure.kind().name) {
                 kinds.push(structure.kind());
             }
@@ -140,12 +143,11 @@ impl Postgres {
     pub(crate) fn listen(&self, line: usize) -> Result<Listening> {
         let owner = self.claimant()?;
         let line = ringing::of(line);
-        let connection = self.shared.pool.lend()?;
+        let home = self.at_home();
         let row = [line.into(), owner.as_i64().into()];
-        connection.execute(LISTEN, &row, Around::default())?;
-        drop(connection);
+        home.lend()?.execute(LISTEN, &row, Around::default())?;
         Ok(Listening {
-            postgres: self.clone(),
+            postgres: home,
             line,
             owner,
         })
@@ -154,7 +156,7 @@ impl Postgres {
     fn begin_session(&self) -> Result<OwnerId> {
         let failed = |error| Error::io("can't begin the session of this process", error);
         let me = OwnerId::from_i64(random::number().map_err(failed)?);
-        let connection = self.shared.pool.open()?;
+        let connection = self.open_another()?;
         connection.query(LOCK, &[me.as_i64().into()], Around::default())?;
         let party = Party::me();
         let row = [
@@ -164,7 +166,7 @@ impl Postgres {
             party.program.as_str().into(),
         ];
         connection.execute(JOIN, &row, Around::default())?;
-        connection.batch(&format!("LISTEN {}", ringing::channel(self.shared.number)))?;
+        connection.batch(&format!("LISTEN {}", self.home().rope.channel))?;
         let (shared, watched) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.shared));
         background::spawn("diskette-listener", move || listen(connection, &shared, me))
             .map_err(failed)?;
@@ -193,13 +195,15 @@ impl Postgres {
 
     /// Claims go back, and whatever else was kept for an owner who is dead; each step harmless when done twice.
     fn settle(&self, owner: OwnerId) -> Result<()> {
-        let store = self.store();
-        let kinds = self.shared.session.state.lock().kinds.clone();
-        for claims in kinds.iter().filter_map(|kind| kind.claims.as_ref()) {
-            give_back(&store, claims, owner)?;
+        let kinds = self.home().session.state.lock().kinds.clone();
+        for part in self.all_parts() {
+            let store = part.store();
+            for claims in kinds.iter().filter_map(|kind| kind.claims.as_ref()) {
+                give_back(&store, claims, owner)?;
+            }
+            part.free_what_was_held(owner)?;
         }
-        self.free_what_was_held(owner)?;
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend()?;
         for sql in [LEAVE_OFF, LEAVE] {
             connection.execute(sql, &[owner.as_i64().into()], Around::default())?;
         }
@@ -215,8 +219,11 @@ fn is_alive(connection: &Connection, owner: OwnerId) -> Result<bool> {
 fn give_back(store: &Store, claims: &Claims, owner: OwnerId) -> Result<()> {
     let of_owner = [owner.as_i64().into()];
     let has_claims = |db: &Db<'_>| db.query(claims.structures, &of_owner, |row| row.int(0));
-    if store.read_one(has_claims)?.is_empty() {
-        return Ok(());
+    match store.read_one(has_claims) {
+        Ok(structures) if structures.is_empty() => return Ok(()),
+        // It has no structure of this kind.
+        Err(error) if is_state(&error, &SqlState::UNDEFINED_TABLE) => return Ok(()),
+        found => found.map(drop)?,
     }
     store.write(|db| {
         for structure in has_claims(db)? {
@@ -236,13 +243,13 @@ fn listen(connection: Connection, store: &Weak<Shared>, me: OwnerId) {
             return;
         };
         let Ok(messages) = heard else {
-            let mut state = shared.session.state.lock();
+            let mut state = shared.commons().session.state.lock();
             if state.me.is_some_and(|(_, known)| known == me) {
                 state.me = None;
             }
             drop(state);
             for line in 0..Doorbell::LINES {
-                shared.bell.ring(line);
+                shared.commons().bell.ring(line);
             }
             return;
         };
@@ -250,7 +257,7 @@ fn listen(connection: Connection, store: &Weak<Shared>, me: OwnerId) {
             if let AsyncMessage::Notification(said) = message
                 && let Ok(line) = said.payload().parse::<usize>()
             {
-                shared.bell.ring(line);
+                shared.commons().bell.ring(line);
             }
         }
     }
@@ -264,13 +271,13 @@ fn watch(store: &Weak<Shared>, me: OwnerId) {
         let Some(shared) = store.upgrade() else {
             return;
         };
-        if !matches!(shared.session.state.lock().me, Some((_, known)) if known == me) {
+        if !matches!(shared.commons().session.state.lock().me, Some((_, known)) if known == me) {
             return;
         }
         let postgres = Postgres::of(shared);
         let next = match connection.take() {
             Some(connection) => Ok(connection),
-            None => postgres.shared.pool.open(),
+            None => postgres.open_another(),
         };
         let watched = next.and_then(|next| {
             let before = postgres.settle_the_dead(&next, me)?;
@@ -307,7 +314,7 @@ fn wait_for_end(connection: &Connection, owner: OwnerId) -> Result<()> {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if let Ok(connection) = self.postgres.shared.pool.lend() {
+        if let Ok(connection) = self.postgres.lend() {
             let row = [self.line.into(), self.owner.as_i64().into()];
             let _ = connection.execute(LISTEN_NO_MORE, &row, Around::default());
         }

@@ -10,31 +10,29 @@ const LIKE: &str = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 
 
 impl Postgres {
     pub(crate) fn shards(&self, of: ShardSet, count: u32) -> Result<Vec<Self>> {
-        let shard = |number| {
-            let schema = format!("{}{of}-{number:03}", self.prefix());
-            let address = self.shared.address.of_schema(schema);
-            Self::open_at(
-                address,
-                self.shared.durability,
-                !self.ways.read_only,
-                self.ways.clone(),
-            )
-        };
-        (0..count).map(shard).collect()
+        (0..count)
+            .map(|number| self.open_shard(format!("{}{of}-{number:03}", self.prefix())))
+            .collect()
     }
 
     pub(crate) fn sets_of_shards(&self) -> Result<Vec<ShardSet>> {
-        let mut sets = Vec::new();
-        for schema in self.schemas(&self.prefix())? {
-            let set = schema.strip_prefix(&self.prefix());
-            let set = set.and_then(|set| set.rsplit_once('-')?.0.parse().ok());
-            sets.extend(set.filter(|set| !sets.contains(set)));
-        }
+        let mut sets: Vec<_> = self
+            .schemas_of_sets()?
+            .into_iter()
+            .map(|(set, _)| set)
+            .collect();
+        sets.dedup();
         Ok(sets)
     }
 
+    /// All shards that there are, of all structures.
+    pub(crate) fn all_shards(&self) -> Result<Vec<(ShardSet, Self)>> {
+        let open = |(set, schema)| Ok((set, self.open_shard(schema)?));
+        self.schemas_of_sets()?.into_iter().map(open).collect()
+    }
+
     pub(crate) fn remove_shards(&self, of: ShardSet) -> Result<()> {
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend()?;
         for schema in self.schemas(&format!("{}{of}-", self.prefix()))? {
             connection.batch(&format!(
                 "DROP SCHEMA IF EXISTS {} CASCADE",
@@ -49,13 +47,31 @@ impl Postgres {
         Ok(())
     }
 
+    fn schemas_of_sets(&self) -> Result<Vec<(ShardSet, String)>> {
+        let prefix = self.prefix();
+        let set_of = |schema: &str| {
+            schema
+                .strip_prefix(&prefix)?
+                .rsplit_once('-')?
+                .0
+                .parse()
+                .ok()
+        };
+        let mut all = self.schemas(&prefix)?;
+        all.sort_unstable();
+        let sets = all
+            .into_iter()
+            .filter_map(|schema| Some((set_of(&schema)?, schema)));
+        Ok(sets.collect())
+    }
+
     /// Short enough for PostgreSQL, whatever the name of the store.
     fn prefix(&self) -> String {
         format!("diskette-{:016x}-", self.shared.identity)
     }
 
     fn schemas(&self, prefix: &str) -> Result<Vec<String>> {
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend()?;
         let rows = connection.query(LIKE, &[prefix.into()], Around::default())?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }

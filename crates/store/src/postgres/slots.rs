@@ -93,7 +93,7 @@ impl Slots {
             structure,
         };
         let row = [slots.id(), i64::from(limit).into()];
-        let connection = postgres.shared.pool.lend_another()?;
+        let connection = postgres.lend_another()?;
         connection.execute(MAKE, &row, Around::default())?;
         drop(connection);
         Ok(slots)
@@ -279,7 +279,7 @@ impl Slots {
 
     /// In a turn of its own, whatever this thread has open.
     fn in_turn<R>(&self, to: To, run: impl FnOnce(&Work<'_>) -> Result<R>) -> Result<R> {
-        let connection = self.postgres.shared.pool.lend_another()?;
+        let connection = self.postgres.lend_another()?;
         let turn = self.postgres.turn(to);
         let one = matches!(to, To::Slots(_));
         let manner = if one {
@@ -377,7 +377,7 @@ impl Postgres {
 
     /// A statement by itself that reads, whatever this thread has open.
     fn aside(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        let connection = self.shared.pool.lend_another()?;
+        let connection = self.lend_another()?;
         connection.query(sql, params, Around::default())
     }
 

@@ -42,7 +42,7 @@ impl Tenant {
             Some(connection) if connection.is_open() => connection,
             lost => {
                 lost.into_iter().for_each(Connection::abandon);
-                self.postgres.shared.pool.open()?
+                self.postgres.open_another()?
             }
         };
         let connection = kept.insert(connection);

@@ -30,7 +30,7 @@ impl Postgres {
         store: &Store,
         look: impl FnOnce(&Snapshot<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend()?;
         let work = Work::new(&connection, Manner::Read);
         work.begin()?;
         let db = Db::reading(store, Link::Postgres(&work));
@@ -52,7 +52,7 @@ impl Postgres {
     ) -> Result<R> {
         self.must_be_writable()?;
         self.must_not_be_within()?;
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend()?;
         let work = Work::new(&connection, Manner::WriteOne(self.turn(To::Structures)));
         let db = Db::writing(store, Link::Postgres(&work));
         let result = operation(&db);
@@ -110,7 +110,7 @@ impl Postgres {
     ) -> Result<R, E> {
         self.must_be_writable()?;
         self.must_not_be_within()?;
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend()?;
         let turn = Work::new(&connection, Manner::Write(self.turn(To::Structures)));
         if at_once {
             turn.begin()?;
@@ -142,11 +142,11 @@ impl Postgres {
     fn read_in<R>(
         &self,
         store: &Store,
-        manner: Manner,
+        manner: Manner<'_>,
         operation: impl Fn(&Db<'_>) -> Result<R>,
     ) -> Result<R> {
         self.must_not_be_within()?;
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend()?;
         let work = Work::new(&connection, manner);
         operation(&Db::reading(store, Link::Postgres(&work)))
     }
@@ -160,9 +160,10 @@ impl Postgres {
         }
     }
 
-    pub(crate) fn turn(&self, to: To) -> Turn {
+    pub(crate) fn turn(&self, to: To) -> Turn<'_> {
         Turn {
             store: self.shared.number,
+            rope: &self.home().rope,
             to,
             timeout: self.ways.timeout,
         }

@@ -49,7 +49,7 @@ impl Postgres {
 
     /// The value of a row, on a connection of its own.
     pub(crate) fn open_value(&self, id: i64) -> Result<StreamReader> {
-        let connection = self.shared.pool.lend()?;
+        let connection = self.lend()?;
         open(&Work::new(&connection, Manner::Read), id)
     }
 

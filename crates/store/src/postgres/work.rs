@@ -12,11 +12,12 @@ use tokio_postgres::Row;
 use crate::db::Value;
 use crate::error::{Error, Result};
 use crate::postgres::connection::{Around, Connection};
-use crate::postgres::{dialect, ringing};
+use crate::postgres::dialect;
+use crate::postgres::ringing::Rope;
 
 pub(crate) struct Work<'c> {
     connection: &'c Connection,
-    manner: Manner,
+    manner: Manner<'c>,
     /// Whose turn it needs, of the store's structures; none: that of all.
     structures: RefCell<Vec<i64>>,
     /// Lines of the doorbell to be rung with the commit.
@@ -27,21 +28,22 @@ pub(crate) struct Work<'c> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum Manner<'c> {
     /// One reading statement, by itself.
     Look,
     /// Reading ones that see one state.
     Read,
     /// One writing statement, by itself, in its turn.
-    WriteOne(Turn),
+    WriteOne(Turn<'c>),
     /// Any, in their turn.
-    Write(Turn),
+    Write(Turn<'c>),
 }
 
 /// A turn to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
+pub(crate) struct Turn<'c> {
     pub(crate) store: i64,
+    pub(crate) rope: &'c Rope,
     pub(crate) to: To,
     pub(crate) timeout: Duration,
 }
@@ -65,7 +67,7 @@ enum State {
 }
 
 impl<'c> Work<'c> {
-    pub(crate) fn new(connection: &'c Connection, manner: Manner) -> Self {
+    pub(crate) fn new(connection: &'c Connection, manner: Manner<'c>) -> Self {
         Work {
             connection,
             manner,
@@ -193,7 +195,7 @@ impl<'c> Work<'c> {
         self.rung.set(lines.len());
         match self.manner {
             Manner::WriteOne(turn) | Manner::Write(turn) if !lines.is_empty() => {
-                format!("COMMIT; {}", ringing::notify(turn.store, &lines))
+                format!("COMMIT; {}", turn.rope.pull(&lines))
             }
             _ => "COMMIT".to_owned(),
         }

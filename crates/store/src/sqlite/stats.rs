@@ -54,24 +54,6 @@ impl Sqlite {
     }
 }
 
-impl Stats {
-    /// What is in a shard is that of its structure, `whose` place this is.
-    fn add(&mut self, shard: Stats, whose: Option<usize>) {
-        if let Some(sum) = whose.and_then(|whose| self.structures.get_mut(whose)) {
-            for part in shard.structures {
-                sum.len += part.len;
-                sum.bytes += part.bytes;
-                sum.value_files += part.value_files;
-            }
-        }
-        self.database_bytes += shard.database_bytes;
-        self.free_bytes += shard.free_bytes;
-        self.wal_bytes += shard.wal_bytes;
-        self.value_files += shard.value_files;
-        self.value_bytes += shard.value_bytes;
-    }
-}
-
 /// What others remove meanwhile takes nothing.
 fn disk_bytes(path: &Path) -> io::Result<u64> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;

@@ -128,19 +128,19 @@ pub(crate) const COUNTS: &str = "SELECT hits, misses, evicted, expired FROM cach
 
 /// What has expired by `$2`: `id, file, cost` of at most `$3`.
 pub(crate) const EXPIRED: &str = "SELECT id, file, cost FROM cache_entries WHERE cache = $1 AND expires <= $2 \
-    ORDER BY expires LIMIT $3";
+    ORDER BY expires, id LIMIT $3";
 pub(crate) const COUNT_EXPIRED: &str =
     "SELECT count(*) FROM cache_entries WHERE cache = $1 AND expires <= $2";
 pub(crate) const NEXT_EXPIRY: &str = "SELECT expires FROM cache_entries WHERE cache = $1 AND expires IS NOT NULL \
-    ORDER BY expires LIMIT 1";
+    ORDER BY expires, id LIMIT 1";
 /// Who is next to be evicted, after the rank `$2`.
 pub(crate) const VICTIMS: &str = "SELECT id, file, cost, uses, rank FROM cache_entries \
-    WHERE cache = $1 AND rank > $2 ORDER BY rank LIMIT $3";
+    WHERE cache = $1 AND rank > $2 ORDER BY rank, id LIMIT $3";
 pub(crate) const SPARE: &str = "UPDATE cache_entries SET uses = 0 WHERE id = $1";
 pub(crate) const HAND: &str = "SELECT hand FROM caches WHERE id = $1";
 pub(crate) const SET_HAND: &str = "UPDATE caches SET hand = $1 WHERE id = $2";
 pub(crate) const OLDEST_RANK: &str = "SELECT rank FROM cache_entries WHERE cache = $1 AND rank IS NOT NULL \
-    ORDER BY rank LIMIT 1";
+    ORDER BY rank, id LIMIT 1";
 /// `id, file, cost` of at most `$4` entries with the tag `$3`.
 pub(crate) const SOME_TAGGED: &str = "SELECT id, file, cost FROM cache_entries WHERE id >= $1 AND id < $2 AND tag = $3 ORDER BY id LIMIT $4";
 

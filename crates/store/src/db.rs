@@ -367,6 +367,10 @@ impl<'c> Db<'c> {
     }
 
     /// Says for which structure this is, so that its turn to write is enough.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
     pub(crate) fn is_for(&self, structure: i64) {
         match self.link {
             // There is one turn for all.
@@ -377,6 +381,10 @@ impl<'c> Db<'c> {
     }
 
     /// Whether it fails by itself if the structure is not there.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
     pub(crate) fn sees_to(&self, structure: i64) -> bool {
         match self.link {
             Link::Sqlite(_) => false,
@@ -386,6 +394,10 @@ impl<'c> Db<'c> {
     }
 
     /// What was held of a structure that was removed is held no more.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
     pub(crate) fn forget_holds(&self, structure: i64) -> Result<()> {
         match self.link {
             // The board was told.

@@ -134,6 +134,10 @@ impl Store {
     /// # Errors
     ///
     /// [`is_read_only`](crate::Error::is_read_only).
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
     pub(crate) fn listen(&self, line: usize) -> Result<Listening> {
         match self.engine() {
             Engine::Sqlite(sqlite) => Ok(Listening::Sqlite(sqlite.board()?.listen())),

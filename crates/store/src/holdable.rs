@@ -76,6 +76,10 @@ impl Hold {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
     fn is_held_for(&self, tx: &Transaction<'_>) -> Result<bool> {
         match &self.0 {
             Place::Board(hold) => Ok(hold.is_held()),

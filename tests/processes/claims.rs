@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diskette::{Deque, Error, ErrorKind, Index, Store};
-use diskette_testkit::{Child, PATIENCE, eventually, role};
+use diskette_testkit::{Child, PATIENCE, Place, eventually, role};
 
 role! {
     fn claimer(parent) {
@@ -17,8 +17,8 @@ role! {
 
 #[test]
 fn claims_of_a_killed_process_are_back_in_their_places_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let todo = Deque::<u32>::new(&Store::open(&path).unwrap(), "todo").unwrap();
     let mut fastest = Duration::MAX;
     for _ in 0..5 {
@@ -43,8 +43,8 @@ fn claims_of_a_killed_process_are_back_in_their_places_at_once() {
 
 #[test]
 fn claims_that_nobody_was_there_to_give_back_are_back_when_the_store_is_opened() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     Deque::<u32>::new(&Store::open(&path).unwrap(), "todo")
         .unwrap()
         .extend([1, 2, 3])
@@ -78,8 +78,8 @@ role! {
 /// Five workers in a row died of the first item, which was back at the front at once, and nothing behind it ever ran.
 #[test]
 fn an_item_that_kills_its_workers_is_counted_and_let_others_pass() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let store = Store::open(&path).unwrap();
     let todo = Deque::<u32>::new(&store, "todo").unwrap();
     todo.extend([7, 8, 9]).unwrap();
@@ -115,8 +115,8 @@ fn an_item_that_kills_its_workers_is_counted_and_let_others_pass() {
 /// Nobody could tell who held an item and since when, and a worker that hung kept it until it was killed.
 #[test]
 fn claims_can_be_listed_and_taken_away() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let todo = Deque::<u32>::new(&Store::open(&path).unwrap(), "todo").unwrap();
     todo.extend([1, 2, 3]).unwrap();
     let mut child = Child::spawn(claimer, &[&path.display()]);
@@ -137,8 +137,8 @@ fn claims_can_be_listed_and_taken_away() {
 /// An item of a newer or an older program made every pop and claim fail for ever, and only `clear` helped.
 #[test]
 fn what_can_not_be_read_is_named_and_set_aside() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path().join("store")).unwrap();
+    let place = Place::new();
+    let store = Store::open(place.path()).unwrap();
     let strings = Deque::<String>::new(&store, "todo").unwrap();
     let todo = Deque::<u32>::new(&store, "todo").unwrap();
     strings.push_back("not a number").unwrap();

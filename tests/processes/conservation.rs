@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use diskette::{Deque, Index, Store};
-use diskette_testkit::{Child, Gate, PATIENCE, role};
+use diskette_testkit::{Child, Gate, PATIENCE, Place, role};
 
 const EACH: u64 = 400;
 
@@ -64,9 +64,9 @@ role! {
 
 #[test]
 fn producers_and_consumers_lose_and_double_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let gate = Gate::closed(dir.path().join("gate"));
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let gate = Gate::closed(place.beside("gate"));
+    let path = place.path().to_owned();
     let todo = Deque::<(u64, u64)>::new(&Store::open(&path).unwrap(), "todo").unwrap();
     let mut producers: Vec<_> = (0_u64..3)
         .map(|me| Child::spawn(producer, &[&path.display(), &me]))
@@ -109,8 +109,8 @@ fn producers_and_consumers_lose_and_double_nothing() {
 #[test]
 fn claimed_work_is_recorded_once_although_workers_are_killed() {
     const JOBS: u64 = 1500;
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let store = Store::open(&path).unwrap();
     let todo = Deque::<u64>::new(&store, "todo").unwrap();
     let done = Index::<u64, u64>::new(&store, "done").unwrap();

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use diskette::{Cache, Error, Expiry, Store};
-use diskette_testkit::{Call, Child, PATIENCE, Random, linearizable, role};
+use diskette_testkit::{Call, Child, PATIENCE, Place, Random, linearizable, role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -138,8 +138,8 @@ fn write(dir: impl AsRef<Path>, line: &Line) {
 
 #[test]
 fn answers_are_those_of_one_order_whoever_is_killed() {
-    let directory = tempfile::tempdir().unwrap();
-    let dir = directory.path();
+    let place = Place::new();
+    let dir = place.path();
     let start = |me: u64| Child::spawn(diarist, &[&dir.display(), &me]);
     let mut diarists: Vec<_> = (0..4).map(|me| (me, start(me))).collect();
     let mut random = Random::new(9);

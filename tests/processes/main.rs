@@ -21,6 +21,7 @@ mod hostile;
 mod locks;
 mod memoize;
 mod paper;
+mod postgres;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

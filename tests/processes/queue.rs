@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use diskette::{Backoff, Deque, Index, JobState, Keep, Outcome, Push, Queue, Store, Why};
-use diskette_testkit::{Child, Forked, PATIENCE, Signal, eventually, role};
+use diskette_testkit::{Child, Forked, PATIENCE, Place, Signal, eventually, role};
 
 const JOBS: u32 = 2000;
 const GROUPS: u32 = 6;
@@ -75,8 +75,8 @@ role! {
 
 #[test]
 fn each_job_has_its_effect_once_although_workers_are_killed() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store").display().to_string();
+    let place = Place::new();
+    let path = place.path().display().to_string();
     let works = Works::open(&path);
     let push = |job: u32| match group_of(job) {
         Some(group) => works
@@ -169,8 +169,8 @@ role! {
 
 #[test]
 fn a_job_whose_worker_is_killed_runs_elsewhere_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let jobs = Queue::<u32>::new(&Store::open(&path).unwrap(), "jobs").unwrap();
     let mut fastest = Duration::MAX;
     for _ in 0..5 {
@@ -203,8 +203,8 @@ fn a_job_whose_worker_is_killed_runs_elsewhere_at_once() {
 /// Five workers in a row died of the first job, and nothing behind it ever ran; and those that were claimed with it died, too.
 #[test]
 fn a_job_that_kills_three_workers_is_dead_and_takes_nothing_with_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let jobs = Queue::<u32>::new(&Store::open(&path).unwrap(), "jobs").unwrap();
     let grouped = Push::new().group("g");
     let poison = jobs.push_with(&1, &grouped).unwrap().id();
@@ -240,8 +240,8 @@ fn a_job_that_kills_three_workers_is_dead_and_takes_nothing_with_it() {
 
 #[test]
 fn a_scheduled_job_wakes_who_waits_in_another_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let jobs = Queue::<u32>::new(&Store::open(&path).unwrap(), "jobs").unwrap();
     let far = Push::new().delay(Duration::from_secs(3600));
     jobs.push_with(&0, &far).unwrap();
@@ -273,8 +273,8 @@ role! {
 /// A worker that was stopped in the middle of a job went on after another had done it, and it was done twice.
 #[test]
 fn a_worker_that_was_stopped_for_too_long_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let store = Store::open(&path).unwrap();
     let jobs = Queue::<u32>::new(&store, "jobs").unwrap();
     let effects = Deque::<u32>::new(&store, "effects").unwrap();
@@ -309,8 +309,8 @@ role! {
 
 #[test]
 fn a_result_is_told_to_all_who_wait_for_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let store = Store::open(&path).unwrap();
     let jobs = Queue::<u32>::new(&store, "jobs").unwrap();
     let id = jobs.push(&1).unwrap();
@@ -358,8 +358,8 @@ role! {
 
 #[test]
 fn a_forked_child_has_no_claims_but_its_own() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let jobs = Queue::<u32>::new(&Store::open(&path).unwrap(), "jobs").unwrap();
     jobs.push_all([1, 2, 3, 4]).unwrap();
     let mut child = Child::spawn(forker, &[&path.display()]);

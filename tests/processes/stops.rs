@@ -9,7 +9,7 @@ use diskette::{
     Barrier, BoundedSemaphore, Deque, Error, Index, JobId, Lock, Push, Queue, RLock, Rate, RwLock,
     Store, Throttle, wait_any,
 };
-use diskette_testkit::{Child, PATIENCE, Random, Signal, asleep, eventually, role, stop_on};
+use diskette_testkit::{Child, PATIENCE, Place, Random, Signal, asleep, eventually, role, stop_on};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -150,8 +150,8 @@ role! {
 /// With a handler for Ctrl-C, a program in `claim_front` of five seconds ended four and a half seconds later.
 #[test]
 fn a_signal_ends_every_wait_and_leaves_nothing_behind() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let things = Things::of(Store::open(&path).unwrap());
     things.full.push_back(&1).unwrap();
     things.calls.acquire().unwrap();
@@ -227,8 +227,8 @@ role! {
 #[test]
 fn workers_that_are_stopped_at_any_moment_lose_and_double_nothing() {
     const STOPS: u64 = 40;
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let store = Store::open(&path).unwrap();
     let todo = Deque::<u64>::new(&store, "todo").unwrap();
     let claims = Deque::<u64>::new(&store, "claims").unwrap();

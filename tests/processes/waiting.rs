@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diskette::{Deque, Store, deque::WhenFull};
-use diskette_testkit::{Child, PATIENCE, cpu_time, eventually, role};
+use diskette_testkit::{Child, PATIENCE, Place, cpu_time, eventually, role};
 
 role! {
     fn waiter(parent) {
@@ -30,8 +30,8 @@ role! {
 
 #[test]
 fn a_waiting_pop_sleeps_and_is_woken_by_another_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let todo = Deque::<u32>::new(&Store::open(&path).unwrap(), "todo").unwrap();
     let mut child = Child::spawn(waiter, &[&path.display()]);
     assert_eq!(child.hear(PATIENCE), "ready");
@@ -51,8 +51,8 @@ fn a_waiting_pop_sleeps_and_is_woken_by_another_process() {
 
 #[test]
 fn a_push_into_a_full_deque_waits_for_another_process_to_pop() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
+    let place = Place::new();
+    let path = place.path().to_owned();
     let store = Store::open(&path).unwrap();
     let full = Deque::<u32>::options()
         .max_len(2)

@@ -7,7 +7,9 @@ use std::time::Duration;
 use diskette::{
     Backoff, Index, JobId, JobState, Outcome, Queue, Stop, Store, Supervisor, Why, Worker,
 };
-use diskette_testkit::{Child, Forked, PATIENCE, Signal, cpu_time, eventually, role, stop_on};
+use diskette_testkit::{
+    Child, Forked, PATIENCE, Place, Signal, cpu_time, eventually, role, stop_on,
+};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -137,11 +139,11 @@ fn is_alive(pid: u32) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-fn works() -> (tempfile::TempDir, String, Works) {
-    let directory = tempfile::tempdir().unwrap();
-    let dir = directory.path().join("store").display().to_string();
+fn works() -> (Place, String, Works) {
+    let place = Place::new();
+    let dir = place.path().display().to_string();
     let works = Works::open(&dir, &Stop::new());
-    (directory, dir, works)
+    (place, dir, works)
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod manual;
 mod shared;
 
 pub use manual::ManualClock;
-pub(crate) use shared::uptime;
+pub use shared::uptime;
 pub use shared::{Clock, Reading, SystemClock};
 
 use std::time::{Duration, Instant, SystemTime};

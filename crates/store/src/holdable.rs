@@ -474,7 +474,7 @@ fn lost() -> Error {
     Error::new(
         ErrorKind::Overtaken,
         "it is not held any more: it belongs to the process that this one was forked from, or the board or the owner \
-         file of this process was removed",
+         file of this process was removed, or its session with the server was lost",
     )
 }
 

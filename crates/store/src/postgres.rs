@@ -91,7 +91,9 @@ impl Postgres {
     pub(crate) fn open(address: &str, options: &Options) -> Result<Self> {
         let open = || {
             let (address, ways) = (Address::parse(address)?, Ways::of(options));
-            let first = Connection::open(&address.config, ways.timeout)?;
+            let first = Connection::open(&address.config, &address.trust, ways.timeout)?;
+            let second = Connection::open(&address.config, &address.trust, ways.timeout)?;
+            first.must_be_a_session(&second)?;
             let known = catalog::prepare(&first, &address.schema, options.create)?;
             let commons = Commons {
                 pool: Pool::new(&address, ways.timeout)?,
@@ -101,6 +103,7 @@ impl Postgres {
                 rope: Rope::of(known.number, &address.schema),
             };
             commons.pool.take_in(first);
+            drop(second);
             let home = Home::Here {
                 commons,
                 shards: Mutex::default(),

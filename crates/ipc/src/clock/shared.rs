@@ -129,8 +129,9 @@ const UPTIME: ClockId = ClockId::CLOCK_BOOTTIME;
 #[cfg(not(target_os = "linux"))]
 const UPTIME: ClockId = ClockId::CLOCK_MONOTONIC;
 
-/// The uptime by the clock of the system.
-pub(crate) fn uptime() -> Duration {
+/// The time since the system was started, suspension included.
+#[must_use]
+pub fn uptime() -> Duration {
     ask(UPTIME)
 }
 

@@ -1,13 +1,17 @@
 //! Where a store is: `postgres://user@host/database?store=name`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio_postgres::Config;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::postgres::connection::SILENCE;
+use crate::postgres::tls::Trust;
 
 pub(crate) struct Address {
     pub(crate) config: Config,
+    pub(crate) trust: Trust,
     /// The schema of the store.
     pub(crate) schema: String,
     /// All of it but the password.
@@ -39,6 +43,7 @@ impl Address {
     pub(crate) fn of_schema(&self, schema: String) -> Self {
         Address {
             config: self.config.clone(),
+            trust: self.trust.clone(),
             schema,
             shown: self.shown.clone(),
         }
@@ -52,6 +57,12 @@ impl Address {
             .split('&')
             .filter(|part| !part.is_empty())
             .partition(|part| part.starts_with("store="));
+        let (roots, others): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|part| part.starts_with("sslrootcert="));
+        let roots = roots
+            .first()
+            .map(|part| Path::new(&part["sslrootcert=".len()..]));
         let schema = match stores.as_slice() {
             [store] => store["store=".len()..].to_owned(),
             _ => {
@@ -75,7 +86,12 @@ impl Address {
             .parse()
             .map_err(|error| invalid(format!("the address can't be understood: {error}")))?;
         config.application_name("diskette");
+        config.keepalives_idle(Duration::from_secs(5));
+        config.keepalives_interval(Duration::from_secs(3));
+        config.keepalives_retries(3);
+        config.tcp_user_timeout(SILENCE);
         Ok(Address {
+            trust: Trust::of(roots)?,
             config,
             schema,
             shown: shown(address).into(),

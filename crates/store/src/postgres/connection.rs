@@ -1,6 +1,6 @@
 //! A connection to the server, whose calls block, and several of which can go out in one round trip.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::postgres::dialect;
 use crate::postgres::failure::{self, from_postgres};
 use crate::postgres::parameter::Parameter;
-use crate::postgres::tls::{self, Socket};
+use crate::postgres::tls::{Socket, Trust};
 
 pub(crate) struct Connection {
     client: Client,
@@ -28,9 +28,21 @@ pub(crate) struct Connection {
     statements: RefCell<HashMap<String, Statement>>,
     /// Those of others.
     elsewhere: RefCell<HashMap<String, HashMap<String, Statement>>>,
+    /// How long an answer may take before the connection is taken for lost.
+    patience: Cell<Duration>,
     /// The generation of forks in which it was made.
     generation: u64,
 }
+
+/// How long a connection may be silent, on top of what was asked of it: then it is lost, to either side.
+pub(crate) const SILENCE: Duration = Duration::from_secs(15);
+
+/// Both ends hear from the kernel when the other is cut off, also in the middle of a transaction.
+const SETTINGS: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3; \
+    SET tcp_user_timeout = 15000; SET client_connection_check_interval = 5000";
+
+/// Of the server: those before don't notice when a client has gone.
+const OLDEST: u32 = 14;
 
 struct Driver {
     runtime: Runtime,
@@ -48,15 +60,20 @@ pub(crate) struct Around<'a> {
 }
 
 impl Connection {
-    pub(crate) fn open(config: &Config, timeout: Duration) -> Result<Self> {
+    pub(crate) fn open(config: &Config, trust: &Trust, timeout: Duration) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(failure::cant_connect)?;
-        let connecting = async { tokio::time::timeout(timeout, tls::connect(config)).await };
+        let connecting = async { tokio::time::timeout(timeout, trust.connect(config)).await };
         let (client, socket) = match runtime.block_on(connecting) {
             Ok(connected) => connected?,
             Err(_) => return Err(failure::no_answer(timeout)),
         };
-        Ok(Connection {
+        let version = socket.parameter("server_version").unwrap_or_default();
+        let major = version.split(|char: char| !char.is_ascii_digit()).next();
+        if major.and_then(|major| major.parse().ok()) < Some(OLDEST) {
+            return Err(failure::too_old(version, OLDEST));
+        }
+        let connection = Connection {
             client,
             driver: RefCell::new(Driver {
                 runtime,
@@ -67,13 +84,41 @@ impl Connection {
             schema: RefCell::default(),
             statements: RefCell::default(),
             elsewhere: RefCell::default(),
+            patience: Cell::new(timeout.saturating_add(SILENCE)),
             generation: fork::generation(),
-        })
+        };
+        connection.batch(SETTINGS)?;
+        Ok(connection)
+    }
+
+    /// Refuses a pooler that gives each transaction another session: while the other connection is in a transaction, it has one
+    /// of the sessions that there are.
+    pub(crate) fn must_be_a_session(&self, other: &Connection) -> Result<()> {
+        let which = || -> Result<i32> {
+            let rows = self.query("SELECT pg_backend_pid()", &[], Around::default())?;
+            rows.first()
+                .map_or(Ok(0), |row| row.try_get(0).map_err(from_postgres))
+        };
+        let before = which()?;
+        other.batch("BEGIN; SELECT 1")?;
+        let after = which()?;
+        other.batch("ROLLBACK")?;
+        match before == after {
+            true => Ok(()),
+            false => Err(failure::pooled()),
+        }
+    }
+
+    /// Has it wait for an answer no longer than this and a little.
+    pub(crate) fn allow(&self, time: Duration) {
+        self.patience.set(time.saturating_add(SILENCE));
     }
 
     /// Whether it can be used, as far as is known without asking.
     pub(crate) fn is_open(&self) -> bool {
-        self.generation == fork::generation() && !self.client.is_closed()
+        self.generation == fork::generation()
+            && !self.client.is_closed()
+            && !self.driver.try_borrow().is_ok_and(|driver| driver.closed)
     }
 
     /// Whether it is there that statements look for tables.
@@ -94,6 +139,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether nothing has been heard of its end either.
+    pub(crate) fn is_alive(&self) -> bool {
+        if self.is_open() {
+            self.driver.borrow_mut().listen();
+        }
+        self.is_open()
+    }
+
     /// Closes it; but one that a forked child has inherited is its parent's, and nothing is to be said on it.
     pub(crate) fn abandon(self) {
         if self.generation != fork::generation() {
@@ -103,7 +156,7 @@ impl Connection {
 
     /// Runs statements without parameters and results.
     pub(crate) fn batch(&self, sql: &str) -> Result<()> {
-        self.block_on(self.client.batch_execute(sql))
+        self.block_on(self.client.batch_execute(sql))?
             .map_err(from_postgres)
     }
 
@@ -156,7 +209,7 @@ impl Connection {
         };
         // Requests go out in the order in which their futures are first polled.
         let all = async { tokio::join!(batch(around.before), statement, batch(around.after)) };
-        let (before, result, after) = self.block_on(all);
+        let (before, result, after) = self.block_on(all)?;
         before
             .and(result)
             .and_then(|result| after.map(|()| result))
@@ -168,20 +221,22 @@ impl Connection {
             return Ok(statement.clone());
         }
         let text = dialect::translate(sql);
-        let prepared = self.block_on(self.client.prepare(&text));
+        let prepared = self.block_on(self.client.prepare(&text))?;
         let prepared = prepared.map_err(from_postgres)?;
         let mut statements = self.statements.borrow_mut();
         statements.insert(sql.to_owned(), prepared.clone());
         Ok(prepared)
     }
 
-    fn block_on<R>(&self, future: impl Future<Output = R>) -> R {
-        self.driver.borrow_mut().block_on(future)
+    fn block_on<R>(&self, future: impl Future<Output = R>) -> Result<R> {
+        self.driver
+            .borrow_mut()
+            .block_on(future, self.patience.get())
     }
 }
 
 impl Driver {
-    fn block_on<R>(&mut self, future: impl Future<Output = R>) -> R {
+    fn block_on<R>(&mut self, future: impl Future<Output = R>, patience: Duration) -> Result<R> {
         let Driver {
             runtime,
             socket,
@@ -189,14 +244,42 @@ impl Driver {
             closed,
         } = self;
         let mut future = pin!(future);
-        runtime.block_on(std::future::poll_fn(|context| {
+        let answer = std::future::poll_fn(|context| {
             // First what is to be sent is made, then it goes out.
             if let Poll::Ready(result) = future.as_mut().poll(context) {
-                return Poll::Ready(result);
+                return Poll::Ready(Some(result));
             }
             move_on(socket, messages, closed, context);
-            future.as_mut().poll(context)
-        }))
+            match future.as_mut().poll(context) {
+                Poll::Ready(result) => Poll::Ready(Some(result)),
+                // Nobody will answer.
+                Poll::Pending if *closed => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        let answer = runtime.block_on(async { tokio::time::timeout(patience, answer).await });
+        // What comes too late would be taken for the answer to something else.
+        *closed |= answer.is_err();
+        answer.ok().flatten().ok_or_else(failure::lost)
+    }
+
+    /// Takes in what has come by now.
+    fn listen(&mut self) {
+        let Driver {
+            runtime,
+            socket,
+            messages,
+            closed,
+        } = self;
+        runtime.block_on(async {
+            // In which the runtime looks at what the kernel has.
+            tokio::task::yield_now().await;
+            std::future::poll_fn(|context| {
+                move_on(socket, messages, closed, context);
+                Poll::Ready(())
+            })
+            .await;
+        });
     }
 
     fn wait_for_messages(&mut self, timeout: Duration) {

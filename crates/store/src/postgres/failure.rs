@@ -108,6 +108,22 @@ pub(crate) fn lost() -> Error {
     )
 }
 
+pub(crate) fn too_old(version: &str, oldest: u32) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the server is PostgreSQL {version}: diskette needs {oldest} or newer"),
+    )
+}
+
+/// What a pooler that changes servers between transactions would make of it.
+pub(crate) fn pooled() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "there is a pooler in between that gives each transaction another session of the server (pgbouncer's pool_mode = \
+         transaction): diskette's locks and settings are a session's, so connect to the server itself, or by pool_mode = session",
+    )
+}
+
 pub(crate) fn no_answer(timeout: Duration) -> Error {
     Error::new(
         ErrorKind::Timeout,

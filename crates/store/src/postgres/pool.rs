@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::postgres::address::Address;
 use crate::postgres::connection::Connection;
 use crate::postgres::failure::{cant_connect, is_state, no_connection};
+use crate::postgres::tls::Trust;
 
 /// Connections that are kept open between calls.
 const KEPT: usize = 8;
@@ -20,6 +21,7 @@ const MOST: usize = 32;
 
 pub(crate) struct Pool {
     config: Config,
+    trust: Trust,
     timeout: Duration,
     state: Mutex<State>,
     /// Rung when one is given back.
@@ -44,6 +46,7 @@ impl Pool {
     pub(crate) fn new(address: &Address, timeout: Duration) -> Result<Self> {
         Ok(Pool {
             config: address.config.clone(),
+            trust: address.trust.clone(),
             timeout,
             state: Mutex::default(),
             returned: Doorbell::private().map_err(cant_connect)?,
@@ -74,7 +77,7 @@ impl Pool {
 
     /// A connection of its own, for a long time.
     pub(crate) fn open(&self, schema: &str) -> Result<Connection> {
-        let connection = Connection::open(&self.config, self.timeout)?;
+        let connection = Connection::open(&self.config, &self.trust, self.timeout)?;
         connection.go_to(schema)?;
         Ok(connection)
     }
@@ -102,7 +105,7 @@ impl Pool {
         while let Some(last) = state.idle.len().checked_sub(1) {
             let there = state.idle.iter().rposition(|it| it.is_in(schema));
             let connection = state.idle.swap_remove(there.unwrap_or(last));
-            if connection.is_open() {
+            if connection.is_alive() {
                 drop(state);
                 lent.connection = Some(connection);
                 lent.go_to(schema)?;

@@ -8,7 +8,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use diskette_ipc::{Doorbell, Mutex, OwnerId, Party, background, clock, fork, random};
+use diskette_ipc::clock::{self, uptime};
+use diskette_ipc::{Doorbell, Mutex, OwnerId, Party, background, fork, random};
 use tokio_postgres::AsyncMessage;
 use tokio_postgres::error::SqlState;
 
@@ -16,7 +17,7 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::kind::{Claims, Kind};
-use crate::postgres::connection::{Around, Connection};
+use crate::postgres::connection::{Around, Connection, SILENCE};
 use crate::postgres::failure::is_state;
 use crate::postgres::{Postgres, Shared, ringing};
 use crate::store::Store;
@@ -42,6 +43,12 @@ const LISTEN_NO_MORE: &str = "DELETE FROM waiting WHERE ctid IN (SELECT ctid FRO
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
+/// How often a session says that it lives. The server ends one that is silent for [`SILENCE`]; its process counts on it no longer
+/// than `TRUSTED` after it was last heard, so that it knows before others do.
+const BEAT: Duration = Duration::from_secs(4);
+const TRUSTED: Duration = Duration::from_secs(12);
+const HEARD: &str = "SELECT 1";
+
 /// How long a thread waits before it looks whether the store is still open here, or who else has come.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -54,7 +61,15 @@ pub(crate) struct Session {
 struct State {
     /// The generation of forks in which it was begun, and who this process is.
     me: Option<(u64, OwnerId)>,
+    /// When what the server has answered since was sent, by the time since the system started.
+    heard: Duration,
     kinds: Vec<&'static Kind>,
+}
+
+impl State {
+    fn is_trusted(&self) -> bool {
+        uptime().saturating_sub(self.heard) < TRUSTED
+    }
 }
 
 /// Somebody who waits at a line of the doorbell, until this is dropped.
@@ -70,8 +85,11 @@ impl Postgres {
         self.must_be_writable()?;
         let mut state = self.home().session.state.lock();
         match state.me {
-            Some((generation, me)) if generation == fork::generation() => Ok(me),
+            Some((generation, me)) if generation == fork::generation() && state.is_trusted() => {
+                Ok(me)
+            }
             _ => {
+                state.heard = uptime();
                 let me = self.at_home().begin_session()?;
                 state.me = Some((fork::generation(), me));
                 Ok(me)
@@ -81,8 +99,8 @@ impl Postgres {
 
     /// Whether this process still is that owner.
     pub(crate) fn is_still(&self, owner: OwnerId) -> bool {
-        let me = self.home().session.state.lock().me;
-        me == Some((fork::generation(), owner))
+        let state = self.home().session.state.lock();
+        state.me == Some((fork::generation(), owner)) && state.is_trusted()
     }
 
     pub(crate) fn is_alive(&self, owner: OwnerId) -> Result<bool> {
@@ -166,7 +184,11 @@ impl Postgres {
             party.program.as_str().into(),
         ];
         connection.execute(JOIN, &row, Around::default())?;
-        connection.batch(&format!("LISTEN {}", self.home().rope.channel))?;
+        connection.batch(&format!(
+            "LISTEN {}; SET idle_session_timeout = {}",
+            self.home().rope.channel,
+            SILENCE.as_millis()
+        ))?;
         let (shared, watched) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.shared));
         background::spawn("diskette-listener", move || listen(connection, &shared, me))
             .map_err(failed)?;
@@ -233,10 +255,25 @@ fn give_back(store: &Store, claims: &Claims, owner: OwnerId) -> Result<()> {
     })
 }
 
+fn hear(store: &Weak<Shared>, at: Duration) {
+    if let Some(shared) = store.upgrade() {
+        shared.commons().session.state.lock().heard = at;
+    }
+}
+
 /// Until the store is closed, or the connection lost: then this process is another owner from the next claim on.
 fn listen(connection: Connection, store: &Weak<Shared>, me: OwnerId) {
+    let mut last = uptime();
+    connection.allow(Duration::ZERO);
     loop {
-        let heard = connection.messages(LOOK);
+        let mut heard = connection.messages(LOOK);
+        if uptime().saturating_sub(last) >= BEAT {
+            last = uptime();
+            match connection.query(HEARD, &[], Around::default()) {
+                Ok(_) => hear(store, last),
+                Err(error) => heard = heard.and(Err(error)),
+            }
+        }
         let Some(shared) = store.upgrade() else {
             // In good order.
             let _ = connection.execute(LEAVE, &[me.as_i64().into()], Around::default());

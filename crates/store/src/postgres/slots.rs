@@ -300,18 +300,20 @@ impl Slots {
 
 impl Hold {
     pub(crate) fn is_held(&self) -> bool {
-        let held = self.slots.postgres.aside(HELD, &self.row());
         self.is_mine()
-            && held.is_ok_and(|rows| {
-                let held = rows.first().map_or(0, |row| row.get::<_, i64>(0));
-                usize::try_from(held) == Ok(self.taken.len())
-            })
+            && self
+                .slots
+                .postgres
+                .aside(HELD, &self.row())
+                .is_ok_and(|rows| {
+                    let held = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+                    usize::try_from(held) == Ok(self.taken.len())
+                })
     }
 
     /// Whether it is held, and will be until the transaction ends.
     pub(crate) fn is_held_for(&self, db: &Db<'_>) -> Result<bool> {
-        let held = db.query(SHOW, &self.row(), |_| Ok(()))?;
-        Ok(self.is_mine() && held.len() == self.taken.len())
+        Ok(self.is_mine() && db.query(SHOW, &self.row(), |_| Ok(()))?.len() == self.taken.len())
     }
 
     pub(crate) fn token(&self) -> u64 {

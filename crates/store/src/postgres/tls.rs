@@ -1,9 +1,14 @@
 //! How a server is reached: over a Unix socket, in the clear, or by TLS, as the address says (`sslmode`).
 
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::postgres::failure::from_postgres;
 
 pub(crate) type Socket = tokio_postgres::Connection<
@@ -11,8 +16,50 @@ pub(crate) type Socket = tokio_postgres::Connection<
     <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
 >;
 
-/// Trusts those whom Mozilla trusts.
-pub(crate) async fn connect(config: &Config) -> Result<(Client, Socket)> {
-    let tls = MakeRustlsConnect::with_webpki_roots();
-    config.connect(tls).await.map_err(from_postgres)
+/// Whom to trust with a connection.
+#[derive(Clone)]
+pub(crate) struct Trust(MakeRustlsConnect);
+
+impl Trust {
+    /// Those whom Mozilla trusts, or those whose certificates are in a file, in PEM.
+    pub(crate) fn of(roots: Option<&Path>) -> Result<Self> {
+        let Some(path) = roots else {
+            return Self::those(RootCertStore {
+                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            });
+        };
+        let unusable = |why: String| {
+            let path = path.display();
+            Error::new(
+                ErrorKind::InvalidInput,
+                format!("{path} has no root certificates in PEM ({why}): name another sslrootcert"),
+            )
+        };
+        let mut store = RootCertStore::empty();
+        let all =
+            CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
+        for certificate in all {
+            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+            let added = store.add(certificate);
+            added.map_err(|error| unusable(error.to_string()))?;
+        }
+        if store.is_empty() {
+            return Err(unusable("there is none".into()));
+        }
+        Self::those(store)
+    }
+
+    fn those(roots: RootCertStore) -> Result<Self> {
+        let provider = rustls::crypto::ring::default_provider();
+        let config = ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::new(ErrorKind::Io, format!("TLS can't be had: {error}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Trust(MakeRustlsConnect::new(config)))
+    }
+
+    pub(crate) async fn connect(&self, config: &Config) -> Result<(Client, Socket)> {
+        config.connect(self.0.clone()).await.map_err(from_postgres)
+    }
 }

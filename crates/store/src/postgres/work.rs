@@ -160,6 +160,7 @@ impl<'c> Work<'c> {
             Manner::WriteOne(_) if !dialect::writes(sql) => return None,
             Manner::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
             Manner::WriteOne(turn) | Manner::Write(turn) => {
+                self.connection.allow(turn.timeout);
                 let mut begin = format!(
                     "BEGIN; SET LOCAL lock_timeout = {}",
                     turn.timeout.as_millis().clamp(1, i32::MAX as u128)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use diskette::cache::Reach;
 use diskette::{Cache, Error, Expiry, MessagePack, Store, Stream, Terms};
 use diskette_testkit::{
-    Child, PATIENCE, Parent, Place, Random, context_switches, eventually, files_below, role,
+    Child, PATIENCE, Parent, Random, context_switches, eventually, files_below, role,
 };
 use serde_bytes::ByteBuf;
 
@@ -89,8 +89,8 @@ role! {
 
 #[test]
 fn the_upkeep_moves_to_another_when_who_did_it_is_killed() {
-    let place = Place::new();
-    let path = place.path().to_owned();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
     let cache = Cache::<u64, ()>::new(&Store::open(&path).unwrap(), "cache").unwrap();
     let start = || {
         let mut child = Child::spawn(keeper, &[&path.display()]);
@@ -120,8 +120,8 @@ fn the_upkeep_moves_to_another_when_who_did_it_is_killed() {
 /// Of ten processes that were killed while they wrote 20 MB, ten left the file of it for ever.
 #[test]
 fn who_is_killed_in_the_middle_of_a_large_value_leaves_nothing_of_it() {
-    let place = Place::new();
-    let path = place.path().to_owned();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
     let films = Cache::<u32, Stream>::new(&Store::open(&path).unwrap(), "films").unwrap();
     let old = vec![1; 1 << 20];
     films.write(&1, old.as_slice(), Expiry::Never).unwrap();
@@ -163,10 +163,10 @@ fn so_do_its_shards_together() {
     eventually(PATIENCE, || store.check().unwrap().problems.is_empty());
 }
 
-fn store() -> (Place, Store) {
-    let place = Place::new();
-    let store = Store::open(place.path()).unwrap();
-    (place, store)
+fn store() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().join("store")).unwrap();
+    (directory, store)
 }
 
 /// `look` says what the entries count for, and what their values have.

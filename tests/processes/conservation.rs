@@ -11,10 +11,10 @@ const EACH: u64 = 400;
 role! {
     /// Pushes its numbers, some singly, some in batches.
     fn producer(parent) {
-        let (dir, me): (String, u64) = (parent.arg(0), parent.arg(1));
+        let (dir, gate, me): (String, String, u64) = (parent.arg(0), parent.arg(1), parent.arg(2));
         let todo = Deque::<(u64, u64)>::new(&Store::open(&dir).unwrap(), "todo").unwrap();
         parent.say("ready");
-        Gate::pass(format!("{dir}/../gate"));
+        Gate::pass(gate);
         for n in 0..EACH / 4 {
             todo.push_back(&(me, 4 * n)).unwrap();
             todo.extend((1..4).map(|i| (me, 4 * n + i))).unwrap();
@@ -27,10 +27,10 @@ role! {
 role! {
     /// Pops until nothing has come for a while after the producers were done.
     fn consumer(parent) {
-        let dir: String = parent.arg(0);
+        let (dir, gate): (String, String) = (parent.arg(0), parent.arg(1));
         let todo = Deque::<(u64, u64)>::new(&Store::open(&dir).unwrap(), "todo").unwrap();
         parent.say("ready");
-        Gate::pass(format!("{dir}/../gate"));
+        Gate::pass(gate);
         while let Some((producer, n)) = todo.pop_front_timeout(PATIENCE).unwrap() {
             if n == u64::MAX {
                 break;
@@ -65,14 +65,15 @@ role! {
 #[test]
 fn producers_and_consumers_lose_and_double_nothing() {
     let place = Place::new();
-    let gate = Gate::closed(place.beside("gate"));
+    let at = place.beside("gate");
+    let gate = Gate::closed(&at);
     let path = place.path().to_owned();
     let todo = Deque::<(u64, u64)>::new(&Store::open(&path).unwrap(), "todo").unwrap();
     let mut producers: Vec<_> = (0_u64..3)
-        .map(|me| Child::spawn(producer, &[&path.display(), &me]))
+        .map(|me| Child::spawn(producer, &[&path.display(), &at.display(), &me]))
         .collect();
     let mut consumers: Vec<_> = (0..3)
-        .map(|_| Child::spawn(consumer, &[&path.display()]))
+        .map(|_| Child::spawn(consumer, &[&path.display(), &at.display()]))
         .collect();
     for child in producers.iter_mut().chain(&mut consumers) {
         assert_eq!(child.hear(PATIENCE), "ready");

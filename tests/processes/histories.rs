@@ -96,8 +96,8 @@ fn then(there: Option<u64>, what: Do) -> (Option<u64>, Answer) {
 role! {
     /// Does what chance says, and writes down when it began and ended.
     fn diarist(parent) {
-        let (dir, me): (String, u64) = (parent.arg(0), parent.arg(1));
-        let store = Store::open(format!("{dir}/store")).unwrap();
+        let (store, dir, me): (String, String, u64) = (parent.arg(0), parent.arg(1), parent.arg(2));
+        let store = Store::open(store).unwrap();
         let cache = Cache::<u8, ByteBuf>::new(&store, "cache").unwrap();
         let mut random = Random::new(me);
         loop {
@@ -139,8 +139,8 @@ fn write(dir: impl AsRef<Path>, line: &Line) {
 #[test]
 fn answers_are_those_of_one_order_whoever_is_killed() {
     let place = Place::new();
-    let dir = place.path();
-    let start = |me: u64| Child::spawn(diarist, &[&dir.display(), &me]);
+    let (store, dir) = (place.path(), place.beside(""));
+    let start = |me: u64| Child::spawn(diarist, &[&store.display(), &dir.display(), &me]);
     let mut diarists: Vec<_> = (0..4).map(|me| (me, start(me))).collect();
     let mut random = Random::new(9);
     for next in 4..24 {
@@ -149,7 +149,7 @@ fn answers_are_those_of_one_order_whoever_is_killed() {
             diarist.hear(PATIENCE);
         }
         diarist.kill();
-        write(dir, &Line::Killed(*me));
+        write(&dir, &Line::Killed(*me));
         (*me, *diarist) = (next, start(next));
     }
     drop(diarists);
@@ -165,7 +165,7 @@ fn answers_are_those_of_one_order_whoever_is_killed() {
         });
         assert_eq!(order, Ok(()), "the calls of key {key}: {calls:#?}");
     }
-    let store = Store::open(dir.join("store")).unwrap();
+    let store = Store::open(store).unwrap();
     assert!(store.check().unwrap().is_sound());
 }
 

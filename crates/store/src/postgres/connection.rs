@@ -94,19 +94,23 @@ impl Connection {
     /// Refuses a pooler that gives each transaction another session: while the other connection is in a transaction, it has one
     /// of the sessions that there are.
     pub(crate) fn must_be_a_session(&self, other: &Connection) -> Result<()> {
-        let which = || -> Result<i32> {
-            let rows = self.query("SELECT pg_backend_pid()", &[], Around::default())?;
-            rows.first()
-                .map_or(Ok(0), |row| row.try_get(0).map_err(from_postgres))
-        };
-        let before = which()?;
+        let before = self.number()?;
         other.batch("BEGIN; SELECT 1")?;
-        let after = which()?;
+        let after = self.number()?;
         other.batch("ROLLBACK")?;
         match before == after {
             true => Ok(()),
             false => Err(failure::pooled()),
         }
+    }
+
+    /// The server's number of the session.
+    pub(crate) fn number(&self) -> Result<i32> {
+        let rows = self.query("SELECT pg_backend_pid()", &[], Around::default())?;
+        let number = rows
+            .first()
+            .map(|row| row.try_get(0).map_err(from_postgres));
+        number.unwrap_or_else(|| Err(failure::lost()))
     }
 
     /// Has it wait for an answer no longer than this and a little.

@@ -49,8 +49,16 @@ const BEAT: Duration = Duration::from_secs(4);
 const TRUSTED: Duration = Duration::from_secs(12);
 const HEARD: &str = "SELECT 1";
 
-/// How long a thread waits before it looks whether the store is still open here, or who else has come.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a thread waits before it looks whether the store is still open here.
+const TICK: Duration = Duration::from_secs(1);
+
+/// And before it looks who else has come, which it is told as well: first, and then.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What a process says on the channel of the store when it comes.
+const JOINED: &str = "joined";
+const CANCEL: &str = "SELECT pg_cancel_backend($1)";
 
 #[derive(Default)]
 pub(crate) struct Session {
@@ -63,6 +71,8 @@ struct State {
     me: Option<(u64, OwnerId)>,
     /// When what the server has answered since was sent, by the time since the system started.
     heard: Duration,
+    /// The session of the thread that waits for another owner's end.
+    watcher: Option<i32>,
     kinds: Vec<&'static Kind>,
 }
 
@@ -184,9 +194,9 @@ impl Postgres {
             party.program.as_str().into(),
         ];
         connection.execute(JOIN, &row, Around::default())?;
+        let channel = &self.home().rope.channel;
         connection.batch(&format!(
-            "LISTEN {}; SET idle_session_timeout = {}",
-            self.home().rope.channel,
+            "LISTEN {channel}; SET idle_session_timeout = {}; SELECT pg_notify('{channel}', '{JOINED}')",
             SILENCE.as_millis()
         ))?;
         let (shared, watched) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.shared));
@@ -266,7 +276,7 @@ fn listen(connection: Connection, store: &Weak<Shared>, me: OwnerId) {
     let mut last = uptime();
     connection.allow(Duration::ZERO);
     loop {
-        let mut heard = connection.messages(LOOK);
+        let mut heard = connection.messages(TICK);
         if uptime().saturating_sub(last) >= BEAT {
             last = uptime();
             match connection.query(HEARD, &[], Around::default()) {
@@ -291,9 +301,16 @@ fn listen(connection: Connection, store: &Weak<Shared>, me: OwnerId) {
             return;
         };
         for message in messages {
-            if let AsyncMessage::Notification(said) = message
-                && let Ok(line) = said.payload().parse::<usize>()
-            {
+            let AsyncMessage::Notification(said) = message else {
+                continue;
+            };
+            if said.payload() == JOINED {
+                let watcher = shared.commons().session.state.lock().watcher;
+                if let Some(watcher) = watcher {
+                    let watcher = [i64::from(watcher).into()];
+                    let _ = connection.query(CANCEL, &watcher, Around::default());
+                }
+            } else if let Ok(line) = said.payload().parse::<usize>() {
                 shared.commons().bell.ring(line);
             }
         }
@@ -304,6 +321,7 @@ fn listen(connection: Connection, store: &Weak<Shared>, me: OwnerId) {
 fn watch(store: &Weak<Shared>, me: OwnerId) {
     let mut pause = FIRST_PAUSE;
     let mut connection = None;
+    let mut last = None;
     loop {
         let Some(shared) = store.upgrade() else {
             return;
@@ -317,19 +335,24 @@ fn watch(store: &Weak<Shared>, me: OwnerId) {
             None => postgres.open_another(),
         };
         let watched = next.and_then(|next| {
-            let before = postgres.settle_the_dead(&next, me)?;
+            // Alone, it waits for its own session to end.
+            let before = postgres.settle_the_dead(&next, me)?.unwrap_or(me);
+            postgres.home().session.state.lock().watcher = Some(next.number()?);
             Ok((next, before))
         });
         drop(postgres);
         match watched {
-            Ok((next, Some(before))) => {
-                let _ = wait_for_end(&next, before);
+            Ok((next, before)) => {
+                // Who joins just before the wait begins is seen soon, too.
+                let time = if last == Some(before) {
+                    LOOK
+                } else {
+                    FIRST_LOOK
+                };
+                last = Some(before);
+                let _ = wait_for_end(&next, before, time);
                 connection = Some(next).filter(Connection::is_open);
                 pause = FIRST_PAUSE;
-            }
-            Ok((next, None)) => {
-                connection = Some(next);
-                clock::sleep(LOOK);
             }
             Err(_) => {
                 clock::sleep(pause);
@@ -340,9 +363,10 @@ fn watch(store: &Weak<Shared>, me: OwnerId) {
 }
 
 /// Until he is dead, or it is time to look who else has come.
-fn wait_for_end(connection: &Connection, owner: OwnerId) -> Result<()> {
+fn wait_for_end(connection: &Connection, owner: OwnerId, time: Duration) -> Result<()> {
     let of_owner = [owner.as_i64().into()];
-    connection.batch(&format!("SET lock_timeout = {}", LOOK.as_millis()))?;
+    connection.allow(time);
+    connection.batch(&format!("SET lock_timeout = {}", time.as_millis()))?;
     connection.query(WAIT, &of_owner, Around::default())?;
     connection
         .query(WAIT_NO_MORE, &of_owner, Around::default())

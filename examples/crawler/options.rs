@@ -65,8 +65,9 @@ pub struct Options {
     /// machine]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
     pub per_host: Option<u32>,
-    /// Directory that keeps the crawl; another run goes on with it
-    #[arg(long, value_name = "DIR", default_value = "crawl-data")]
+    /// Directory that keeps the crawl; another run goes on with it. Or a store in PostgreSQL, for crawlers on several machines:
+    /// postgres://user@host/database?store=NAME
+    #[arg(long, value_name = "DIR|URL", default_value = "crawl-data")]
     pub data: PathBuf,
     /// Ask again for the pages that were visited longer ago than this, such as 90s, 30m, 1h or 7d; those that
     /// haven't changed since stay as they are

@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use diskette_ipc::clock;
-use diskette_testkit::{PATIENCE, eventually};
+use diskette_testkit::{PATIENCE, Postgres, eventually, unique_store};
 use tokio::sync::Semaphore;
 
 /// A host with a site of pages that link to two further ones and to earlier ones, and its log.
@@ -178,12 +178,17 @@ pub(crate) fn program() -> PathBuf {
 }
 
 fn crawler(sites: &[&Site], dir: &Path, options: &[&str]) -> Child {
+    crawler_into(&dir.join("crawl"), sites, dir, options)
+}
+
+fn crawler_into(data: &Path, sites: &[&Site], dir: &Path, options: &[&str]) -> Child {
     Command::new(program())
         .args(sites.iter().map(|site| &site.url))
         .args(["--workers", "3", "--json"])
         .args(options)
         .arg("--data")
-        .arg(dir.join("crawl"))
+        .arg(data)
+        .current_dir(dir)
         .arg("--export")
         .arg(dir.join("pages.jsonl"))
         .arg("--report")
@@ -297,6 +302,43 @@ fn a_crawl_whose_workers_are_killed_records_what_an_undisturbed_one_does() {
     assert!(
         again <= killed * 8,
         "{again} pages were fetched again after {killed} kills"
+    );
+}
+
+/// As from two machines: nothing is theirs together but the server.
+#[test]
+fn two_supervisors_crawl_as_one_through_a_server() {
+    const PAGES: usize = 300;
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let name = unique_store();
+    let data = PathBuf::from(server.url(&name));
+    let site = Site::serve(PAGES, Manner::Held);
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let start = |dir: &tempfile::TempDir| crawler_into(&data, &[&site], dir.path(), &[]);
+    let mut first = start(&dirs[0]);
+    eventually(PATIENCE, || !site.fetched().is_empty());
+    let mut second = start(&dirs[1]);
+    let present = format!("SELECT count(*) FROM {name:?}.owners");
+    eventually(PATIENCE, || {
+        server.sql(&present).parse::<u32>().unwrap() >= 8
+    });
+    site.host.gate.add_permits(PAGES);
+
+    let summaries = [&mut first, &mut second].map(last_line);
+    for (summary, dir) in summaries.iter().zip(&dirs) {
+        assert_eq!(
+            (&summary["pages"], &summary["errors"]),
+            (&PAGES.into(), &0.into())
+        );
+        let all: Vec<_> = (0..PAGES).map(|n| n.to_string()).collect();
+        assert_eq!(recorded(dir.path().join("pages.jsonl")), all);
+        assert!(summary["fetches"].as_u64().unwrap() > 0, "it did its share");
+    }
+    assert!(
+        site.fetched().values().all(|&times| times == 1),
+        "each page once"
     );
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use diskette::{Backoff, Deque, Index, JobState, Keep, Outcome, Push, Queue, Store, Why};
-use diskette_testkit::{Child, Forked, PATIENCE, Place, Signal, eventually, role};
+use diskette_testkit::{Child, Forked, PATIENCE, Place, Signal, eventually, on_postgres, role};
 
 const JOBS: u32 = 2000;
 const GROUPS: u32 = 6;
@@ -96,7 +96,8 @@ fn each_job_has_its_effect_once_although_workers_are_killed() {
     };
     let mut workers: Vec<_> = (0..4).map(|_| start()).collect();
     let (mut killed, mut revived) = (0_usize, BTreeSet::new());
-    while !works.jobs.wait_idle(Duration::from_millis(15)).unwrap() {
+    let pause = Duration::from_millis(if on_postgres() { 150 } else { 15 });
+    while !works.jobs.wait_idle(pause).unwrap() {
         let victim = killed % workers.len();
         workers[victim].kill();
         workers[victim] = start();

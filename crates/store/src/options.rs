@@ -3,6 +3,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::Result;
+#[cfg(not(feature = "postgres"))]
+use crate::error::{Error, ErrorKind};
 use crate::sqlite::Sqlite;
 use crate::store::Store;
 
@@ -191,20 +193,28 @@ impl Options {
         self
     }
 
-    /// Opens the store in this directory; creates it if it is missing.
+    /// Opens the store in this directory, or at this address (`postgres://user@host/database?store=name`, with the feature
+    /// `postgres`); creates it if it is missing.
     ///
     /// # Errors
     ///
     /// Those of [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         let path = path.as_ref();
-        #[cfg(feature = "postgres")]
-        if let Some(address) = path
-            .to_str()
-            .filter(|path| crate::postgres::is_address(path))
-        {
-            return crate::postgres::Postgres::open(address, &self).map(Store::from);
+        match path.to_str().filter(|path| is_address(path)) {
+            #[cfg(feature = "postgres")]
+            Some(address) => crate::postgres::Postgres::open(address, &self).map(Store::from),
+            #[cfg(not(feature = "postgres"))]
+            Some(_) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "this is the address of a database: build diskette with its feature `postgres`",
+            )),
+            None => Sqlite::open(path, &self).map(Store::from),
         }
-        Sqlite::open(path, &self).map(Store::from)
     }
+}
+
+/// Whether it is the address of a database, and no path.
+fn is_address(path: &str) -> bool {
+    path.starts_with("postgres://") || path.starts_with("postgresql://")
 }

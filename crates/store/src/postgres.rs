@@ -37,7 +37,6 @@ use crate::postgres::session::Session;
 use crate::sqlite::reading::refused;
 use crate::store::{Store, Ways};
 
-pub(crate) use address::is_address;
 pub(crate) use dialect::writes;
 pub(crate) use failure::from_postgres;
 pub(crate) use parameter::Column;

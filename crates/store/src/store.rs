@@ -77,7 +77,8 @@ pub(crate) type PutOff = Box<dyn FnOnce(&Store) + Send>;
 
 impl Store {
     /// Opens the store in this directory, with the default [`Options`]; creates it if it is missing,
-    /// readable and writable by this user only.
+    /// readable and writable by this user only. With the feature `postgres`, an address opens a store in a database:
+    /// `postgres://user@host/database?store=name`.
     ///
     /// # Errors
     ///

@@ -18,11 +18,6 @@ pub(crate) struct Address {
     pub(crate) shown: PathBuf,
 }
 
-/// Whether it is the address of a database, and no path.
-pub(crate) fn is_address(path: &str) -> bool {
-    path.starts_with("postgres://") || path.starts_with("postgresql://")
-}
-
 /// Without the password.
 pub(crate) fn shown(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else {

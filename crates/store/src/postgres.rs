@@ -68,7 +68,7 @@ pub(crate) struct Shared {
 /// What the shards of a store share with it.
 enum Home {
     Here {
-        commons: Commons,
+        commons: Box<Commons>,
         shards: Mutex<Vec<Weak<Shared>>>,
     },
     Elsewhere(Arc<Shared>),
@@ -104,7 +104,7 @@ impl Postgres {
             commons.pool.take_in(first);
             drop(second);
             let home = Home::Here {
-                commons,
+                commons: commons.into(),
                 shards: Mutex::default(),
             };
             let shared = Shared::new(address, options.durability, known, home);

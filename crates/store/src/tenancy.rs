@@ -22,7 +22,7 @@ pub(crate) enum Lock {
     Nobodys,
     File(FileLock),
     #[cfg(feature = "postgres")]
-    Session(Tenant),
+    Session(Box<Tenant>),
 }
 
 impl Tenancy {

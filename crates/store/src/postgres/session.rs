@@ -200,8 +200,10 @@ impl Postgres {
             SILENCE.as_millis()
         ))?;
         let (shared, watched) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.shared));
-        background::spawn("diskette-listener", move || listen(connection, &shared, me))
-            .map_err(failed)?;
+        background::spawn("diskette-listener", move || {
+            listen(&connection, &shared, me)
+        })
+        .map_err(failed)?;
         background::spawn("diskette-undertaker", move || watch(&watched, me)).map_err(failed)?;
         Ok(me)
     }
@@ -272,7 +274,7 @@ fn hear(store: &Weak<Shared>, at: Duration) {
 }
 
 /// Until the store is closed, or the connection lost: then this process is another owner from the next claim on.
-fn listen(connection: Connection, store: &Weak<Shared>, me: OwnerId) {
+fn listen(connection: &Connection, store: &Weak<Shared>, me: OwnerId) {
     let mut last = uptime();
     connection.allow(Duration::ZERO);
     loop {

@@ -22,11 +22,12 @@ pub(crate) struct Tenant {
 
 impl Postgres {
     pub(crate) fn tenancy(&self, structure: i64) -> Result<Tenancy> {
-        Ok(Tenancy::of(Lock::Session(Tenant {
+        let tenant = Tenant {
             postgres: self.clone(),
             structure,
             connection: Mutex::default(),
-        })))
+        };
+        Ok(Tenancy::of(Lock::Session(tenant.into())))
     }
 }
 

@@ -12,8 +12,11 @@ use crate::transaction::{Snapshot, Transaction, half_done, within_another};
 
 thread_local! {
     /// The transactions that this thread has open: of which store, and what is to be done after it.
-    static OPEN: RefCell<Vec<((u64, u64), Vec<PutOff>)>> = const { RefCell::new(Vec::new()) };
+    static OPEN: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
 }
+
+type Open = (Identity, Vec<PutOff>);
+type Identity = (u64, u64);
 
 /// `store` is what the program calls, and what it has in hand within.
 impl Postgres {
@@ -178,10 +181,10 @@ impl Postgres {
 }
 
 /// This thread is within a transaction, until it ends or this is dropped.
-struct Within((u64, u64));
+struct Within(Identity);
 
 impl Within {
-    fn begin(store: (u64, u64)) -> Self {
+    fn begin(store: Identity) -> Self {
         OPEN.with_borrow_mut(|open| open.push((store, Vec::new())));
         Within(store)
     }

@@ -1,0 +1,239 @@
+//! Structures in PostgreSQL, beside the same transactions by the client itself.
+//!
+//! `cargo bench --bench postgres`; a server of its own is started, which syncs to the disk as it is shipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench that fails has nothing to say"
+)]
+
+mod raw;
+
+use std::thread;
+use std::time::Duration;
+
+use diskette::{Deque, Index, Store};
+use diskette_ipc::clock::{self, uptime};
+use diskette_testkit::{Child, PATIENCE, Postgres, is_child, role, unique_store};
+
+use crate::raw::Raw;
+
+const TIME: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 3;
+const VALUE: [u8; 30] = [7; 30];
+
+role! {
+    /// Pops what comes, and says when it had it.
+    fn popper(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let todo = Deque::<u64>::new(&store, "wake").unwrap();
+        parent.say("ready");
+        while todo.pop_front_timeout(PATIENCE).unwrap().is_some() {
+            parent.say(uptime().as_nanos());
+        }
+    }
+}
+
+role! {
+    /// Says when it was notified.
+    fn listener(parent) {
+        let mut raw = Raw::connect(&parent.arg::<String>(0));
+        raw.batch("LISTEN raw");
+        parent.say("ready");
+        loop {
+            raw.hear();
+            parent.say(uptime().as_nanos());
+        }
+    }
+}
+
+role! {
+    /// Has as many threads wait as it is told.
+    fn waiters(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let todo = Deque::<u64>::new(&store, "wake").unwrap();
+        thread::scope(|scope| {
+            for _ in 0..parent.arg::<usize>(1) {
+                scope.spawn(|| while todo.pop_front_timeout(PATIENCE).unwrap().is_some() {});
+            }
+            parent.say("ready");
+        });
+    }
+}
+
+role! {
+    /// Pushes as fast as it can.
+    fn pusher(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let todo = Deque::<u64>::new(&store, "wake").unwrap();
+        parent.say("ready");
+        while todo.push_back(&1).is_ok() {}
+    }
+}
+
+fn main() {
+    if is_child() {
+        [popper as fn(), listener, waiters, pusher]
+            .iter()
+            .for_each(|role| role());
+        return;
+    }
+    let settings = [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("full_page_writes", "on"),
+    ];
+    let Some(server) = Postgres::private(&settings) else {
+        return;
+    };
+    let url = server.url(&unique_store());
+    let store = Store::open(&url).unwrap();
+    Raw::connect(&url).make_tables();
+    println!(
+        "calls a second of all clients (medians of {ROUNDS} rounds of {TIME:?}); values of 30 bytes\n"
+    );
+    println!("{:<34} {:>9} {:>9} {:>7}", "", "raw", "diskette", "ratio");
+    pushes_and_pops(&url, &store);
+    gets(&url, &store);
+    wake_ups(&url, &store);
+    idle_waiters(&url);
+}
+
+fn pushes_and_pops(url: &str, store: &Store) {
+    let todo = Deque::<[u8; 30]>::new(store, "todo").unwrap();
+    for clients in [1, 8, 64] {
+        let raw = median(|| rate(clients, || Raw::connect(url), |raw| raw.push(&VALUE)));
+        let ours = median(|| {
+            rate(
+                clients,
+                || todo.clone(),
+                |todo| todo.push_back(&VALUE).unwrap(),
+            )
+        });
+        compare(&format!("Deque::push_back, {clients} clients"), raw, ours);
+        let raw = median(|| rate(clients, || Raw::connect(url), Raw::pop));
+        let ours = median(|| {
+            rate(
+                clients,
+                || todo.clone(),
+                |todo| assert!(todo.pop_front().unwrap().is_some()),
+            )
+        });
+        compare(&format!("Deque::pop_front, {clients} clients"), raw, ours);
+    }
+}
+
+fn gets(url: &str, store: &Store) {
+    let entries = Index::<u64, [u8; 30]>::new(store, "entries").unwrap();
+    entries.extend((0..1000).map(|key| (key, VALUE))).unwrap();
+    let mut raw = Raw::connect(url);
+    (0..1000_u64).for_each(|key| raw.insert(&key.to_be_bytes(), &VALUE));
+    for clients in [1, 8] {
+        let raw = median(|| {
+            rate(
+                clients,
+                || (Raw::connect(url), 0_u64),
+                |(raw, n)| {
+                    *n += 1;
+                    raw.get(&(*n % 1000).to_be_bytes());
+                },
+            )
+        });
+        let ours = median(|| {
+            rate(
+                clients,
+                || (entries.clone(), 0_u64),
+                |(entries, n)| {
+                    *n += 1;
+                    entries.get(&(*n % 1000)).unwrap().unwrap();
+                },
+            )
+        });
+        compare(&format!("Index::get, {clients} clients"), raw, ours);
+    }
+}
+
+/// From before the push, or the NOTIFY, to the moment at which the other process has it.
+fn wake_ups(url: &str, store: &Store) {
+    let wake = Deque::<u64>::new(store, "wake").unwrap();
+    let mut raw = Raw::connect(url);
+    let measure = |child: &mut Child, mut call: Box<dyn FnMut() + '_>| {
+        assert_eq!(child.hear(PATIENCE), "ready");
+        let mut times: Vec<_> = (0..300)
+            .map(|_| {
+                // It is asleep by then.
+                clock::sleep(Duration::from_millis(3));
+                let before = uptime().as_nanos();
+                call();
+                child.hear(PATIENCE).parse::<u128>().unwrap() - before
+            })
+            .collect();
+        times.sort_unstable();
+        times[times.len() / 2] as f64 / 1000.0
+    };
+    let mut child = Child::spawn(listener, &[&url]);
+    let raw = measure(&mut child, Box::new(|| raw.batch("NOTIFY raw")));
+    let mut child = Child::spawn(popper, &[&url]);
+    let ours = measure(&mut child, Box::new(|| wake.push_back(&1).unwrap()));
+    println!(
+        "\nto wake another process, median: raw LISTEN and NOTIFY {raw:.0} µs, a waiting pop {ours:.0} µs: {:.2} x",
+        ours / raw
+    );
+}
+
+/// What others commit while somebody pushes, without and with many who wait for it.
+fn idle_waiters(url: &str) {
+    let mut raw = Raw::connect(url);
+    let mut commits = |threads: usize| {
+        let mut waiting = Child::spawn(waiters, &[&url, &threads]);
+        let mut pushing = Child::spawn(pusher, &[&url]);
+        for child in [&mut waiting, &mut pushing] {
+            assert_eq!(child.hear(PATIENCE), "ready");
+        }
+        raw.commits(TIME) as f64 / TIME.as_secs_f64()
+    };
+    let (one, many) = (commits(1), commits(64));
+    println!(
+        "commits of an unrelated table a second beside a pusher: {one:.0} with 1 who waits, {many:.0} with 64: {:.2} x",
+        many / one
+    );
+}
+
+/// Calls a second, of so many threads together.
+fn rate<C: Send>(
+    clients: usize,
+    client: impl Fn() -> C + Sync,
+    call: impl Fn(&mut C) + Sync,
+) -> f64 {
+    let begin = std::sync::Barrier::new(clients);
+    let calls: u64 = thread::scope(|scope| {
+        let all: Vec<_> = (0..clients)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = client();
+                    call(&mut client);
+                    begin.wait();
+                    let end = clock::now() + TIME;
+                    let mut calls = 0;
+                    while clock::now() < end {
+                        call(&mut client);
+                        calls += 1;
+                    }
+                    calls
+                })
+            })
+            .collect();
+        all.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    calls as f64 / TIME.as_secs_f64()
+}
+
+fn median(round: impl Fn() -> f64) -> f64 {
+    let mut rounds: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[ROUNDS / 2]
+}
+
+fn compare(what: &str, raw: f64, ours: f64) {
+    println!("{what:<34} {raw:>9.0} {ours:>9.0} {:>7.2}", ours / raw);
+}

@@ -1,9 +1,10 @@
 //! `kill -9` at any moment: nothing that was acknowledged is lost, and nothing is half done.
 
-use std::fs;
+use std::sync::mpsc;
 use std::time::Duration;
+use std::{fs, thread};
 
-use diskette::{Deque, Index, Store};
+use diskette::{Deque, Durability, Index, Store};
 use diskette_testkit::{Child, PATIENCE, eventually, files_below, role};
 
 role! {
@@ -42,6 +43,31 @@ role! {
             }
             parent.say(n);
         }
+    }
+}
+
+role! {
+    /// Eight threads, which say what they have written so that no power cut can take it.
+    fn crew(parent) {
+        let options = Store::options().durability(Durability::Power);
+        let store = options.open(parent.arg::<String>(0)).unwrap();
+        let written = Index::<(u64, u64), String>::new(&store, "written").unwrap();
+        let (said, heard) = mpsc::channel();
+        thread::scope(|scope| {
+            for me in 0..8 {
+                let (said, written) = (said.clone(), &written);
+                let begun = written.range((me, 0)..(me + 1, 0)).count() as u64;
+                scope.spawn(move || {
+                    for n in begun.. {
+                        written.insert(&(me, n), "x").unwrap();
+                        said.send((me, n)).unwrap();
+                    }
+                });
+            }
+            for (me, n) in heard {
+                parent.say(format!("{me} {n}"));
+            }
+        });
     }
 }
 
@@ -134,6 +160,29 @@ fn value_files_of_a_killed_process_are_whole_or_swept_away() {
             });
         },
     );
+}
+
+/// Threads that wait for the disk share a commit: none is told of it before it is made.
+#[test]
+fn what_threads_have_written_together_is_there_when_they_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    for time in 1..=10 {
+        let mut child = Child::spawn(crew, &[&path.display()]);
+        let mut said: Vec<String> = (0..time * 20).map(|_| child.hear(PATIENCE)).collect();
+        said.extend(child.last_words());
+        let store = Store::open(&path).unwrap();
+        let written = Index::<(u64, u64), String>::new(&store, "written").unwrap();
+        for line in said {
+            let (me, n) = line.split_once(' ').unwrap();
+            let key = (me.parse().unwrap(), n.parse().unwrap());
+            assert!(
+                written.contains_key(&key).unwrap(),
+                "{key:?} was acknowledged"
+            );
+        }
+        assert!(store.check().unwrap().is_sound());
+    }
 }
 
 #[test]

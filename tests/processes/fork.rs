@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use diskette::{Deque, Error, Index, Store};
+use diskette::{Deque, Durability, Error, Index, Store};
 use diskette_ipc::clock;
 use diskette_testkit::{Child, Forked, PATIENCE, role};
 use serde_bytes::ByteBuf;
@@ -189,6 +189,51 @@ fn children_of_a_busy_parent_work() {
     let worked = values.range(..BUSY_FORKS).count();
     assert!(worked > usize::from(BUSY_FORKS) / 2, "only {worked}");
     assert_eq!(store.check().unwrap().problems, []);
+}
+
+role! {
+    /// Forks while its threads write, each of them again and again, and share their commits where a disk is slow to sync.
+    fn together(parent) {
+        let options = Store::options().durability(Durability::Power);
+        let store = options.open(parent.arg::<String>(0)).unwrap();
+        let values = Index::<u32, u32>::new(&store, "values").unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (values, done) = (&values, &done);
+                scope.spawn(move || {
+                    for n in 0.. {
+                        if done.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        values.insert(&thread, &n).unwrap();
+                        assert_eq!(values.get(&thread).unwrap(), Some(n));
+                    }
+                });
+            }
+            let children = 100..140;
+            let lost = children.clone().filter(|key| {
+                let child = Forked::child(|| {
+                    values.insert(key, key).unwrap();
+                    assert_eq!(values.get(key).unwrap(), Some(*key));
+                });
+                !child.ended_well()
+            });
+            parent.say(lost.count());
+            done.store(true, Ordering::Relaxed);
+            parent.say(values.range(children).count());
+        });
+    }
+}
+
+/// The child has none of the threads that wait for their turn, or for a commit that another makes.
+#[test]
+fn children_of_threads_that_write_together_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Child::spawn(together, &[&dir.path().display()]);
+    assert_eq!(child.hear(PATIENCE), "0");
+    assert_eq!(child.hear(PATIENCE), "40");
+    assert!(child.wait(PATIENCE).success());
 }
 
 role! {

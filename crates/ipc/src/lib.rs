@@ -13,6 +13,7 @@
 //! | stop waiting in time | [`Deadline`] |
 //! | stop waiting when the program ends | [`Stop`] |
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
+//! | take turns among the threads of one process | [`Relay`], [`Latch`] |
 //! | survive `fork` | [`fork`], [`Mutex`] |
 //! | work in the background | [`background`] |
 //! | start processes that don't outlive this one, and end them | [`offspring`] |
@@ -38,6 +39,7 @@ mod futex;
 #[cfg(not(target_os = "linux"))]
 #[path = "futex_polling.rs"]
 mod futex;
+mod latch;
 mod line;
 mod listener;
 mod mapping;
@@ -56,6 +58,7 @@ pub mod plain_file;
 mod queue;
 pub mod random;
 mod record;
+mod relay;
 mod seat;
 mod shared_range;
 mod slots;
@@ -68,12 +71,14 @@ pub use death_watch::{DeathWatch, Stopper};
 pub use doorbell::{Awaited, Doorbell};
 pub use eras::{Eras, Stay};
 pub use file_lock::{FileLock, Mode};
+pub use latch::Latch;
 pub use line::Seen;
 pub use listener::Listener;
 pub use mutex::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 pub use owner_id::OwnerId;
 pub use owners::Owners;
 pub use queue::{Custody, Taken};
+pub use relay::{Baton, Handing, Queue, Relay};
 pub use seat::Party;
 pub use shared_range::SharedRange;
 pub use slots::{Hold, Holder, Lost, Slots};

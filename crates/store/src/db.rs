@@ -466,21 +466,29 @@ impl<'c> Db<'c> {
 
     /// What is to happen after the end.
     pub(crate) fn into_outcome(self, committed: bool) -> Outcome {
+        let [after_commit, after_rollback] = self.into_outcomes();
         if committed {
-            Outcome {
-                pages: self.pages.get(),
-                next_era: self.next_era.get(),
-                rings: self.rings.into_inner(),
-                then: self.after_commit.into_inner(),
-            }
+            after_commit
         } else {
-            Outcome {
-                pages: 0,
-                next_era: None,
-                rings: SmallVec::new(),
-                then: self.after_rollback.into_inner(),
-            }
+            after_rollback
         }
+    }
+
+    /// What is to happen after a commit, and after a rollback.
+    pub(crate) fn into_outcomes(self) -> [Outcome; 2] {
+        let after_commit = Outcome {
+            pages: self.pages.get(),
+            next_era: self.next_era.get(),
+            rings: self.rings.into_inner(),
+            then: self.after_commit.into_inner(),
+        };
+        let after_rollback = Outcome {
+            pages: 0,
+            next_era: None,
+            rings: SmallVec::new(),
+            then: self.after_rollback.into_inner(),
+        };
+        [after_commit, after_rollback]
     }
 
     #[cfg(feature = "postgres")]

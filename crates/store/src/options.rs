@@ -17,7 +17,7 @@ pub enum Durability {
     #[default]
     Process,
     /// What a call returned from is on the disk: one sync for each writing transaction
-    /// (`synchronous = FULL`).
+    /// (`synchronous = FULL`), which threads of one process that write at the same time share.
     Power,
 }
 

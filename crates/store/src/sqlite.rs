@@ -12,6 +12,7 @@ mod estate;
 pub(crate) mod fork;
 mod garbage;
 mod gate;
+mod group;
 mod housekeeping;
 mod opening;
 pub(crate) mod readers;

@@ -7,6 +7,7 @@
 
 mod line;
 mod mutex;
+mod relay;
 mod slots;
 
 use std::collections::HashSet;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 use diskette_ipc::fork::{self, Hook};
-use diskette_ipc::{ArcMutexGuard, Deadline, Mutex, MutexGuard};
+use diskette_ipc::{ArcMutexGuard, Deadline, Mutex, MutexGuard, Queue};
 use rusqlite::Connection;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -128,6 +128,7 @@ struct StillStore {
     torn: bool,
     _door: ArcMutexGuard<()>,
     _writer: Option<ArcMutexGuard<Option<Connection>>>,
+    writers: ArcMutexGuard<Queue>,
     _readers: ArcMutexGuard<Pool>,
     _kinds: ArcMutexGuard<Vec<&'static Kind>>,
     put_off: ArcMutexGuard<Vec<PutOff>>,
@@ -177,6 +178,7 @@ impl Still {
     fn adopt(self) {
         for mut still in self.stores {
             still.put_off.clear();
+            still.store.writer.forget_others(&mut still.writers);
             if still.torn {
                 std::mem::forget(Arc::clone(&still.store));
             }
@@ -193,6 +195,7 @@ impl StillStore {
             torn: writer.is_none() || !all_back,
             _door: door,
             _writer: writer,
+            writers: store.writer.keep_still(),
             _readers: readers,
             _kinds: store.kinds.lock_arc(),
             put_off: store.put_off.lock_arc(),

@@ -9,7 +9,7 @@ use diskette_ipc::{Board, Custody, Deadline, Hold, Slots, Taken};
 
 /// For so long after a hand-over a process may pass again and again while others wait. A hand-over costs a wake-up and
 /// SQLite's page cache, so that a shorter turn costs throughput; a longer one costs those who wait.
-const TURN: Duration = Duration::from_millis(3);
+pub(crate) const TURN: Duration = Duration::from_millis(3);
 
 /// A lock on the board.
 pub(crate) struct Gate(Slots);

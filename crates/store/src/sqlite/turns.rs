@@ -8,6 +8,7 @@ use crate::db::{Db, Link, Outcome};
 use crate::error::{Error, Result, from_sqlite};
 use crate::sqlite::Sqlite;
 use crate::sqlite::fork;
+use crate::sqlite::group::rolled_back;
 use crate::sqlite::writer::Turn;
 use crate::store::Store;
 use crate::transaction::{Snapshot, Transaction, half_done, within_another};
@@ -59,12 +60,62 @@ impl Sqlite {
         store: &Store,
         operation: impl FnOnce(&Db<'_>) -> Result<R>,
     ) -> Result<R> {
-        let turn = self.writer().enter(self)?;
+        let turn = self.writer().enter_to_join(self)?;
+        if turn.is_shared() {
+            return self.write_together(store, turn, operation);
+        }
+        let watch = turn.watch();
         let db = Db::writing(store, Link::Sqlite(turn.connection()?));
         let result = operation(&db);
+        turn.stop(watch);
         let outcome = db.into_outcome(result.is_ok());
         self.end_turn(store, turn, outcome);
         result
+    }
+
+    /// A part of a transaction in which other threads have parts: see [`group`](crate::sqlite::group).
+    fn write_together<R>(
+        &self,
+        store: &Store,
+        mut turn: Turn<'_>,
+        operation: impl FnOnce(&Db<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let connection = turn.connection()?;
+        let db = Db::writing(store, Link::Sqlite(connection));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            if !turn.has_joined() {
+                run(connection, "BEGIN IMMEDIATE")?;
+            }
+            run(connection, "SAVEPOINT part")?;
+            let result = operation(&db)?;
+            run(connection, "RELEASE part")?;
+            Ok(result)
+        }));
+        let done = matches!(result, Ok(Ok(_)));
+        let undone = || {
+            run(connection, "ROLLBACK TO part")?;
+            run(connection, "RELEASE part")
+        };
+        // After some failures (a full disk) SQLite has rolled back all parts by itself.
+        let whole = match &result {
+            _ if done || !connection.is_autocommit() && undone().is_ok() => Ok(()),
+            Ok(Err(error)) => Err(rolled_back(error)),
+            _ => Err(half_done()),
+        };
+        let [after_commit, after_rollback] = db.into_outcomes();
+        if done {
+            turn.will_begin_era(after_commit.next_era);
+        }
+        let committed = turn.commit_together(self, whole);
+        let outcome = match done && committed.is_ok() {
+            true => after_commit,
+            false => after_rollback,
+        };
+        self.follow_up(store, outcome);
+        match result.unwrap_or_else(|panic| resume_unwind(panic)) {
+            Ok(result) => committed.map(|()| result),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn read<R>(
@@ -143,6 +194,10 @@ impl Sqlite {
             self.begin_era(era);
         }
         drop(turn);
+        self.follow_up(store, outcome);
+    }
+
+    fn follow_up(&self, store: &Store, outcome: Outcome) {
         if !outcome.rings.is_empty()
             && let Some(together) = &self.commons().together
             && together.board.is_listened_to()
@@ -206,6 +261,12 @@ impl Drop for Open<'_> {
             let _ = self.connection.execute_batch(self.undo);
         }
     }
+}
+
+/// Commits a transaction that was handed on, or rolls it back if it isn't whole.
+pub(crate) fn end(connection: &Connection, whole: Result<()>) -> Result<()> {
+    let open = Open::begun(connection, "ROLLBACK");
+    whole.and_then(|()| open.end("COMMIT"))
 }
 
 fn run(connection: &Connection, statement: &str) -> Result<()> {

@@ -38,6 +38,7 @@
 mod backoff;
 mod claim;
 mod claiming;
+mod completing;
 mod config;
 mod crew;
 #[cfg(feature = "cron")]

@@ -34,15 +34,20 @@ impl<J, C, A: Access> Queue<J, C, A> {
 }
 
 impl Inner {
-    /// A job is finished.
-    pub(crate) fn finished(self: &Arc<Self>, db: &Db<'_>, row: i64) -> Result<()> {
+    /// Jobs are finished.
+    pub(crate) fn finished(
+        self: &Arc<Self>,
+        db: &Db<'_>,
+        rows: impl IntoIterator<Item = i64>,
+    ) -> Result<()> {
         db.ring(self.structure.departures());
         let config = self.config(db)?;
         let kept = [config.keep_done, config.keep_dead].map(|keep| keep.last.unwrap_or(0));
         let often = (kept[0].max(kept[1]) / 16)
             .clamp(OFTEN, 1 << 16)
             .next_power_of_two();
-        if self.job(row).0.is_multiple_of(often) {
+        let mut ids = rows.into_iter().map(|row| self.job(row).0);
+        if ids.any(|id| id.is_multiple_of(often)) {
             let inner = Arc::clone(self);
             db.on_commit(move |store| {
                 store.in_background(move |store| drop(inner.tidy(store)));

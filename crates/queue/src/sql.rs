@@ -21,6 +21,8 @@
 //! Where rows are wanted in the order of a partial index, it is `queue IN ($1)`, and `LIMIT $2 + 0`: a bare parameter in these
 //! places makes SQLite plan the statement anew each time that it runs.
 
+use std::sync::LazyLock;
+
 use diskette_store::{Claims, GiveBack, Kind, Table};
 
 use crate::death::give_back;
@@ -182,6 +184,35 @@ pub(crate) const COMPLETE_AND_DROP: &str = concat!(
     " AND file IS NULL AND unique_until IS NULL \
     AND id < (SELECT id FROM queue_jobs WHERE id >= $4 AND id < $5 ORDER BY id DESC LIMIT 1)"
 );
+/// The sizes of the lists of [`COMPLETE_ALL`] and [`COMPLETE_AND_DROP_ALL`].
+pub(crate) const SEVERAL: [usize; 3] = [8, 32, 128];
+/// Like [`COMPLETE`], of several jobs with the same token; returns which. They are found by their numbers, since their owner may have many
+/// others.
+pub(crate) static COMPLETE_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
+    several(4, |ids| {
+        let update = concat!("UPDATE queue_jobs SET state = 'done', ", finish!());
+        format!("{update} WHERE owner + 0 = $2 AND token = $3 AND id IN ({ids}) RETURNING id")
+    })
+});
+/// Like [`COMPLETE_AND_DROP`], of several jobs with the same token; returns which. `$3` and `$4` are the bounds of the queue.
+pub(crate) static COMPLETE_AND_DROP_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
+    several(5, |ids| {
+        format!(
+            "DELETE FROM queue_jobs WHERE owner + 0 = $1 AND token = $2 AND file IS NULL AND unique_until IS NULL \
+            AND id < (SELECT id FROM queue_jobs WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1) \
+            AND id IN ({ids}) RETURNING id"
+        )
+    })
+});
+
+/// A statement for each size of a list of numbers, the first of which is this parameter.
+fn several(first: usize, sql: impl Fn(&str) -> String) -> [String; 3] {
+    SEVERAL.map(|size| {
+        let ids: Vec<_> = (first..first + size).map(|n| format!("${n}")).collect();
+        sql(&ids.join(", "))
+    })
+}
+
 pub(crate) const BURY_HELD: &str = concat!(
     "UPDATE queue_jobs SET state = 'dead', ",
     finish!(),
@@ -337,7 +368,7 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let store = Store::open(dir.path())?;
         Queue::<u32>::new(&store, "queue")?;
-        let by_index = [
+        let by_index: Vec<(&str, _)> = vec![
             (
                 CLAIM,
                 vec!["queue_ready (queue=?)", "queue_due (queue=? AND due<?)"],
@@ -406,6 +437,11 @@ mod tests {
             ),
             (NEXT_PUSHED, vec!["queue_ready (queue=?)"]),
             (PUSH, vec!["INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
+            (&COMPLETE_ALL[2], vec!["INTEGER PRIMARY KEY (rowid=?)"]),
+            (
+                &COMPLETE_AND_DROP_ALL[2],
+                vec!["INTEGER PRIMARY KEY (rowid=?)"],
+            ),
         ];
         // Of these there are as many as workers hold jobs.
         let of_claims = [ANY_UNFINISHED, LIST_CLAIMED, COUNT_CLAIMED, SAME_KEY];

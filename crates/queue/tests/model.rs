@@ -24,6 +24,8 @@ enum Step {
     /// Of the claims, which one, and how it ends.
     End(usize, End),
     EndWithin(usize, End, bool),
+    /// Within a transaction or not, and whether that is undone.
+    CompleteAll(Option<bool>),
     Progress(usize),
     Get(u8),
     RetryDead(u8),
@@ -494,6 +496,7 @@ fn step() -> BoxedStrategy<Step> {
         24 => simple.clone(),
         8 => (any::<usize>(), ending()).prop_map(|(n, e)| Step::End(n, e)),
         3 => (any::<usize>(), ending(), any::<bool>()).prop_map(|(n, e, c)| Step::EndWithin(n, e, c)),
+        2 => of(any::<bool>()).prop_map(Step::CompleteAll),
         1 => any::<usize>().prop_map(Step::Progress),
         1 => vec(simple, 0..8).prop_map(Step::Commit),
         1 => vec(undone, 0..8).prop_map(Step::RollBack),
@@ -641,6 +644,7 @@ fn apply<A: Access + Clone>(
         Step::SetClock(seconds) => clock.step_wall((*seconds).into()),
         Step::End(..)
         | Step::EndWithin(..)
+        | Step::CompleteAll(_)
         | Step::Progress(_)
         | Step::Reopen
         | Step::Commit(_)
@@ -722,6 +726,41 @@ fn end(
     assert_eq!(ended.is_ok(), !undo && (held || end == End::Drop));
 }
 
+/// Completes all claims in both: all of them or none.
+fn complete_all(queue: &Queue<Value>, model: &mut Model, held: Vec<Held>, within: Option<bool>) {
+    let is_held = |it: &Held| {
+        let job = model.at(it.id).map(|at| &model.jobs[at]);
+        job.is_some_and(|job| job.state == JobState::Claimed && job.token == it.token)
+    };
+    let all_held = held.iter().all(is_held);
+    let undo = within == Some(true);
+    let end = match all_held && !undo {
+        true => End::Complete,
+        false => End::Drop,
+    };
+    let mut claims = Vec::new();
+    for it in held {
+        model.end(it.id, it.token, it.attempt, end);
+        claims.push(it.claim);
+    }
+    let store = queue.store();
+    let completed = match within {
+        None => queue.complete_all(claims),
+        Some(undo) => store.transaction(|tx| {
+            queue.within(tx).complete_all(claims)?;
+            match undo {
+                true => Err(store.remove_structure("").unwrap_err()),
+                false => Ok(()),
+            }
+        }),
+    };
+    let expected = match (all_held, undo) {
+        (true, false) => Ok(()),
+        (held, _) => Err(!held),
+    };
+    assert_eq!(completed.map_err(|error| error.is_overtaken()), expected);
+}
+
 fn run(steps: &[Step]) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
@@ -761,6 +800,10 @@ fn run(steps: &[Step]) {
             Step::EndWithin(n, ending, undo) => {
                 let it = held.remove(n % held.len());
                 end(&store, &mut model, it, *ending, Some(*undo));
+            }
+            Step::CompleteAll(within) => {
+                let all = std::mem::take(&mut held);
+                complete_all(&queue, &mut model, all, *within);
             }
             Step::Progress(n) => {
                 let it = &held[n % held.len()];

@@ -63,6 +63,7 @@ mod schedule;
 mod sql;
 mod supervisor;
 mod tend;
+mod turns;
 mod waiting;
 mod worker;
 

@@ -17,6 +17,13 @@ const STEP: i64 = 256;
 /// Every so many jobs, the one who finishes it has others dropped; more rarely where it has to count far to know which.
 const OFTEN: u64 = 64;
 
+/// A job that is dropped.
+pub(crate) struct Leaving {
+    pub(crate) row: i64,
+    pub(crate) file: Option<i64>,
+    pub(crate) has_tags: bool,
+}
+
 impl<J, C, A: Access> Queue<J, C, A> {
     /// Drops the finished jobs that are not to be [kept](crate::QueueOptions::keep_done); returns how many. In between, those who
     /// complete jobs have it done in the background.
@@ -110,22 +117,30 @@ impl Inner {
             STEP.into(),
         ];
         let rows = db.query(sql::SETTLED, &params, |row| {
-            Ok((row.int(0)?, row.opt_int(1)?))
+            Ok(Leaving {
+                row: row.int(0)?,
+                file: row.opt_int(1)?,
+                has_tags: row.int(2)? != 0,
+            })
         })?;
-        for &(row, file) in &rows {
-            self.drop_row(db, row, file)?;
+        for leaving in &rows {
+            self.drop_row(db, leaving)?;
         }
-        if let Some(greatest) = rows.iter().map(|(row, _)| *row).max() {
+        if let Some(greatest) = rows.iter().map(|leaving| leaving.row).max() {
             self.dropped(db, greatest)?;
         }
         Ok(rows.len())
     }
 
-    /// Drops a job, with its file and its result.
-    pub(crate) fn drop_row(&self, db: &Db<'_>, row: i64, file: Option<i64>) -> Result<()> {
-        db.execute(sql::DROP, &[row.into()])?;
-        db.store().forget_value(db, file)?;
-        let of_result = db.query_one(sql::DROP_RESULT, &[row.into()], |row| row.opt_int(0))?;
+    /// Drops a job, with its file, its tags and its result.
+    pub(crate) fn drop_row(&self, db: &Db<'_>, leaving: &Leaving) -> Result<()> {
+        let row = [leaving.row.into()];
+        db.execute(sql::DROP, &row)?;
+        if leaving.has_tags {
+            db.execute(sql::DROP_TAGS, &row)?;
+        }
+        db.store().forget_value(db, leaving.file)?;
+        let of_result = db.query_one(sql::DROP_RESULT, &row, |row| row.opt_int(0))?;
         db.store().forget_value(db, of_result.flatten())
     }
 

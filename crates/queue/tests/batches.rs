@@ -23,6 +23,7 @@ fn a_batch_may_have_any_size_and_claims_from_anywhere() {
         let unique = Unique::key("k").for_(Duration::from_secs(3600));
         let once = Push::new().unique(unique);
         let kept = queue.push_with("once", &once).unwrap().id();
+        queue.push_with("tagged", &Push::new().tag("t")).unwrap();
         for job in ["first", "second"] {
             queue.push_with(job, &Push::new().group("g")).unwrap();
         }
@@ -31,7 +32,7 @@ fn a_batch_may_have_any_size_and_claims_from_anywhere() {
             claims.extend(queue.try_claim().unwrap());
         }
         claims.extend(queue.claim_many(1000).unwrap());
-        assert_eq!(claims.len(), 303); // "second" waits for "first"
+        assert_eq!(claims.len(), 304); // "second" waits for "first"
         queue.complete_all(claims).unwrap();
 
         let second = queue.claim_many(1000).unwrap();
@@ -46,10 +47,11 @@ fn a_batch_may_have_any_size_and_claims_from_anywhere() {
             Some(Outcome::Done(None))
         );
         if keep == Keep::all() {
-            assert_eq!(queue.stats().unwrap().done, 304);
+            assert_eq!(queue.stats().unwrap().done, 305);
         } else {
             queue.tidy().unwrap();
             assert_eq!(queue.outcome::<()>(large).unwrap(), Some(Outcome::Gone));
+            assert_eq!(queue.tagged("t").count(), 0);
         }
         assert_eq!(queue.store().check().unwrap().problems, []);
     }

@@ -31,6 +31,7 @@ enum Step {
     RetryDead(u8),
     RetryAllDead,
     Discard(u8),
+    DiscardTag(u8),
     TakeAway(u8),
     Pause(bool),
     Tidy,
@@ -63,6 +64,7 @@ struct Options {
     unique: Option<(u8, Option<u16>, bool)>,
     group: Option<u8>,
     expires_in: Option<u16>,
+    tags: Vec<u8>,
 }
 
 fn millis(millis: u16) -> Duration {
@@ -94,7 +96,9 @@ impl Options {
         if let Some(expires_in) = self.expires_in {
             push = push.expires_in(millis(expires_in));
         }
-        push
+        self.tags
+            .iter()
+            .fold(push, |push, tag| push.tag(tag.to_string()))
     }
 }
 
@@ -112,6 +116,7 @@ struct Job {
     unique_until: Option<u64>,
     not_before: u64,
     expires: Option<u64>,
+    tags: Vec<u8>,
     /// When its claim is over.
     limit: Option<u64>,
     settled: Option<u64>,
@@ -140,6 +145,7 @@ const MAX_ATTEMPTS: u32 = 3;
 const BACKOFF: u64 = 10;
 const LIMIT: u64 = 25;
 const KEPT: usize = 4;
+const TAGS: u8 = 3;
 
 impl Model {
     fn at(&self, id: u64) -> Option<usize> {
@@ -194,6 +200,7 @@ impl Model {
             expires: options
                 .and_then(|it| it.expires_in)
                 .map(|it| now + u64::from(it)),
+            tags: options.map_or(Vec::new(), |options| options.tags.clone()),
             limit: None,
             settled: None,
             why: None,
@@ -385,6 +392,20 @@ impl Model {
         self.settle_in(at);
     }
 
+    fn discard(&mut self, at: usize) {
+        let job = self.jobs.remove(at);
+        if job.is_unfinished() && job.state != JobState::Held {
+            self.promote(job.group);
+        }
+    }
+
+    fn tagged(&self, tag: u8) -> Vec<u64> {
+        let tagged = self.jobs.iter().filter(|job| job.tags.contains(&tag));
+        let mut tagged: Vec<_> = tagged.map(|job| job.id).collect();
+        tagged.sort_unstable();
+        tagged
+    }
+
     fn tidy(&mut self) -> usize {
         let now = self.now;
         let done = self.jobs.iter();
@@ -439,9 +460,10 @@ fn options() -> impl Strategy<Value = Options> {
         of((0_u8..3, of(0_u16..60), any::<bool>())),
         of(0_u8..3),
         of(40_u16..90),
+        vec(0..TAGS, 0..3),
     )
         .prop_map(
-            |(delay, priority, max_attempts, backoff, unique, group, expires_in)| Options {
+            |(delay, priority, max_attempts, backoff, unique, group, expires_in, tags)| Options {
                 delay,
                 priority,
                 max_attempts,
@@ -449,6 +471,7 @@ fn options() -> impl Strategy<Value = Options> {
                 unique,
                 group,
                 expires_in,
+                tags,
             },
         )
 }
@@ -477,6 +500,7 @@ fn step() -> BoxedStrategy<Step> {
         2 => number().prop_map(Step::RetryDead),
         1 => Just(Step::RetryAllDead),
         2 => number().prop_map(Step::Discard),
+        1 => (0..TAGS).prop_map(Step::DiscardTag),
         1 => number().prop_map(Step::TakeAway),
         1 => any::<bool>().prop_map(Step::Pause),
         1 => Just(Step::Tidy),
@@ -612,10 +636,14 @@ fn apply<A: Access + Clone>(
             let at = model.at(u64::from(*number));
             assert_eq!(queue.discard(id((*number).into()))?, at.is_some());
             if let Some(at) = at {
-                let job = model.jobs.remove(at);
-                if job.is_unfinished() && job.state != JobState::Held {
-                    model.promote(job.group);
-                }
+                model.discard(at);
+            }
+        }
+        Step::DiscardTag(tag) => {
+            let tagged = model.tagged(*tag);
+            assert_eq!(queue.discard_tag(&tag.to_string())?, tagged.len());
+            for id in tagged {
+                model.discard(model.at(id).unwrap());
             }
         }
         Step::TakeAway(number) => {
@@ -663,6 +691,12 @@ fn agree<A: Access + Clone>(queue: &Queue<Value, MessagePack, A>, model: &Model)
         }
         assert_eq!(listed, model.list(state), "{state}");
         assert_eq!(stats.of(state), u64::try_from(listed.len()).unwrap());
+    }
+    for tag in 0..TAGS {
+        let tagged = queue.tagged(&tag.to_string());
+        let tagged = tagged.map(|job| Ok(job?.id.get()));
+        let tagged = tagged.collect::<Result<Vec<_>, Error>>()?;
+        assert_eq!(tagged, model.tagged(tag), "tag {tag}");
     }
     assert_eq!(queue.is_idle()?, stats.unfinished() == 0);
     Ok(())

@@ -85,7 +85,7 @@ pub(crate) fn all(dir: &Path) -> Vec<Pair> {
             }),
         ),
         hundred(
-            "Queue: claim_many of 100, complete",
+            "Queue: claim_many, complete_all of 100",
             with(&raw, |raw| {
                 let claimed = raw.rows(CLAIM_MANY, params![]);
                 raw.transaction(|raw| {
@@ -96,10 +96,7 @@ pub(crate) fn all(dir: &Path) -> Vec<Pair> {
             }),
             with(&ours, |ours| {
                 let claims = ours.claim_many(100).expect("a write");
-                let complete = |tx: &diskette::Transaction<'_>| {
-                    claims.into_iter().try_for_each(|claim| claim.complete(tx))
-                };
-                ours.store().transaction(complete).expect("a write");
+                ours.complete_all(claims).expect("a write");
             }),
         ),
     ]

@@ -48,7 +48,7 @@ where
     /// # Example
     ///
     /// ```
-    /// use diskette::{Error, Queue, Store};
+    /// use diskette::{Queue, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # std::env::set_current_dir(&dir)?;
@@ -57,7 +57,7 @@ where
     /// numbers.push_all([1, 2, 3])?;
     /// let claims = numbers.claim_many(100)?;
     /// let sum: u32 = claims.iter().map(|claim| **claim).sum();
-    /// store.transaction(|tx| claims.into_iter().try_for_each(|claim| claim.complete(tx)))?;
+    /// numbers.complete_all(claims)?;
     /// assert_eq!(sum, 6);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -19,6 +19,7 @@ use crate::follow::follow;
 use crate::held::{Ending, Held};
 use crate::home::Home;
 use crate::queue::Queue;
+use crate::turns::Turns;
 use crate::worker::{Aside, Worked};
 
 /// What a crew is to do.
@@ -39,6 +40,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 pub(crate) struct Crew<J, C> {
     shift: Shift<J, C>,
+    turns: Mutex<Turns>,
     desks: Mutex<Desks>,
 }
 
@@ -74,9 +76,10 @@ where
     J: Serialize + DeserializeOwned + 'static,
     C: Codec + 'static,
 {
-    pub(crate) fn new(shift: Shift<J, C>) -> Self {
+    pub(crate) fn new(shift: Shift<J, C>, turns: Turns) -> Self {
         Crew {
             shift,
+            turns: Mutex::new(turns),
             desks: Mutex::default(),
         }
     }
@@ -166,20 +169,21 @@ where
 
     fn claim(&self) -> Result<Option<Claim<J, C>>> {
         let queues = &self.shift.queues;
-        let first = match &queues[..] {
-            [_] => Some(0),
-            queues => {
-                let all: Vec<_> = queues.iter().map(|queue| queue as &dyn Arrivals).collect();
-                wait_any(&all, Duration::MAX)?
-            }
-        };
-        let Some(queue) = first.and_then(|first| queues.get(first)) else {
+        if let [queue] = &queues[..] {
+            return queue.claim().map(Some);
+        }
+        let order = self.turns.lock().order();
+        let all = order.iter().filter_map(|&(queue, _)| queues.get(queue));
+        let all: Vec<_> = all.map(|queue| queue as &dyn Arrivals).collect();
+        let first = wait_any(&all, Duration::MAX)?;
+        let Some(&next) = first.and_then(|first| order.get(first)) else {
             return Ok(None);
         };
-        match queues.len() {
-            1 => queue.claim().map(Some),
-            _ => queue.try_claim(),
+        let claim = queues.get(next.0).map_or(Ok(None), Queue::try_claim)?;
+        if claim.is_some() {
+            self.turns.lock().taken(next);
         }
+        Ok(claim)
     }
 
     /// Was this thread lost over it?

@@ -114,6 +114,6 @@ impl Inner {
         if state != Some(JobState::Held) {
             self.promote(db, group, now)?;
         }
-        self.finished(db, row)
+        self.finished(db, [row])
     }
 }

@@ -167,7 +167,7 @@ impl Held {
 
     fn finished(&self, db: &Db<'_>, now: i64) -> Result<()> {
         self.inner.promote(db, self.group.as_deref(), now)?;
-        self.inner.finished(db, self.row)
+        self.inner.finished(db, [self.row])
     }
 
     fn is_ours(&self) -> bool {

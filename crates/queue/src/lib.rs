@@ -38,6 +38,7 @@
 mod backoff;
 mod claim;
 mod claiming;
+mod completing;
 mod config;
 mod crew;
 #[cfg(feature = "cron")]
@@ -62,6 +63,7 @@ mod schedule;
 mod sql;
 mod supervisor;
 mod tend;
+mod turns;
 mod waiting;
 mod worker;
 

@@ -14,10 +14,10 @@ use crate::sql;
 /// Rows that are read at once.
 const PAGE: i64 = 64;
 
-/// The jobs in a state; made by [`Queue::list`].
+/// Jobs in a state, or with a tag; made by [`Queue::list`] and [`Queue::tagged`].
 pub struct Jobs<J, C = MessagePack, A = Store> {
     queue: Queue<J, C, A>,
-    state: JobState,
+    which: Which,
     /// The place of the last that was read.
     after: Place,
     /// What is read and was not yet given out.
@@ -25,7 +25,13 @@ pub struct Jobs<J, C = MessagePack, A = Store> {
     ended: bool,
 }
 
-/// Where a job is among those in its state: by what they are in order, and its row.
+#[derive(Clone, Debug)]
+enum Which {
+    In(JobState),
+    Tagged(String),
+}
+
+/// Where a job is among the others: by what they are in order, and its row.
 #[derive(Clone, Debug)]
 struct Place(Order, i64);
 
@@ -146,10 +152,38 @@ impl<J: DeserializeOwned, C: Codec, A: Access + Clone> Queue<J, C, A> {
             JobState::Held => Order::Text(String::new()),
             _ => Order::Int(i64::MIN),
         };
+        self.jobs(Which::In(state), Place(first, i64::MIN))
+    }
+
+    /// The jobs with a [tag](crate::Push::tag), whatever their states, in the order in which they were pushed. Otherwise like
+    /// [`list`](Self::list).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{Push, Queue, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let mails = Queue::<String>::new(&store, "mails")?;
+    /// mails.push_with("welcome", &Push::new().tag("customer 1815"))?;
+    /// for job in mails.tagged("customer 1815") {
+    ///     let job = job?;
+    ///     println!("{} is {}", job.id, job.state);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tagged(&self, tag: &str) -> Jobs<J, C, A> {
+        let first = self.inner.rows().start;
+        self.jobs(Which::Tagged(tag.into()), Place(Order::Int(first), first))
+    }
+
+    fn jobs(&self, which: Which, after: Place) -> Jobs<J, C, A> {
         Jobs {
             queue: self.clone(),
-            state,
-            after: Place(first, i64::MIN),
+            which,
+            after,
             page: VecDeque::new(),
             ended: false,
         }
@@ -182,22 +216,29 @@ where
     }
 
     fn read_page(&mut self) -> Result<()> {
-        let (sql, order) = match self.state {
-            JobState::Scheduled => (sql::LIST_SCHEDULED, 5),
-            JobState::Ready => (sql::LIST_READY, 4),
-            JobState::Held => (sql::LIST_HELD, 14),
-            JobState::Claimed => (sql::LIST_CLAIMED, 8),
-            JobState::Done => (sql::LIST_DONE, 21),
-            JobState::Dead => (sql::LIST_DEAD, 21),
+        let (sql, order) = match self.which {
+            Which::In(JobState::Scheduled) => (sql::LIST_SCHEDULED, 5),
+            Which::In(JobState::Ready) => (sql::LIST_READY, 4),
+            Which::In(JobState::Held) => (sql::LIST_HELD, 14),
+            Which::In(JobState::Claimed) => (sql::LIST_CLAIMED, 8),
+            Which::In(JobState::Done) => (sql::LIST_DONE, 21),
+            Which::In(JobState::Dead) => (sql::LIST_DEAD, 21),
+            Which::Tagged(_) => (sql::LIST_TAGGED, 0),
         };
         let Place(after, row) = &self.after;
         let queue = &self.queue;
         let read = |db: &Db<'_>| {
-            let params = [queue.inner.id(), after.value(), (*row).into(), PAGE.into()];
+            let params = match &self.which {
+                Which::In(_) => [queue.inner.id(), after.value(), (*row).into(), PAGE.into()],
+                Which::Tagged(tag) => {
+                    let end = queue.inner.rows().end;
+                    [tag.as_str().into(), (*row).into(), end.into(), PAGE.into()]
+                }
+            };
             let mut last = None;
             let page = db.query(sql, &params, |row| {
-                let order_value = match self.state {
-                    JobState::Held => Order::Text(row.text(order)?.to_owned()),
+                let order_value = match self.which {
+                    Which::In(JobState::Held) => Order::Text(row.text(order)?.to_owned()),
                     _ => Order::Int(row.int(order)?),
                 };
                 last = Some(Place(order_value, row.int(0)?));
@@ -245,7 +286,7 @@ impl<J, C, A: Access> fmt::Debug for Jobs<J, C, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jobs")
             .field("queue", &self.queue)
-            .field("state", &self.state)
+            .field("which", &self.which)
             .finish_non_exhaustive()
     }
 }

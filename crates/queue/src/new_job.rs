@@ -42,7 +42,7 @@ impl<'p> NewJob<'p> {
             unique_key: unique.map(|unique| unique.key.as_str()),
             unique_until: window.map(|window| now.saturating_add(micros(window))),
             replaces: unique.is_some_and(|unique| unique.replaces),
-            tags: push.tags(),
+            tags: push.lines_of_tags(),
         }
     }
 

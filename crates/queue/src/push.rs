@@ -48,7 +48,7 @@ pub struct Push {
     pub(crate) unique: Option<Unique>,
     pub(crate) group: Option<String>,
     expires_in: Option<Duration>,
-    tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -115,7 +115,8 @@ impl Push {
         self
     }
 
-    /// Writes something on it, for those who look at [jobs](crate::Job::tags); there may be several.
+    /// Writes something on it, by which it is [found](crate::Queue::tagged) and [discarded](crate::Queue::discard_tag); there may be
+    /// several. Each costs a statement.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
         self
@@ -170,12 +171,18 @@ impl Push {
         (not_before.filter(|&at| at > now), expires)
     }
 
+    /// It takes more than one statement.
+    pub(crate) fn is_more_than_a_row(&self) -> bool {
+        let is_simple = self.unique.is_none() && self.group.is_none() && self.tags.is_empty();
+        !is_simple || self.is_for_later()
+    }
+
     pub(crate) fn is_for_later(&self) -> bool {
         self.when != When::Now || self.expires_in.is_some()
     }
 
-    /// As they are recorded: one a line.
-    pub(crate) fn tags(&self) -> Option<String> {
+    /// The tags as the row has them: one a line.
+    pub(crate) fn lines_of_tags(&self) -> Option<String> {
         (!self.tags.is_empty()).then(|| self.tags.join("\n"))
     }
 }

@@ -85,8 +85,7 @@ where
     }
 
     fn put(&self, stored: Stored, push: &Push) -> Result<Pushed> {
-        if stored.is_file() || push.unique.is_some() || push.group.is_some() || push.is_for_later()
-        {
+        if stored.is_file() || push.is_more_than_a_row() {
             return self.inside().write(|db| self.put_with(db, stored, push));
         }
         // By itself, without a transaction around it.
@@ -106,14 +105,16 @@ where
         if let Some(key) = row.unique_key
             && let Some(pushed) = self.put_beside(db, &row, &stored, key)?
         {
-            if let Pushed::Replaced(_) = pushed {
+            if let Pushed::Replaced(id) = pushed {
                 stored.link(db)?;
+                self.tag(db, id, &push.tags)?;
             }
             return Ok(pushed);
         }
         let state = self.state_of(db, &row, None)?;
         let id = self.insert(db, &row, &stored, state)?;
         stored.link(db)?;
+        self.tag(db, id, &push.tags)?;
         if push.is_for_later() {
             timeline.keep(db)?;
         }
@@ -158,6 +159,7 @@ where
         };
         let params = row.params_in_place_of(other, state, stored);
         db.execute(sql::REPLACE, &params)?;
+        db.execute(sql::DROP_TAGS, &[other.into()])?;
         db.store().forget_value(db, file)?;
         db.ring(self.inner.structure.arrivals());
         Ok(Some(Pushed::Replaced(id)))
@@ -198,6 +200,14 @@ where
         Ok(match other {
             Some(()) => JobState::Held,
             None => row.state(),
+        })
+    }
+
+    fn tag(&self, db: &Db<'_>, id: JobId, tags: &[String]) -> Result<()> {
+        let row = self.inner.row(id).unwrap_or_default();
+        tags.iter().try_for_each(|tag| {
+            let tag = tag.as_str().into();
+            db.execute(sql::PUT_TAG, &[row.into(), tag]).map(drop)
         })
     }
 

@@ -17,6 +17,13 @@ const STEP: i64 = 256;
 /// Every so many jobs, the one who finishes it has others dropped; more rarely where it has to count far to know which.
 const OFTEN: u64 = 64;
 
+/// A job that is dropped.
+pub(crate) struct Leaving {
+    pub(crate) row: i64,
+    pub(crate) file: Option<i64>,
+    pub(crate) has_tags: bool,
+}
+
 impl<J, C, A: Access> Queue<J, C, A> {
     /// Drops the finished jobs that are not to be [kept](crate::QueueOptions::keep_done); returns how many. In between, those who
     /// complete jobs have it done in the background.
@@ -34,15 +41,20 @@ impl<J, C, A: Access> Queue<J, C, A> {
 }
 
 impl Inner {
-    /// A job is finished.
-    pub(crate) fn finished(self: &Arc<Self>, db: &Db<'_>, row: i64) -> Result<()> {
+    /// Jobs are finished.
+    pub(crate) fn finished(
+        self: &Arc<Self>,
+        db: &Db<'_>,
+        rows: impl IntoIterator<Item = i64>,
+    ) -> Result<()> {
         db.ring(self.structure.departures());
         let config = self.config(db)?;
         let kept = [config.keep_done, config.keep_dead].map(|keep| keep.last.unwrap_or(0));
         let often = (kept[0].max(kept[1]) / 16)
             .clamp(OFTEN, 1 << 16)
             .next_power_of_two();
-        if self.job(row).0.is_multiple_of(often) {
+        let mut ids = rows.into_iter().map(|row| self.job(row).0);
+        if ids.any(|id| id.is_multiple_of(often)) {
             let inner = Arc::clone(self);
             db.on_commit(move |store| {
                 store.in_background(move |store| drop(inner.tidy(store)));
@@ -105,22 +117,30 @@ impl Inner {
             STEP.into(),
         ];
         let rows = db.query(sql::SETTLED, &params, |row| {
-            Ok((row.int(0)?, row.opt_int(1)?))
+            Ok(Leaving {
+                row: row.int(0)?,
+                file: row.opt_int(1)?,
+                has_tags: row.int(2)? != 0,
+            })
         })?;
-        for &(row, file) in &rows {
-            self.drop_row(db, row, file)?;
+        for leaving in &rows {
+            self.drop_row(db, leaving)?;
         }
-        if let Some(greatest) = rows.iter().map(|(row, _)| *row).max() {
+        if let Some(greatest) = rows.iter().map(|leaving| leaving.row).max() {
             self.dropped(db, greatest)?;
         }
         Ok(rows.len())
     }
 
-    /// Drops a job, with its file and its result.
-    pub(crate) fn drop_row(&self, db: &Db<'_>, row: i64, file: Option<i64>) -> Result<()> {
-        db.execute(sql::DROP, &[row.into()])?;
-        db.store().forget_value(db, file)?;
-        let of_result = db.query_one(sql::DROP_RESULT, &[row.into()], |row| row.opt_int(0))?;
+    /// Drops a job, with its file, its tags and its result.
+    pub(crate) fn drop_row(&self, db: &Db<'_>, leaving: &Leaving) -> Result<()> {
+        let row = [leaving.row.into()];
+        db.execute(sql::DROP, &row)?;
+        if leaving.has_tags {
+            db.execute(sql::DROP_TAGS, &row)?;
+        }
+        db.store().forget_value(db, leaving.file)?;
+        let of_result = db.query_one(sql::DROP_RESULT, &row, |row| row.opt_int(0))?;
         db.store().forget_value(db, of_result.flatten())
     }
 

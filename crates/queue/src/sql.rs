@@ -13,6 +13,9 @@
 //! So `due` is when a job changes its state by itself, whatever that is, and one index has all that is due. Of the unfinished jobs of
 //! a group only one isn't held: a claim never meets one that has to wait. `rank` is the priority, upside down.
 //!
+//! `tags` of a job are for who has it; `queue_tags` is for who looks for those with a tag. Only jobs with tags have rows there, so that
+//! others don't pay for it.
+//!
 //! `last` of a queue is the greatest number of those jobs that were dropped, so that no number is given twice.
 //!
 //! All queues of a store have these tables together, each the ids of its share. Times are those of the store's timeline, in
@@ -21,36 +24,48 @@
 //! Where rows are wanted in the order of a partial index, it is `queue IN ($1)`, and `LIMIT $2 + 0`: a bare parameter in these
 //! places makes SQLite plan the statement anew each time that it runs.
 
+use std::sync::LazyLock;
+
 use diskette_store::{Claims, GiveBack, Kind, Table};
 
 use crate::death::give_back;
 
 pub(crate) static KIND: Kind = Kind {
     name: "queue",
-    format: 1,
+    format: 2,
     schema: &[
-        "CREATE TABLE queues (id INTEGER PRIMARY KEY, last BIGINT NOT NULL, paused BIGINT NOT NULL, \
+        "CREATE TABLE IF NOT EXISTS queues (id INTEGER PRIMARY KEY, last BIGINT NOT NULL, paused BIGINT NOT NULL, \
             max_attempts BIGINT NOT NULL, backoff TEXT NOT NULL, keep_done BIGINT, keep_done_for BIGINT, \
             keep_dead BIGINT, keep_dead_for BIGINT)",
-        "CREATE TABLE queue_jobs (id INTEGER PRIMARY KEY, queue BIGINT NOT NULL, state TEXT NOT NULL, rank BIGINT NOT NULL, \
+        "CREATE TABLE IF NOT EXISTS queue_jobs (id INTEGER PRIMARY KEY, queue BIGINT NOT NULL, state TEXT NOT NULL, rank BIGINT NOT NULL, \
             due BIGINT, not_before BIGINT, expires BIGINT, pushed BIGINT NOT NULL, since BIGINT, finished BIGINT, settled BIGINT, \
             attempts BIGINT NOT NULL, max_attempts BIGINT NOT NULL, kills BIGINT NOT NULL, owner BIGINT, token BIGINT, \
             backoff TEXT, job_group TEXT, unique_key TEXT, unique_until BIGINT, tags TEXT, why TEXT, error TEXT, \
             progress BIGINT, note TEXT, file BIGINT, value BLOB)",
-        "CREATE TABLE queue_results (id INTEGER PRIMARY KEY, file BIGINT, value BLOB)",
-        "CREATE INDEX queue_ready ON queue_jobs (queue, rank, id) WHERE state = 'ready'",
-        "CREATE INDEX queue_due ON queue_jobs (queue, due, id) WHERE due IS NOT NULL",
-        "CREATE INDEX queue_claims ON queue_jobs (owner, queue) WHERE owner IS NOT NULL",
-        "CREATE INDEX queue_groups ON queue_jobs (queue, job_group, id) WHERE job_group IS NOT NULL AND settled IS NULL",
-        "CREATE INDEX queue_keys ON queue_jobs (queue, unique_key, settled) WHERE unique_key IS NOT NULL",
-        "CREATE INDEX queue_settled ON queue_jobs (queue, state, settled, id) WHERE settled IS NOT NULL",
+        "CREATE TABLE IF NOT EXISTS queue_results (id INTEGER PRIMARY KEY, file BIGINT, value BLOB)",
+        "CREATE INDEX IF NOT EXISTS queue_ready ON queue_jobs (queue, rank, id) WHERE state = 'ready'",
+        "CREATE INDEX IF NOT EXISTS queue_due ON queue_jobs (queue, due, id) WHERE due IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS queue_claims ON queue_jobs (owner, queue) WHERE owner IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS queue_groups ON queue_jobs (queue, job_group, id) WHERE job_group IS NOT NULL AND settled IS NULL",
+        "CREATE INDEX IF NOT EXISTS queue_keys ON queue_jobs (queue, unique_key, settled) WHERE unique_key IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS queue_settled ON queue_jobs (queue, state, settled, id) WHERE settled IS NOT NULL",
+        "CREATE TABLE queue_tags (id BIGINT NOT NULL, tag TEXT NOT NULL, file BIGINT, value BLOB, PRIMARY KEY (tag, id))",
+        "CREATE INDEX queue_tagged ON queue_tags (id)",
     ],
     tables: &[
         Table::of_items("queue_jobs", "id"),
         Table::of_items("queue_results", "id"),
+        Table::of_items("queue_tags", "id"),
         Table::of_structures("queues", "id"),
     ],
-    bring_over: &[],
+    // Format 1 had tags only in the rows of the jobs, one a line.
+    bring_over: &[
+        "INSERT INTO queue_tags (id, tag) WITH RECURSIVE lines (id, tag, others) AS ( \
+            SELECT id, NULL, tags || char(10) FROM queue_jobs WHERE queue = {id} AND tags IS NOT NULL \
+            UNION SELECT id, substr(others, 1, instr(others, char(10)) - 1), substr(others, instr(others, char(10)) + 1) \
+            FROM lines WHERE others <> '') \
+        SELECT DISTINCT id, tag FROM lines WHERE tag IS NOT NULL",
+    ],
     claims: Some(Claims {
         owners: "SELECT DISTINCT owner FROM queue_jobs WHERE owner IS NOT NULL AND queue = $1",
         structures: "SELECT DISTINCT queue FROM queue_jobs WHERE owner = $1",
@@ -90,6 +105,8 @@ pub(crate) const PUSH: &str = concat!(
     next!("$1", "$16", "$17"),
     " RETURNING id"
 );
+pub(crate) const PUT_TAG: &str =
+    "INSERT INTO queue_tags (id, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 pub(crate) const NEXT: &str = concat!("SELECT 1 + max(last)", next!("$1", "$2", "$3"));
 /// The job `$1`, as it is by default.
 pub(crate) const PUT: &str = "INSERT INTO queue_jobs \
@@ -174,14 +191,43 @@ pub(crate) const COMPLETE: &str = concat!(
     finish!(),
     held!("$2", "$3", "$4")
 );
-/// Where nothing is kept that is done: the same for one without a file or a key that is to be unique, and that hasn't the greatest
+/// Where nothing is kept that is done: the same for one without a file, tags or a key that is to be unique, and that hasn't the greatest
 /// number; that is given to none after it while it is there. `$4` and `$5` are the bounds of the queue.
 pub(crate) const COMPLETE_AND_DROP: &str = concat!(
     "DELETE FROM queue_jobs",
     held!("$1", "$2", "$3"),
-    " AND file IS NULL AND unique_until IS NULL \
+    " AND file IS NULL AND tags IS NULL AND unique_until IS NULL \
     AND id < (SELECT id FROM queue_jobs WHERE id >= $4 AND id < $5 ORDER BY id DESC LIMIT 1)"
 );
+/// The sizes of the lists of [`COMPLETE_ALL`] and [`COMPLETE_AND_DROP_ALL`].
+pub(crate) const SEVERAL: [usize; 3] = [8, 32, 128];
+/// Like [`COMPLETE`], of several jobs with the same token; returns which. They are found by their numbers, since their owner may have many
+/// others.
+pub(crate) static COMPLETE_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
+    several(4, |ids| {
+        let update = concat!("UPDATE queue_jobs SET state = 'done', ", finish!());
+        format!("{update} WHERE owner + 0 = $2 AND token = $3 AND id IN ({ids}) RETURNING id")
+    })
+});
+/// Like [`COMPLETE_AND_DROP`], of several jobs with the same token; returns which. `$3` and `$4` are the bounds of the queue.
+pub(crate) static COMPLETE_AND_DROP_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
+    several(5, |ids| {
+        format!(
+            "DELETE FROM queue_jobs WHERE owner + 0 = $1 AND token = $2 AND file IS NULL AND tags IS NULL AND unique_until IS NULL \
+            AND id < (SELECT id FROM queue_jobs WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1) \
+            AND id IN ({ids}) RETURNING id"
+        )
+    })
+});
+
+/// A statement for each size of a list of numbers, the first of which is this parameter.
+fn several(first: usize, sql: impl Fn(&str) -> String) -> [String; 3] {
+    SEVERAL.map(|size| {
+        let ids: Vec<_> = (first..first + size).map(|n| format!("${n}")).collect();
+        sql(&ids.join(", "))
+    })
+}
+
 pub(crate) const BURY_HELD: &str = concat!(
     "UPDATE queue_jobs SET state = 'dead', ",
     finish!(),
@@ -231,17 +277,17 @@ pub(crate) const REPLACE: &str = "UPDATE queue_jobs SET state = $1, rank = $2, d
     error = NULL, progress = NULL, note = NULL, file = $12, value = $13 WHERE id = $14";
 
 /// How a job stands, for who changes it.
-pub(crate) const STATE: &str =
-    "SELECT state, job_group, attempts, max_attempts, file FROM queue_jobs WHERE id = $1";
+pub(crate) const STATE: &str = "SELECT state, job_group, attempts, max_attempts, file, tags IS NOT NULL FROM queue_jobs WHERE id = $1";
 pub(crate) const DROP: &str = "DELETE FROM queue_jobs WHERE id = $1";
 pub(crate) const DROP_RESULT: &str = "DELETE FROM queue_results WHERE id = $1 RETURNING file";
+pub(crate) const DROP_TAGS: &str = "DELETE FROM queue_tags WHERE id = $1";
 pub(crate) const DROPPED: &str = "UPDATE queues SET last = $1 WHERE id = $2 AND last < $1";
 
 /// The newest of those in the state `$2` that are settled at `$3`, but for so many as `$4`.
 pub(crate) const NEWEST_BUT: &str = "SELECT settled, id FROM queue_jobs WHERE queue = $1 AND state = $2 AND settled <= $3 \
     ORDER BY settled DESC, id DESC LIMIT 1 OFFSET $4";
 /// Some of those up to that one.
-pub(crate) const SETTLED: &str = "SELECT id, file FROM queue_jobs WHERE queue IN ($1) AND state IN ($2) AND settled IS NOT NULL AND (settled, id) <= ($3, $4) \
+pub(crate) const SETTLED: &str = "SELECT id, file, tags IS NOT NULL FROM queue_jobs WHERE queue IN ($1) AND state IN ($2) AND settled IS NOT NULL AND (settled, id) <= ($3, $4) \
     ORDER BY settled, id LIMIT $5 + 0";
 
 /// How it ended for a job, and its result: `state, why, error`, whether there is a result, its `file`, its `value`.
@@ -294,6 +340,16 @@ pub(crate) const LIST_HELD: &str = page!(
 pub(crate) const LIST_DONE: &str = page!("queue = $1 AND state = 'done'", "settled");
 pub(crate) const LIST_DEAD: &str = page!("queue = $1 AND state = 'dead'", "settled");
 
+/// A page of `$4` of those with a tag, in the order of their numbers, from behind `$2` to before `$3`.
+pub(crate) const LIST_TAGGED: &str = concat!(
+    all!(),
+    "WHERE id IN (SELECT id FROM queue_tags WHERE tag IN ($1) AND id > $2 AND id < $3 ORDER BY id LIMIT $4 + 0) ORDER BY id"
+);
+pub(crate) const SOME_TAGGED: &str =
+    "SELECT id FROM queue_tags WHERE tag IN ($1) AND id > $2 AND id < $3 ORDER BY id LIMIT $4 + 0";
+pub(crate) const LAST_TAGGED: &str =
+    "SELECT max(id) FROM queue_tags WHERE tag = $1 AND id > $2 AND id < $3";
+
 pub(crate) const COUNT_READY: &str =
     "SELECT count(*) FROM queue_jobs WHERE queue = $1 AND state = 'ready'";
 pub(crate) const COUNT_SCHEDULED: &str =
@@ -337,7 +393,7 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let store = Store::open(dir.path())?;
         Queue::<u32>::new(&store, "queue")?;
-        let by_index = [
+        let by_index: Vec<(&str, _)> = vec![
             (
                 CLAIM,
                 vec!["queue_ready (queue=?)", "queue_due (queue=? AND due<?)"],
@@ -406,6 +462,18 @@ mod tests {
             ),
             (NEXT_PUSHED, vec!["queue_ready (queue=?)"]),
             (PUSH, vec!["INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
+            (SOME_TAGGED, vec!["(tag=? AND id>? AND id<?)"]),
+            (
+                LIST_TAGGED,
+                vec!["(tag=? AND id>? AND id<?)", "INTEGER PRIMARY KEY (rowid=?)"],
+            ),
+            (LAST_TAGGED, vec!["(tag=? AND id>? AND id<?)"]),
+            (DROP_TAGS, vec!["queue_tagged (id=?)"]),
+            (&COMPLETE_ALL[2], vec!["INTEGER PRIMARY KEY (rowid=?)"]),
+            (
+                &COMPLETE_AND_DROP_ALL[2],
+                vec!["INTEGER PRIMARY KEY (rowid=?)"],
+            ),
         ];
         // Of these there are as many as workers hold jobs.
         let of_claims = [ANY_UNFINISHED, LIST_CLAIMED, COUNT_CLAIMED, SAME_KEY];
@@ -429,6 +497,40 @@ mod tests {
             }
             Ok(())
         })?;
+        Ok(())
+    }
+
+    /// Before format 2 a job's tags were in its row only.
+    #[test]
+    fn tags_of_an_older_store_are_found() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        use crate::push::Push;
+
+        let dir = tempfile::tempdir()?;
+        let store = Store::open(dir.path())?;
+        let queue = Queue::<u32>::new(&store, "queue")?;
+        let others = Queue::<u32>::new(&store, "others")?;
+        queue.push(&1)?;
+        queue.push_with(&2, &Push::new().tag("a").tag("b c"))?;
+        others.push_with(&3, &Push::new().tag("a"))?;
+        store.write(|db| {
+            db.execute("DROP TABLE queue_tags", &[])?;
+            db.execute("UPDATE kinds SET format = 1 WHERE name = 'queue'", &[])
+        })?;
+        drop((queue, others, store));
+
+        let store = Store::open(dir.path())?;
+        let [queue, others] = ["queue", "others"].map(|name| Queue::<u32>::new(&store, name));
+        let (queue, others) = (queue?, others?);
+        assert_eq!(queue.tagged("a").count(), 1);
+        assert_eq!(queue.tagged("b c").count(), 1);
+        assert_eq!(others.tagged("b c").count(), 0);
+        assert_eq!(queue.discard_tag("a")?, 1);
+        assert_eq!(queue.tagged("b c").count(), 0);
+        assert_eq!((queue.stats()?.ready, others.tagged("a").count()), (1, 1));
+        store.remove_structure("others")?;
+        let left = "SELECT count(*) FROM queue_tags";
+        let left = store.read_one(|db| db.query_one(left, &[], |row| row.int(0)))?;
+        assert_eq!(left, Some(0));
         Ok(())
     }
 }

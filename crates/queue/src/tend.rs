@@ -6,6 +6,7 @@ use diskette_store::{Access, Db, Result};
 
 use crate::job::{JobId, JobState};
 use crate::queue::Queue;
+use crate::retention::Leaving;
 use crate::sql;
 
 /// So many jobs come back in one turn to write.
@@ -62,7 +63,7 @@ struct Found {
     group: Option<String>,
     attempts: i64,
     max_attempts: i64,
-    file: Option<i64>,
+    leaving: Leaving,
 }
 
 impl<J, C, A: Access> Queue<J, C, A> {
@@ -175,20 +176,66 @@ impl<J, C, A: Access> Queue<J, C, A> {
         let Some(row) = self.inner.row(id) else {
             return Ok(false);
         };
-        let discarded = self.inside().free(|db| {
-            let Some(found) = self.row_of(db, row)? else {
-                return Ok(false);
-            };
-            self.inner.drop_row(db, row, found.file)?;
-            self.inner.dropped(db, row)?;
-            if found.state.is_unfinished() && found.state != JobState::Held {
-                let now = self.inner.timeline.now();
-                self.inner.promote(db, found.group.as_deref(), now)?;
-            }
-            db.ring(self.inner.structure.departures());
-            Ok(true)
-        });
+        let discarded = self.inside().free(|db| self.discard_row(db, row));
         self.doing("discard", discarded)
+    }
+
+    /// Drops the jobs that have a [tag](crate::Push::tag) now, with their results, whatever their states, as [`discard`](Self::discard) does;
+    /// returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Queue::push).
+    ///
+    /// # Cost
+    ///
+    /// A turn to write for every 256 jobs, between which others can write.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{Push, Queue, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let mails = Queue::<String>::new(&store, "mails")?;
+    /// let to_ada = Push::new().tag("customer 1815");
+    /// mails.push_with("welcome", &to_ada)?;
+    /// mails.push_with("news", &to_ada)?;
+    /// mails.push("to somebody else")?;
+    ///
+    /// // Ada has left.
+    /// assert_eq!(mails.discard_tag("customer 1815")?, 2);
+    /// assert_eq!(mails.stats()?.ready, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn discard_tag(&self, tag: &str) -> Result<usize> {
+        let discard = || {
+            let rows = self.inner.rows();
+            let all = [tag.into(), rows.start.into(), rows.end.into()];
+            let last = |db: &Db<'_>| db.query_one(sql::LAST_TAGGED, &all, |row| row.opt_int(0));
+            // Those that come meanwhile are left alone.
+            let last = self.inside().read_one(last)?.flatten();
+            let (mut after, end) = (rows.start, last.map_or(rows.start, |last| last + 1));
+            let mut all = 0;
+            loop {
+                let some = self.inside().free(|db| {
+                    let params = [tag.into(), after.into(), end.into(), STEP.into()];
+                    let some = db.query(sql::SOME_TAGGED, &params, |row| row.int(0))?;
+                    for &row in &some {
+                        self.discard_row(db, row)?;
+                    }
+                    Ok(some)
+                })?;
+                all += some.len();
+                match some.last() {
+                    Some(&last) => after = last,
+                    None => return Ok(all),
+                }
+            }
+        };
+        self.doing("discard_tag", discard())
     }
 
     /// Takes a claimed job away from its worker, who lives and hangs: it is ready for others, and the attempt counts. Was it
@@ -212,6 +259,20 @@ impl<J, C, A: Access> Queue<J, C, A> {
             _ => Ok(false),
         });
         self.doing("take_away", taken)
+    }
+
+    fn discard_row(&self, db: &Db<'_>, row: i64) -> Result<bool> {
+        let Some(found) = self.row_of(db, row)? else {
+            return Ok(false);
+        };
+        self.inner.drop_row(db, &found.leaving)?;
+        self.inner.dropped(db, row)?;
+        if found.state.is_unfinished() && found.state != JobState::Held {
+            let now = self.inner.timeline.now();
+            self.inner.promote(db, found.group.as_deref(), now)?;
+        }
+        db.ring(self.inner.structure.departures());
+        Ok(true)
     }
 
     fn revive_some(&self, db: &Db<'_>, most: i64) -> Result<i64> {
@@ -248,13 +309,17 @@ impl<J, C, A: Access> Queue<J, C, A> {
     }
 
     fn row_of(&self, db: &Db<'_>, row: i64) -> Result<Option<Found>> {
-        db.query_one(sql::STATE, &[row.into()], |row| {
+        db.query_one(sql::STATE, &[row.into()], |found| {
             Ok(Found {
-                state: JobState::named(row.text(0)?)?,
-                group: row.opt_text(1)?.map(str::to_owned),
-                attempts: row.int(2)?,
-                max_attempts: row.int(3)?,
-                file: row.opt_int(4)?,
+                state: JobState::named(found.text(0)?)?,
+                group: found.opt_text(1)?.map(str::to_owned),
+                attempts: found.int(2)?,
+                max_attempts: found.int(3)?,
+                leaving: Leaving {
+                    row,
+                    file: found.opt_int(4)?,
+                    has_tags: found.int(5)? != 0,
+                },
             })
         })
     }

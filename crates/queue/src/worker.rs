@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::claim::Claim;
 use crate::crew::{Crew, Shift};
 use crate::queue::Queue;
+use crate::turns::Turns;
 
 /// What became of a job, as its handler says: `Ok` completes it, an error fails it, with its text and those of its sources.
 pub type Worked = std::result::Result<(), Box<dyn StdError + Send + Sync>>;
@@ -28,8 +29,14 @@ pub(crate) type Layer<J, C> = Box<dyn Fn(Claim<J, C>, &Next<'_, J, C>) -> Worked
 /// transaction that is rolled back takes the end of the claim back with it, and then it is the worker's again.
 ///
 /// It stops when the [`Stop`] of the queue's store is stopped: no job is begun any more, what runs may come to its end within the
-/// [grace time](Self::grace), and what has not is [released](Claim::release). To have more processes than one, run it in each: a
-/// [`Supervisor`](crate::Supervisor) keeps them alive.
+/// [grace time](Self::grace), and what has not is [released](Claim::release).
+///
+/// # More processes than one
+///
+/// Run a worker in each: a [`Supervisor`](crate::Supervisor) starts them and keeps them alive. There is no `processes(m)` here, and can't be
+/// an honest one. A handler is code and what it has captured, which no other process can be given. One that is forked off has but one of
+/// the threads, with whatever locks the others held. And a program that is started anew does again all that it did before it came to this
+/// line, from its arguments on: where it becomes a worker instead is for its `main` to say, in the one `if` of the supervisor's example.
 ///
 /// # Panics
 ///
@@ -80,6 +87,8 @@ pub(crate) type Layer<J, C> = Box<dyn Fn(Claim<J, C>, &Next<'_, J, C>) -> Worked
 /// ```
 pub struct Worker<J, C = MessagePack> {
     queues: Vec<Queue<J, C>>,
+    /// The rank and the weight of each.
+    turns: Vec<(usize, u32)>,
     threads: usize,
     limit: Option<Duration>,
     grace: Duration,
@@ -98,8 +107,44 @@ where
     /// A worker for the jobs of this queue, with as many threads as there are processors.
     #[must_use]
     pub fn new(queue: &Queue<J, C>) -> Self {
+        Self::weighted([(queue, 1)])
+    }
+
+    /// A worker for several queues with weights: as long as all of them have jobs, those with weights of 6, 3 and 1 get six, three and one of
+    /// ten jobs that are begun, so that none waits for ever. What one has no jobs for goes to the others, and isn't made up for later. Jobs are
+    /// counted, not the time that they take, and each worker counts its own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use diskette::{Queue, Store, Worker};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let orders = Queue::<String>::new(&store, "orders")?;
+    /// let reports = Queue::<String>::new(&store, "reports")?;
+    /// orders.push_all(["order"; 100])?;
+    /// reports.push_all(["report"; 100])?;
+    ///
+    /// static BEGUN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    /// Worker::weighted([(&orders, 3), (&reports, 1)]).threads(1).run_until_idle(|claim| {
+    ///     BEGUN.lock().unwrap().push(claim.to_string());
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(BEGUN.lock().unwrap()[..8].iter().filter(|job| *job == "report").count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn weighted<'q>(queues: impl IntoIterator<Item = (&'q Queue<J, C>, u32)>) -> Self {
+        let (queues, turns) = queues
+            .into_iter()
+            .map(|(queue, weight)| (queue.clone(), (0, weight)))
+            .unzip();
         Worker {
-            queues: vec![queue.clone()],
+            queues,
+            turns,
             threads: thread::available_parallelism().map_or(1, usize::from),
             limit: None,
             grace: Duration::from_secs(10),
@@ -108,7 +153,8 @@ where
         }
     }
 
-    /// Works on this queue, too, when there is nothing to do in those that were named before it.
+    /// Works on this queue, too, when there is nothing to do in those that were named before it. As long as those have jobs it waits, for ever if
+    /// need be: [`weighted`](Self::weighted) queues don't.
     ///
     /// # Example
     ///
@@ -131,6 +177,7 @@ where
     #[must_use]
     pub fn then(mut self, queue: &Queue<J, C>) -> Self {
         self.queues.push(queue.clone());
+        self.turns.push((self.turns.len(), 1));
         self
     }
 
@@ -219,7 +266,8 @@ where
     ///
     /// The first that claiming or ending a job has met, other than that it was [given to another](Error::is_overtaken): all
     /// threads stop, as after a stop, and then it is returned. [`is_timeout`](Error::is_timeout) when more threads are lost to
-    /// jobs beyond their [limit](Self::limit) than there are to be; [`is_invalid_input`](Error::is_invalid_input) for 0 threads.
+    /// jobs beyond their [limit](Self::limit) than there are to be; [`is_invalid_input`](Error::is_invalid_input) for 0 threads, no queues, and
+    /// a weight of 0.
     ///
     /// # Example
     ///
@@ -261,17 +309,33 @@ where
         self.work(handler, true)
     }
 
+    /// Refuses what couldn't be meant.
+    fn check(&self) -> Result<()> {
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidInput, message));
+        if self.threads == 0 {
+            return invalid(
+                "a worker with 0 threads would never do anything; choose 1 or more".into(),
+            );
+        }
+        if self.queues.is_empty() {
+            return invalid("a worker without a queue would never do anything; name one".into());
+        }
+        let mut weights = self.turns.iter().map(|(_, weight)| weight);
+        match weights.position(|&weight| weight == 0) {
+            Some(at) => invalid(format!(
+                "a weight of 0 would never give a job of the queue {:?} its turn; choose 1 or more, or name it by `then`",
+                self.queues[at].name()
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn work(
         self,
         handler: impl Fn(Claim<J, C>) -> Worked + Send + Sync + 'static,
         until_idle: bool,
     ) -> Result<()> {
-        if self.threads == 0 {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "a worker with 0 threads would never do anything; choose 1 or more",
-            ));
-        }
+        self.check()?;
         let own = Stop::new();
         let stops = self.queues.iter().filter_map(|queue| queue.store().stop());
         let outer = stops.cloned().collect();
@@ -290,7 +354,7 @@ where
             outer,
             stop: own,
         };
-        Crew::new(shift).run(until_idle, self.aside)
+        Crew::new(shift, Turns::new(self.turns)).run(until_idle, self.aside)
     }
 }
 
@@ -312,6 +376,7 @@ impl<J, C> fmt::Debug for Worker<J, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
             .field("queues", &self.queues)
+            .field("turns", &self.turns)
             .field("threads", &self.threads)
             .field("limit", &self.limit)
             .field("grace", &self.grace)

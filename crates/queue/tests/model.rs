@@ -25,11 +25,14 @@ enum Step {
     /// Of the claims, which one, and how it ends.
     End(usize, End),
     EndWithin(usize, End, bool),
+    /// Within a transaction or not, and whether that is undone.
+    CompleteAll(Option<bool>),
     Progress(usize),
     Get(u8),
     RetryDead(u8),
     RetryAllDead,
     Discard(u8),
+    DiscardTag(u8),
     TakeAway(u8),
     Pause(bool),
     Tidy,
@@ -62,6 +65,7 @@ struct Options {
     unique: Option<(u8, Option<u16>, bool)>,
     group: Option<u8>,
     expires_in: Option<u16>,
+    tags: Vec<u8>,
 }
 
 fn millis(millis: u16) -> Duration {
@@ -93,7 +97,9 @@ impl Options {
         if let Some(expires_in) = self.expires_in {
             push = push.expires_in(millis(expires_in));
         }
-        push
+        self.tags
+            .iter()
+            .fold(push, |push, tag| push.tag(tag.to_string()))
     }
 }
 
@@ -111,6 +117,7 @@ struct Job {
     unique_until: Option<u64>,
     not_before: u64,
     expires: Option<u64>,
+    tags: Vec<u8>,
     /// When its claim is over.
     limit: Option<u64>,
     settled: Option<u64>,
@@ -139,6 +146,7 @@ const MAX_ATTEMPTS: u32 = 3;
 const BACKOFF: u64 = 10;
 const LIMIT: u64 = 25;
 const KEPT: usize = 4;
+const TAGS: u8 = 3;
 
 impl Model {
     fn at(&self, id: u64) -> Option<usize> {
@@ -193,6 +201,7 @@ impl Model {
             expires: options
                 .and_then(|it| it.expires_in)
                 .map(|it| now + u64::from(it)),
+            tags: options.map_or(Vec::new(), |options| options.tags.clone()),
             limit: None,
             settled: None,
             why: None,
@@ -384,6 +393,20 @@ impl Model {
         self.settle_in(at);
     }
 
+    fn discard(&mut self, at: usize) {
+        let job = self.jobs.remove(at);
+        if job.is_unfinished() && job.state != JobState::Held {
+            self.promote(job.group);
+        }
+    }
+
+    fn tagged(&self, tag: u8) -> Vec<u64> {
+        let tagged = self.jobs.iter().filter(|job| job.tags.contains(&tag));
+        let mut tagged: Vec<_> = tagged.map(|job| job.id).collect();
+        tagged.sort_unstable();
+        tagged
+    }
+
     fn tidy(&mut self) -> usize {
         let now = self.now;
         let done = self.jobs.iter();
@@ -438,9 +461,10 @@ fn options() -> impl Strategy<Value = Options> {
         of((0_u8..3, of(0_u16..60), any::<bool>())),
         of(0_u8..3),
         of(40_u16..90),
+        vec(0..TAGS, 0..3),
     )
         .prop_map(
-            |(delay, priority, max_attempts, backoff, unique, group, expires_in)| Options {
+            |(delay, priority, max_attempts, backoff, unique, group, expires_in, tags)| Options {
                 delay,
                 priority,
                 max_attempts,
@@ -448,6 +472,7 @@ fn options() -> impl Strategy<Value = Options> {
                 unique,
                 group,
                 expires_in,
+                tags,
             },
         )
 }
@@ -476,6 +501,7 @@ fn step() -> BoxedStrategy<Step> {
         2 => number().prop_map(Step::RetryDead),
         1 => Just(Step::RetryAllDead),
         2 => number().prop_map(Step::Discard),
+        1 => (0..TAGS).prop_map(Step::DiscardTag),
         1 => number().prop_map(Step::TakeAway),
         1 => any::<bool>().prop_map(Step::Pause),
         1 => Just(Step::Tidy),
@@ -495,6 +521,7 @@ fn step() -> BoxedStrategy<Step> {
         24 => simple.clone(),
         8 => (any::<usize>(), ending()).prop_map(|(n, e)| Step::End(n, e)),
         3 => (any::<usize>(), ending(), any::<bool>()).prop_map(|(n, e, c)| Step::EndWithin(n, e, c)),
+        2 => of(any::<bool>()).prop_map(Step::CompleteAll),
         1 => any::<usize>().prop_map(Step::Progress),
         1 => vec(simple, 0..8).prop_map(Step::Commit),
         1 => vec(undone, 0..8).prop_map(Step::RollBack),
@@ -610,10 +637,14 @@ fn apply<A: Access + Clone>(
             let at = model.at(u64::from(*number));
             assert_eq!(queue.discard(id((*number).into()))?, at.is_some());
             if let Some(at) = at {
-                let job = model.jobs.remove(at);
-                if job.is_unfinished() && job.state != JobState::Held {
-                    model.promote(job.group);
-                }
+                model.discard(at);
+            }
+        }
+        Step::DiscardTag(tag) => {
+            let tagged = model.tagged(*tag);
+            assert_eq!(queue.discard_tag(&tag.to_string())?, tagged.len());
+            for id in tagged {
+                model.discard(model.at(id).unwrap());
             }
         }
         Step::TakeAway(number) => {
@@ -642,6 +673,7 @@ fn apply<A: Access + Clone>(
         Step::SetClock(seconds) => clock.step_wall((*seconds).into()),
         Step::End(..)
         | Step::EndWithin(..)
+        | Step::CompleteAll(_)
         | Step::Progress(_)
         | Step::Reopen
         | Step::Commit(_)
@@ -660,6 +692,12 @@ fn agree<A: Access + Clone>(queue: &Queue<Value, MessagePack, A>, model: &Model)
         }
         assert_eq!(listed, model.list(state), "{state}");
         assert_eq!(stats.of(state), u64::try_from(listed.len()).unwrap());
+    }
+    for tag in 0..TAGS {
+        let tagged = queue.tagged(&tag.to_string());
+        let tagged = tagged.map(|job| Ok(job?.id.get()));
+        let tagged = tagged.collect::<Result<Vec<_>, Error>>()?;
+        assert_eq!(tagged, model.tagged(tag), "tag {tag}");
     }
     assert_eq!(queue.is_idle()?, stats.unfinished() == 0);
     Ok(())
@@ -723,6 +761,41 @@ fn end(
     assert_eq!(ended.is_ok(), !undo && (held || end == End::Drop));
 }
 
+/// Completes all claims in both: all of them or none.
+fn complete_all(queue: &Queue<Value>, model: &mut Model, held: Vec<Held>, within: Option<bool>) {
+    let is_held = |it: &Held| {
+        let job = model.at(it.id).map(|at| &model.jobs[at]);
+        job.is_some_and(|job| job.state == JobState::Claimed && job.token == it.token)
+    };
+    let all_held = held.iter().all(is_held);
+    let undo = within == Some(true);
+    let end = match all_held && !undo {
+        true => End::Complete,
+        false => End::Drop,
+    };
+    let mut claims = Vec::new();
+    for it in held {
+        model.end(it.id, it.token, it.attempt, end);
+        claims.push(it.claim);
+    }
+    let store = queue.store();
+    let completed = match within {
+        None => queue.complete_all(claims),
+        Some(undo) => store.transaction(|tx| {
+            queue.within(tx).complete_all(claims)?;
+            match undo {
+                true => Err(store.remove_structure("").unwrap_err()),
+                false => Ok(()),
+            }
+        }),
+    };
+    let expected = match (all_held, undo) {
+        (true, false) => Ok(()),
+        (held, _) => Err(!held),
+    };
+    assert_eq!(completed.map_err(|error| error.is_overtaken()), expected);
+}
+
 fn run(steps: &[Step]) {
     let place = Place::new();
     let path = place.path();
@@ -762,6 +835,10 @@ fn run(steps: &[Step]) {
             Step::EndWithin(n, ending, undo) => {
                 let it = held.remove(n % held.len());
                 end(&store, &mut model, it, *ending, Some(*undo));
+            }
+            Step::CompleteAll(within) => {
+                let all = std::mem::take(&mut held);
+                complete_all(&queue, &mut model, all, *within);
             }
             Step::Progress(n) => {
                 let it = &held[n % held.len()];

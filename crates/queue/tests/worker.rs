@@ -292,6 +292,35 @@ fn the_queue_that_was_named_first_comes_first() {
 }
 
 #[test]
+fn of_weighted_queues_none_starves_and_the_last_has_what_they_leave() {
+    let (_directory, store, _stop) = store();
+    let [orders, reports, sweeps] =
+        ["orders", "reports", "sweeps"].map(|name| Queue::<u32>::new(&store, name).unwrap());
+    orders.push_all([1; 30]).unwrap();
+    reports.push_all([2; 30]).unwrap();
+    sweeps.push(&3).unwrap();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&order);
+    Worker::weighted([(&orders, 3), (&reports, 1)])
+        .then(&sweeps)
+        .threads(1)
+        .run_until_idle(move |claim| {
+            seen.lock().unwrap().push(*claim);
+            Ok(())
+        })
+        .unwrap();
+    let order = order.lock().unwrap();
+    let reports = |jobs: &[u32]| jobs.iter().filter(|&&job| job == 2).count();
+    assert_eq!(reports(&order[..40]), 10);
+    assert_eq!(order[40..], [[2; 20].as_slice(), &[3]].concat());
+
+    for worker in [Worker::weighted([(&sweeps, 0)]), Worker::weighted([])] {
+        let refused = worker.run_until_idle(|_| Ok(())).unwrap_err();
+        assert!(refused.is_invalid_input(), "{refused}");
+    }
+}
+
+#[test]
 fn layers_lie_around_the_handler_the_first_outermost() {
     let (_directory, store, _stop) = store();
     let jobs = Queue::<u32>::options()

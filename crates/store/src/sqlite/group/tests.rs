@@ -35,6 +35,8 @@ fn store(path: &std::path::Path) -> Store {
 fn sqlite(store: &Store) -> &Sqlite {
     match store.engine() {
         Engine::Sqlite(sqlite) => sqlite,
+        #[cfg(feature = "postgres")]
+        Engine::Postgres(_) => unreachable!("it was opened in a directory"),
     }
 }
 

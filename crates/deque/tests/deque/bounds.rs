@@ -3,7 +3,6 @@
 use std::thread;
 
 use diskette_deque::{Deque, WhenFull};
-use diskette_store::Store;
 
 use crate::{SHORT, bounded, store};
 

@@ -57,7 +57,8 @@ pub struct Claim<J, C = MessagePack> {
     pub(crate) job: J,
     pub(crate) id: JobId,
     pub(crate) kills: u32,
-    pub(crate) pushed: SystemTime,
+    /// By the store's timeline.
+    pub(crate) pushed: i64,
     pub(crate) hold: Hold,
     pub(crate) codec: PhantomData<fn() -> C>,
 }
@@ -88,7 +89,8 @@ impl<J, C> Claim<J, C> {
 
     /// When the job was pushed, by the clock of the wall, as far as can be told now.
     pub fn pushed(&self) -> SystemTime {
-        self.pushed
+        let wall = |held: &Held| held.inner.timeline.wall(self.pushed);
+        self.held().map_or(SystemTime::UNIX_EPOCH, wall)
     }
 
     /// The job is done, once the transaction commits; else it is given back. What the work has written goes into the same

@@ -112,6 +112,7 @@ where
                 .into_iter()
                 .map(|taken| (self.hold(&taker, &taken), taken))
                 .collect();
+            claims.reserve(all.len());
             for (hold, taken) in all {
                 claims.extend(self.read(hold, &taken, &mut unreadable)?);
             }
@@ -120,14 +121,18 @@ where
     }
 
     fn take(&self, db: &Db<'_>, taker: &Taker, most: i64) -> Result<Vec<Taken>> {
-        let [owner, token, now, due] = self.terms(taker);
-        let params = [owner, token, now, due, self.inner.id(), most.into()];
-        let mut taken = db.query(sql::CLAIM_MANY, &params, Taken::of)?;
-        taken.sort_by_key(|taken| (taken.rank, taken.row));
+        let first = [self.inner.id(), most.into()];
+        let mut taken = db.query(sql::FIRST, &first, Taken::of)?;
         let harmless = taken.iter().take_while(|taken| taken.kills == 0).count();
-        for left in taken.drain(harmless.max(1).min(taken.len())..) {
-            let params = [1_i64.into(), left.row.into(), owner, token];
-            db.execute(sql::RELEASE, &params)?;
+        taken.truncate(harmless.max(1));
+        for taken in &mut taken {
+            taken.attempts = taken.attempts.saturating_add(1);
+        }
+        if !taken.is_empty() {
+            let number = i64::try_from(taken.len()).unwrap_or(i64::MAX);
+            let [owner, token, now, due] = self.terms(taker);
+            let params = [owner, token, now, due, self.inner.id(), number.into()];
+            db.execute(sql::CLAIM_MANY, &params)?;
         }
         Ok(taken)
     }
@@ -189,7 +194,7 @@ where
                     job,
                     id: self.inner.job(taken.row),
                     kills: taken.kills,
-                    pushed: self.inner.timeline.wall(taken.pushed),
+                    pushed: taken.pushed,
                     hold,
                     codec: PhantomData,
                 }));
@@ -237,7 +242,6 @@ struct Taken {
     pushed: i64,
     backoff: Option<String>,
     group: Option<String>,
-    rank: i64,
 }
 
 /// A job that isn't decoded yet.
@@ -267,7 +271,6 @@ impl Taken {
             pushed: row.int(6)?,
             backoff: row.opt_text(7)?.map(str::to_owned),
             group: row.opt_text(8)?.map(str::to_owned),
-            rank: row.int(9)?,
         })
     }
 }

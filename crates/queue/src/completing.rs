@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
     ///
     /// # Cost
     ///
-    /// One statement for up to 128 jobs that were [claimed together](Queue::claim_many), and one for each that has a group.
+    /// Two statements for up to 100 jobs that were [claimed together](Queue::claim_many), and one for each that has a group.
     ///
     /// # Example
     ///
@@ -76,16 +77,14 @@ impl<J, C, A: Access> Queue<J, C, A> {
     fn complete_batch(&self, db: &Db<'_>, batch: &[Hold]) -> Result<()> {
         let now = self.inner.timeline.now();
         let batch: Vec<_> = held(batch).collect();
-        let mut overtaken: Vec<&Held> = Vec::new();
+        let mut overtaken = Vec::new();
         for together in batch.chunk_by(|a, b| a.token == b.token) {
             for some in together.chunks(sql::SEVERAL[2]) {
-                let ended = self.complete_some(db, some, now)?;
-                overtaken.extend(some.iter().filter(|it| !ended.contains(&it.row)));
+                overtaken.extend(self.complete_some(db, some, now)?);
             }
         }
         if !overtaken.is_empty() {
-            let ids = overtaken.iter().map(|held| self.inner.job(held.row));
-            return Err(some_overtaken(ids, overtaken.len(), batch.len()));
+            return Err(some_overtaken(&overtaken, batch.len()));
         }
         for held in &batch {
             self.inner.promote(db, held.group.as_deref(), now)?;
@@ -93,35 +92,39 @@ impl<J, C, A: Access> Queue<J, C, A> {
         self.inner.finished(db, batch.iter().map(|held| held.row))
     }
 
-    /// Completes jobs with the same token, as many as one statement takes; returns the rows of those that were held.
-    fn complete_some(&self, db: &Db<'_>, some: &[&Held], now: i64) -> Result<BTreeSet<i64>> {
+    /// Completes jobs with the same token, as many as one statement takes; those of them that are held. Returns the others.
+    fn complete_some(&self, db: &Db<'_>, some: &[&Held], now: i64) -> Result<Vec<JobId>> {
         let Some(&first) = some.first() else {
-            return Ok(BTreeSet::new());
+            return Ok(Vec::new());
         };
         let size = sql::SEVERAL.iter().position(|&size| size >= some.len());
         let size = size.unwrap_or(sql::SEVERAL.len() - 1);
         // What is left of the list is filled up with the first.
-        let rows = some.iter().chain(std::iter::repeat(&first));
-        let rows: Vec<Value<'_>> = rows
-            .take(sql::SEVERAL[size])
-            .map(|held| held.row.into())
-            .collect();
+        let rows = some.iter().chain(iter::repeat(&first));
+        let rows = rows.take(sql::SEVERAL[size]);
+        let rows: Vec<Value<'_>> = rows.map(|held| held.row.into()).collect();
         let by: [Value<'_>; 2] = [first.owner.as_i64().into(), first.token.into()];
-        let end =
-            |sql: &str, params: &[&[Value<'_>]]| db.query(sql, &params.concat(), |row| row.int(0));
-        let mut ended = BTreeSet::new();
+
+        let (of, all) = (&sql::HELD_OF[size], [&by, rows.as_slice()].concat());
+        let held = db.query(of, &all, |row| row.int(0))?;
+        let mut left = held.len();
         if self.inner.config(db)?.keep_done.last == Some(0) {
             let bounds = self.inner.rows();
             let bounds = [bounds.start.into(), bounds.end.into()];
-            ended.extend(end(
-                &sql::COMPLETE_AND_DROP_ALL[size],
-                &[&by, &bounds, &rows],
-            )?);
+            let all = [by.as_slice(), &bounds, &rows].concat();
+            left -= db.execute(&sql::COMPLETE_AND_DROP_ALL[size], &all)?;
         }
-        if ended.len() < some.len() {
-            ended.extend(end(&sql::COMPLETE_ALL[size], &[&[now.into()], &by, &rows])?);
+        // Also if none is: an error after a write is one that the transaction can't pass over.
+        if left > 0 || held.is_empty() {
+            let all = [&[now.into()], by.as_slice(), &rows].concat();
+            db.execute(&sql::COMPLETE_ALL[size], &all)?;
         }
-        Ok(ended)
+        if held.len() == some.len() {
+            return Ok(Vec::new());
+        }
+        let held: BTreeSet<_> = held.into_iter().collect();
+        let others = some.iter().filter(|it| !held.contains(&it.row));
+        Ok(others.map(|it| self.inner.job(it.row)).collect())
     }
 
     fn must_be_of_this(&self, held: &Held) -> Result<()> {
@@ -148,17 +151,19 @@ fn held(batch: &[Hold]) -> impl Iterator<Item = &Held> {
     batch.iter().filter_map(|hold| hold.0.as_ref())
 }
 
-fn some_overtaken(ids: impl Iterator<Item = JobId>, number: usize, all: usize) -> Error {
-    let named: Vec<_> = ids.take(NAMED).map(|id| id.to_string()).collect();
-    let more = match number - named.len() {
+fn some_overtaken(overtaken: &[JobId], all: usize) -> Error {
+    let named = overtaken.iter().take(NAMED).map(JobId::to_string);
+    let named: Vec<_> = named.collect();
+    let more = match overtaken.len() - named.len() {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     Error::new(
         ErrorKind::Overtaken,
         format!(
-            "of {all} claims {number} are not held any more, those of the jobs {}{more}: their time limit passed, or they were taken away or \
+            "of {all} claims {} are not held any more, those of the jobs {}{more}: their time limit passed, or they were taken away or \
              discarded, ended already, or made in a transaction that was rolled back; none was completed, and those that were held are given back",
+            overtaken.len(),
             named.join(", ")
         ),
     )

@@ -40,8 +40,12 @@ impl Inner {
     /// Does some of what is due; was there any? What it did may be due again: a job that is taken from who was late may have expired.
     pub(crate) fn fire(self: &Arc<Self>, db: &Db<'_>) -> Result<bool> {
         let now = self.timeline.now();
+        let any = db.query_one(sql::ANY_DUE, &[self.id(), now.into()], |_| Ok(()))?;
+        if any.is_none() {
+            return Ok(false);
+        }
         // Most of what is due, and nothing else is to be done about it.
-        let ready = db.execute(sql::MAKE_MANY_READY, &[self.id(), now.into()])?;
+        db.execute(sql::MAKE_MANY_READY, &[self.id(), now.into()])?;
         let params = [self.id(), now.into(), STEP.into()];
         let all = db.query(sql::DUE, &params, |row| {
             Ok(Due {
@@ -56,12 +60,9 @@ impl Inner {
         for due in &all {
             self.fire_one(db, due, now)?;
         }
-        let any = ready > 0 || !all.is_empty();
-        if any {
-            self.timeline.keep(db)?;
-            db.ring(self.structure.arrivals());
-        }
-        Ok(any)
+        self.timeline.keep(db)?;
+        db.ring(self.structure.arrivals());
+        Ok(true)
     }
 
     fn fire_one(self: &Arc<Self>, db: &Db<'_>, due: &Due, now: i64) -> Result<()> {

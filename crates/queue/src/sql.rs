@@ -43,12 +43,12 @@ pub(crate) static KIND: Kind = Kind {
             backoff TEXT, job_group TEXT, unique_key TEXT, unique_until BIGINT, tags TEXT, why TEXT, error TEXT, \
             progress BIGINT, note TEXT, file BIGINT, value BLOB)",
         "CREATE TABLE IF NOT EXISTS queue_results (id INTEGER PRIMARY KEY, file BIGINT, value BLOB)",
-        "CREATE INDEX IF NOT EXISTS queue_ready ON queue_jobs (queue, rank, id) WHERE state = 'ready'",
-        "CREATE INDEX IF NOT EXISTS queue_due ON queue_jobs (queue, due, id) WHERE due IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS queue_ready ON queue_jobs (queue, rank{id}) WHERE state = 'ready'",
+        "CREATE INDEX IF NOT EXISTS queue_due ON queue_jobs (queue, due{id}) WHERE due IS NOT NULL",
         "CREATE INDEX IF NOT EXISTS queue_claims ON queue_jobs (owner, queue) WHERE owner IS NOT NULL",
-        "CREATE INDEX IF NOT EXISTS queue_groups ON queue_jobs (queue, job_group, id) WHERE job_group IS NOT NULL AND settled IS NULL",
+        "CREATE INDEX IF NOT EXISTS queue_groups ON queue_jobs (queue, job_group{id}) WHERE job_group IS NOT NULL AND settled IS NULL",
         "CREATE INDEX IF NOT EXISTS queue_keys ON queue_jobs (queue, unique_key, settled) WHERE unique_key IS NOT NULL",
-        "CREATE INDEX IF NOT EXISTS queue_settled ON queue_jobs (queue, state, settled, id) WHERE settled IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS queue_settled ON queue_jobs (queue, state, settled{id}) WHERE settled IS NOT NULL",
         "CREATE TABLE queue_tags (id BIGINT NOT NULL, tag TEXT NOT NULL, file BIGINT, value BLOB, PRIMARY KEY (tag, id))",
         "CREATE INDEX queue_tagged ON queue_tags (id)",
     ],
@@ -112,10 +112,10 @@ pub(crate) const NEXT: &str = concat!("SELECT 1 + max(last)", next!("$1", "$2", 
 pub(crate) const PUT: &str = "INSERT INTO queue_jobs \
     (id, queue, state, rank, pushed, max_attempts, file, value, attempts, kills) VALUES ($1, $2, 'ready', 0, $3, $4, $5, $6, 0, 0)";
 
-/// What claims return, in this order; see `Found`.
-macro_rules! claimed {
+/// What claims read, in this order; see `Taken`.
+macro_rules! taken {
     () => {
-        " RETURNING id, file, value, attempts, max_attempts, kills, pushed, backoff, job_group, rank"
+        "id, file, value, attempts, max_attempts, kills, pushed, backoff, job_group"
     };
 }
 
@@ -123,15 +123,18 @@ macro_rules! claimed {
 pub(crate) const CLAIM: &str = concat!(
     "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 \
     WHERE id = (SELECT id FROM queue_jobs WHERE queue IN ($5) AND state = 'ready' ORDER BY rank, id LIMIT 1) \
-    AND NOT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $5 AND due <= $3)",
-    claimed!()
+    AND NOT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $5 AND due <= $3) RETURNING ",
+    taken!()
 );
-/// Claims the first `$6` that are ready, and returns them in any order.
-pub(crate) const CLAIM_MANY: &str = concat!(
-    "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 \
-    WHERE id IN (SELECT id FROM queue_jobs WHERE queue IN ($5) AND state = 'ready' ORDER BY rank, id LIMIT $6 + 0)",
-    claimed!()
+/// The first `$2` that are ready.
+pub(crate) const FIRST: &str = concat!(
+    "SELECT ",
+    taken!(),
+    " FROM queue_jobs WHERE queue IN ($1) AND state = 'ready' ORDER BY rank, id LIMIT $2 + 0"
 );
+/// Claims the first `$6` that are ready. It returns nothing, since for many that costs more than to read them before.
+pub(crate) const CLAIM_MANY: &str = "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 \
+    WHERE id IN (SELECT id FROM queue_jobs WHERE queue IN ($5) AND state = 'ready' ORDER BY rank, id LIMIT $6 + 0)";
 /// Is one ready, when is the next due, and is the queue paused?
 pub(crate) const STANDING: &str = "SELECT (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready' LIMIT 1), \
     (SELECT due FROM queue_jobs WHERE queue IN ($1) AND due IS NOT NULL ORDER BY due LIMIT 1), \
@@ -142,6 +145,7 @@ pub(crate) const ANY_UNFINISHED: &str = "SELECT 1 FROM queues WHERE id = $1 AND 
     EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND state = 'ready') \
     OR EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $1 AND due IS NOT NULL) \
     OR EXISTS (SELECT 1 FROM queue_jobs WHERE owner IS NOT NULL AND queue = $1))";
+pub(crate) const ANY_DUE: &str = "SELECT 1 FROM queue_jobs WHERE queue = $1 AND due <= $2 LIMIT 1";
 pub(crate) const DUE: &str = "SELECT id, state, job_group, expires, attempts, max_attempts FROM queue_jobs \
     WHERE queue IN ($1) AND due <= $2 ORDER BY due, id LIMIT $3 + 0";
 /// Of the first thousand that are due, those that were scheduled and haven't expired.
@@ -199,23 +203,28 @@ pub(crate) const COMPLETE_AND_DROP: &str = concat!(
     " AND file IS NULL AND tags IS NULL AND unique_until IS NULL \
     AND id < (SELECT id FROM queue_jobs WHERE id >= $4 AND id < $5 ORDER BY id DESC LIMIT 1)"
 );
-/// The sizes of the lists of [`COMPLETE_ALL`] and [`COMPLETE_AND_DROP_ALL`].
-pub(crate) const SEVERAL: [usize; 3] = [8, 32, 128];
-/// Like [`COMPLETE`], of several jobs with the same token; returns which. They are found by their numbers, since their owner may have many
-/// others.
+/// The sizes of the lists of jobs in the statements that follow. These have the same token, and are found by their numbers, since their owner
+/// may have many others.
+pub(crate) const SEVERAL: [usize; 3] = [10, 32, 100];
+/// Those that are held by this token.
+pub(crate) static HELD_OF: LazyLock<[String; 3]> = LazyLock::new(|| {
+    several(3, |ids| {
+        format!("SELECT id FROM queue_jobs WHERE owner + 0 = $1 AND token = $2 AND id IN ({ids})")
+    })
+});
+/// Like [`COMPLETE`].
 pub(crate) static COMPLETE_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
     several(4, |ids| {
         let update = concat!("UPDATE queue_jobs SET state = 'done', ", finish!());
-        format!("{update} WHERE owner + 0 = $2 AND token = $3 AND id IN ({ids}) RETURNING id")
+        format!("{update} WHERE owner + 0 = $2 AND token = $3 AND id IN ({ids})")
     })
 });
-/// Like [`COMPLETE_AND_DROP`], of several jobs with the same token; returns which. `$3` and `$4` are the bounds of the queue.
+/// Like [`COMPLETE_AND_DROP`]; `$3` and `$4` are the bounds of the queue.
 pub(crate) static COMPLETE_AND_DROP_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
     several(5, |ids| {
         format!(
             "DELETE FROM queue_jobs WHERE owner + 0 = $1 AND token = $2 AND file IS NULL AND tags IS NULL AND unique_until IS NULL \
-            AND id < (SELECT id FROM queue_jobs WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1) \
-            AND id IN ({ids}) RETURNING id"
+            AND id < (SELECT id FROM queue_jobs WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1) AND id IN ({ids})"
         )
     })
 });
@@ -398,12 +407,14 @@ mod tests {
                 CLAIM,
                 vec!["queue_ready (queue=?)", "queue_due (queue=? AND due<?)"],
             ),
+            (FIRST, vec!["queue_ready (queue=?)"]),
             (CLAIM_MANY, vec!["queue_ready (queue=?)"]),
             (
                 STANDING,
                 vec!["queue_ready (queue=?)", "queue_due (queue=? AND due>?)"],
             ),
             (MAKE_MANY_READY, vec!["queue_due (queue=? AND due<?)"]),
+            (ANY_DUE, vec!["queue_due (queue=? AND due<?)"]),
             (DUE, vec!["queue_due (queue=? AND due<?)"]),
             (PROMOTE, vec!["queue_groups (queue=? AND job_group=?)"]),
             (ANY_OF_GROUP, vec!["queue_groups (queue=? AND job_group=?)"]),
@@ -423,35 +434,35 @@ mod tests {
             (
                 LIST_READY,
                 vec![
-                    "queue_ready (queue=? AND rank=? AND id>?)",
+                    "queue_ready (queue=? AND rank=? AND rowid>?)",
                     "queue_ready (queue=? AND rank>?)",
                 ],
             ),
             (
                 LIST_SCHEDULED,
                 vec![
-                    "queue_due (queue=? AND due=? AND id>?)",
+                    "queue_due (queue=? AND due=? AND rowid>?)",
                     "queue_due (queue=? AND due>?)",
                 ],
             ),
             (
                 LIST_HELD,
                 vec![
-                    "queue_groups (queue=? AND job_group=? AND id>?)",
+                    "queue_groups (queue=? AND job_group=? AND rowid>?)",
                     "queue_groups (queue=? AND job_group>?)",
                 ],
             ),
             (
                 LIST_DONE,
                 vec![
-                    "queue_settled (queue=? AND state=? AND settled=? AND id>?)",
+                    "queue_settled (queue=? AND state=? AND settled=? AND rowid>?)",
                     "queue_settled (queue=? AND state=? AND settled>?)",
                 ],
             ),
             (
                 LIST_DEAD,
                 vec![
-                    "queue_settled (queue=? AND state=? AND settled=? AND id>?)",
+                    "queue_settled (queue=? AND state=? AND settled=? AND rowid>?)",
                     "queue_settled (queue=? AND state=? AND settled>?)",
                 ],
             ),
@@ -469,6 +480,7 @@ mod tests {
             ),
             (LAST_TAGGED, vec!["(tag=? AND id>? AND id<?)"]),
             (DROP_TAGS, vec!["queue_tagged (id=?)"]),
+            (&HELD_OF[2], vec!["INTEGER PRIMARY KEY (rowid=?)"]),
             (&COMPLETE_ALL[2], vec!["INTEGER PRIMARY KEY (rowid=?)"]),
             (
                 &COMPLETE_AND_DROP_ALL[2],

@@ -10,7 +10,8 @@ pub struct Kind {
     pub name: &'static str,
     /// The format of its tables; grows when older versions can't use them any more.
     pub format: i64,
-    /// Makes the tables that its structures have together, if they aren't there.
+    /// Makes the tables that its structures have together, if they aren't there. Where an index is to end with the row's `id`, that is `{id}` behind
+    /// the columns before it: on SQLite each does by itself, and one that names it has it twice.
     pub schema: &'static [&'static str],
     /// These tables.
     pub tables: &'static [Table],
@@ -106,7 +107,7 @@ impl Kind {
             return self.must_know(found.unwrap_or_default());
         }
         for statement in self.schema {
-            db.execute(statement, &[])?;
+            db.execute(&statement.replace("{id}", ""), &[])?;
         }
         for table in self.tables {
             let (name, column) = (table.name.into(), table.column.into());

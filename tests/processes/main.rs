@@ -18,6 +18,7 @@ mod full;
 mod growth;
 mod histories;
 mod hostile;
+mod jobs;
 mod locks;
 mod memoize;
 mod paper;

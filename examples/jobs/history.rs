@@ -1,6 +1,6 @@
 //! All that happened, in seconds of work, as the diary has it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use diskette::JobId;
@@ -28,7 +28,7 @@ pub struct Bar {
     pub attempt: u32,
     pub kind: Kind,
     pub path: String,
-    /// From the push to the first attempt.
+    /// From the push to this one, if it is the first.
     pub waited: Option<f64>,
     pub from: f64,
     pub to: f64,
@@ -114,7 +114,7 @@ fn bars(works: &Works, clock: &Clock, attempts: &[(Key, Attempt)]) -> Result<Vec
             attempt: *number,
             kind: attempt.kind,
             path: attempt.path.clone(),
-            waited: (*number == 1).then(|| from - clock.seconds(attempt.pushed)),
+            waited: Some(from - clock.seconds(attempt.pushed)),
             from,
             to: to.max(from),
             fate,
@@ -122,5 +122,9 @@ fn bars(works: &Works, clock: &Clock, attempts: &[(Key, Attempt)]) -> Result<Vec
         });
     }
     bars.reverse();
+    let mut begun = HashSet::new();
+    for bar in &mut bars {
+        bar.waited = bar.waited.filter(|_| begun.insert(bar.job));
+    }
     Ok(bars)
 }

@@ -12,7 +12,8 @@
 //! - `diary.rs`: when what happened, noted in the store. `history.rs`: the same, read again, `clock.rs`: on a clock that stands
 //!   still between two runs.
 //! - `watch.rs`: keeps the workers running, and shows how far they are.
-//! - `summary.rs`: a table of all that happened, `latencies.rs`: how long it took. `report.rs`: a page of HTML with a bar for each job.
+//! - `summary.rs`: a table of all that happened, `latencies.rs`: how long it took, `dead.rs`: what was given up. `report.rs`: a page of
+//!   HTML with a bar for each attempt.
 #![allow(unreachable_pub, reason = "a program has no public API")]
 #![allow(
     clippy::disallowed_methods,
@@ -20,6 +21,7 @@
 )]
 
 mod clock;
+mod dead;
 mod diary;
 mod gzip;
 mod history;

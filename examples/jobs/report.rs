@@ -5,6 +5,8 @@ mod bars;
 mod charts;
 mod drawing;
 mod over_time;
+mod rows;
+mod stretches;
 
 use std::cmp::Ordering;
 use std::io::Write;

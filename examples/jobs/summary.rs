@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use anyhow::Result;
-use diskette::{JobState, Why};
 use indicatif::{DecimalBytes, HumanCount};
 
+use crate::dead::Dead;
 use crate::history::{Bar, Fate, History};
 use crate::job::{Kind, Works};
 use crate::latencies::{Latencies, duration};
@@ -24,6 +24,8 @@ pub struct Summary {
     /// Jobs that are neither done nor dead.
     pub left: u64,
     pub attempts: u64,
+    /// Attempts that weren't the first at their job.
+    pub retries: u64,
     pub failed: u64,
     pub cut_off: u64,
     /// From the push to the first attempt.
@@ -31,13 +33,6 @@ pub struct Summary {
     /// Of attempts that came to an end.
     pub ran: Option<Latencies>,
     pub dead: Vec<Dead>,
-}
-
-pub struct Dead {
-    pub path: String,
-    pub why: Option<Why>,
-    pub error: String,
-    pub attempts: u32,
 }
 
 impl Summary {
@@ -64,11 +59,12 @@ impl Summary {
             bytes_out,
             left: works.jobs.stats()?.unfinished(),
             attempts: bars.len() as u64,
+            retries: bars.iter().filter(|bar| bar.waited.is_none()).count() as u64,
             failed: history.count(Fate::Failed) as u64,
             cut_off: history.count(Fate::CutOff) as u64,
             waited: Latencies::of(bars.iter().filter_map(|bar| bar.waited))?,
             ran: Latencies::of(ended.map(Bar::seconds))?,
-            dead: dead(works)?,
+            dead: Dead::all(works)?,
         })
     }
 
@@ -108,9 +104,9 @@ impl Summary {
                 format!("{share:.1} % of that"),
             ),
             (
-                "attempts",
-                count(self.attempts),
-                format!("{failed} failed, {cut_off} cut off with their worker"),
+                "retries",
+                count(self.retries),
+                format!("{failed} attempts failed, {cut_off} were cut off"),
             ),
             ("workers died", count(self.deaths), String::new()),
             ("jobs dead", count(self.dead.len() as u64), String::new()),
@@ -157,35 +153,4 @@ impl Summary {
         }
         Ok(())
     }
-}
-
-impl Dead {
-    pub fn reason(&self) -> String {
-        let Dead {
-            error,
-            why,
-            attempts,
-            ..
-        } = self;
-        let why = why.map(|why| format!("{why} ")).unwrap_or_default();
-        format!("{error} ({why}in attempt {attempts})")
-    }
-}
-
-fn dead(works: &Works) -> Result<Vec<Dead>> {
-    let mut dead = Vec::new();
-    for job in works.jobs.list(JobState::Dead) {
-        let job = job?;
-        let path = job
-            .content
-            .job()
-            .map(|job| job.path().display().to_string());
-        dead.push(Dead {
-            path: path.unwrap_or_else(|| format!("job {}", job.id)),
-            why: job.why,
-            error: job.error.unwrap_or_default(),
-            attempts: job.attempts,
-        });
-    }
-    Ok(dead)
 }

@@ -50,8 +50,8 @@ fn supervise(options: &Options, progress: Arc<Progress>, stop: &Stop) -> Result<
             progress.restarted(number);
         }
         let mut command = Command::new(&program);
-        command.args(std::env::args_os().skip(1));
         command.args(["--worker", &number.to_string()]);
+        command.args(std::env::args_os().skip(1));
         command
     };
     let supervisor = Supervisor::new(worker).processes(options.workers as usize);

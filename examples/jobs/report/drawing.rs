@@ -14,6 +14,9 @@ pub const GREY: RGBColor = RGBColor(150, 150, 150);
 pub const RULE: RGBColor = RGBColor(228, 228, 228);
 pub const INK: RGBColor = RGBColor(40, 40, 40);
 
+/// Drawings of bars are so many times finer than they are shown: a bar may be less wide than a point.
+pub const FINE: i32 = 10;
+
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub type Drawn = Result<(), Box<dyn Error>>;
 

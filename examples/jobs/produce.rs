@@ -42,7 +42,7 @@ pub fn push_what_is_named(works: &Works, options: &Options) -> Result<()> {
     }
     if options.retry_dead {
         let retried = works.jobs.retry_all_dead()?;
-        eprintln!("{retried} dead jobs are tried again");
+        eprintln!("{retried} of the dead are tried again");
     }
     let stats = works.jobs.stats()?;
     match (stats.unfinished(), is_new) {

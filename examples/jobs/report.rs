@@ -12,14 +12,14 @@ use std::cmp::Ordering;
 use std::io::Write;
 
 use anyhow::Result;
-use indicatif::DecimalBytes;
+use indicatif::{DecimalBytes, HumanCount};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::history::{Bar, Fate, History};
 use crate::latencies::duration;
 use crate::summary::Summary;
 use bars::Moment;
-use drawing::{BLUE, LIGHT_BLUE, ORANGE, RED, hex};
+use drawing::{BLUE, GREEN, LIGHT_BLUE, ORANGE, RED, hex};
 use over_time::OverTime;
 
 /// Deaths that are looked at closely.
@@ -51,10 +51,10 @@ fn page(history: &History, summary: &Summary) -> Result<Markup> {
                 (figures(summary))
                 h2 { "Who ran what, when" }
                 (legend())
-                (figure(bars::all(history)?))
+                figure.wide { (PreEscaped(bars::all(history)?)) }
                 p.note {
                     "A row is a worker, and a bar an attempt at a job; "
-                    (summary.attempts) " attempts, " (summary.cut_off) " of them cut off."
+                    (HumanCount(summary.attempts)) " attempts, " (summary.cut_off) " of them cut off."
                     @if history.runs.len() > 1 { " Grey: a run went on where the one before had ended." }
                 }
                 (moments(history)?)
@@ -121,12 +121,12 @@ fn moments(history: &History) -> Result<Markup> {
     Ok(html! {
         h2 { "When a worker was killed" }
         p.note {
-            "The same, close to the death of a worker, at 0. The numbers are those of the jobs: the one that was cut off, and where it ran again."
+            "The same, close to the death of a worker, at 0: " (key(RED)) "the job that it had" (key(GREEN)) "and where that was done."
         }
         div.columns {
             @for moment in moments {
                 section {
-                    h3 { "Job " (moment.bar.job) ", " (moment.bar.path) }
+                    h3 title=(moment.bar.path) { "Job " (moment.bar.job) ", " (moment.bar.path) }
                     (figure(bars::close(&moment)?))
                 }
             }

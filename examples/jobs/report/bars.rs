@@ -1,10 +1,12 @@
 //! Each job's life as a bar in the row of the worker that had it.
 
 use anyhow::Result;
+use plotters::style::RGBColor;
 
-use super::drawing::{FINE, GREY};
+use super::drawing::{BLUE, FINE, GREEN, GREY, LIGHT_BLUE, ORANGE, RED};
 use super::rows::Rows;
-use crate::history::{Bar, History};
+use crate::history::{Bar, Fate, History};
+use crate::job::Kind;
 
 const WIDTH: i32 = 960 * FINE;
 const CLOSE_WIDTH: i32 = 480 * FINE;
@@ -24,7 +26,7 @@ pub fn all(history: &History) -> Result<String> {
         for run in history.runs.iter().skip(1) {
             rows.upright(area, *run, GREY)?;
         }
-        rows.bars(area)
+        rows.bars(area, colour)
     })
 }
 
@@ -62,8 +64,20 @@ pub fn close(moment: &Moment<'_>) -> Result<String> {
     rows.draw(|area| {
         rows.axis(area, death, 6)?;
         rows.upright(area, death, GREY)?;
-        rows.bars(area)?;
+        rows.bars(area, |bar| match bar.job == moment.bar.job {
+            true if bar.fate == Fate::Done => GREEN,
+            _ => colour(bar),
+        })?;
         let mut of_job = rows.seen().filter(|bar| bar.job == moment.bar.job);
         of_job.try_for_each(|bar| rows.name(area, bar))
     })
+}
+
+fn colour(bar: &Bar) -> RGBColor {
+    match (bar.fate, bar.kind) {
+        (Fate::CutOff, _) => RED,
+        (Fate::Failed, _) => ORANGE,
+        (Fate::Done, Kind::Directory) => LIGHT_BLUE,
+        (Fate::Done, Kind::File) => BLUE,
+    }
 }

@@ -10,6 +10,7 @@ pub const BLUE: RGBColor = RGBColor(11, 87, 164);
 pub const LIGHT_BLUE: RGBColor = RGBColor(126, 176, 226);
 pub const ORANGE: RGBColor = RGBColor(230, 140, 0);
 pub const RED: RGBColor = RGBColor(208, 20, 40);
+pub const GREEN: RGBColor = RGBColor(22, 140, 70);
 pub const GREY: RGBColor = RGBColor(150, 150, 150);
 pub const RULE: RGBColor = RGBColor(228, 228, 228);
 pub const INK: RGBColor = RGBColor(40, 40, 40);

@@ -6,10 +6,9 @@ use anyhow::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::drawing::{Area, BLUE, Drawn, FINE, INK, LIGHT_BLUE, ORANGE, RED, RULE, draw, number};
+use super::drawing::{Area, Drawn, FINE, GREEN, INK, ORANGE, RED, RULE, draw, number};
 use super::stretches::{Stretch, joined};
-use crate::history::{Bar, Fate, History};
-use crate::job::Kind;
+use crate::history::{Bar, History};
 
 const ROW: i32 = 26 * FINE;
 const LEFT: i32 = 74 * FINE;
@@ -77,14 +76,14 @@ impl Rows<'_> {
     }
 
     /// Those of all that ran then.
-    pub fn bars(&self, area: &Area<'_>) -> Drawn {
+    pub fn bars(&self, area: &Area<'_>, colour: impl Fn(&Bar) -> RGBColor) -> Drawn {
         let seen = self
             .seen()
             .map(|bar| (bar.worker, colour(bar), self.x(bar.from), self.x(bar.to)));
-        // Red is drawn last, so that nothing covers it.
+        // What is rare is drawn last, so that nothing covers it.
         let workers = self.history.workers as i32;
         let mut stretches = joined(seen, 3 + self.width * workers / MOST_BARS);
-        stretches.sort_by_key(|stretch| (stretch.colour == RED, stretch.colour == ORANGE));
+        stretches.sort_by_key(|stretch| [RED, GREEN, ORANGE].map(|seen| stretch.colour == seen));
         for Stretch {
             worker,
             colour,
@@ -99,18 +98,16 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// The number of its job in a bar, or beside it.
+    /// The number of its job in a bar, if there is room.
     pub fn name(&self, area: &Area<'_>, bar: &Bar) -> Drawn {
         let (name, middle) = (bar.job.to_string(), ROW * bar.worker as i32 + ROW / 2);
         let (from, to) = (self.x(bar.from), self.x(bar.to));
-        let (place, style) = match to - from > (10 * name.len() as i32 + 6) * FINE {
-            true => ((from + to) / 2, text(HPos::Center, VPos::Center, &WHITE)),
-            false if bar.fate == Fate::CutOff => {
-                (from - 4 * FINE, text(HPos::Right, VPos::Center, &RED))
-            }
-            false => (to + 4 * FINE, text(HPos::Left, VPos::Center, &INK)),
-        };
-        Ok(area.draw(&Text::new(name, (place, middle), style))?)
+        if to - from < (10 * name.len() as i32 + 6) * FINE {
+            return Ok(());
+        }
+        let style = text(HPos::Center, VPos::Center, &WHITE);
+        let place = ((from + to) / 2, middle);
+        Ok(area.draw(&Text::new(name, place, style))?)
     }
 
     pub fn seen(&self) -> impl Iterator<Item = &Bar> {
@@ -126,15 +123,6 @@ impl Rows<'_> {
 
     fn bottom(&self) -> i32 {
         ROW * self.history.workers as i32
-    }
-}
-
-fn colour(bar: &Bar) -> RGBColor {
-    match (bar.fate, bar.kind) {
-        (Fate::CutOff, _) => RED,
-        (Fate::Failed, _) => ORANGE,
-        (Fate::Done, Kind::Directory) => LIGHT_BLUE,
-        (Fate::Done, Kind::File) => BLUE,
     }
 }
 

@@ -130,13 +130,15 @@ fn attempts(store: &Store) -> Vec<((u64, u32, u32), Attempt)> {
     attempts.iter().map(Result::unwrap).collect()
 }
 
-/// Kills the worker that has this file in hand, as soon as there is one.
+/// Kills the worker that has this file in hand, as soon as there is one; unless it was too fast.
 fn kill_who_has(store: &Store, file: &str) {
+    let killed = |pid: u32| kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).is_ok();
     eventually(LONG, || {
         let attempts = attempts(store);
-        let mut begun = attempts.iter().filter(|(_, it)| it.path.ends_with(file));
-        begun.next().is_some_and(|((_, _, pid), _)| {
-            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).is_ok()
+        let mut of_file = attempts.iter().filter(|(_, it)| it.path.ends_with(file));
+        of_file.any(|((_, _, pid), attempt)| match &attempt.end {
+            Some(end) => end.succeeded,
+            None => killed(*pid),
         })
     });
 }

@@ -153,12 +153,24 @@ async fn answer(State(host): State<Arc<Host>>, uri: Uri, headers: HeaderMap) -> 
     Html(links).into_response()
 }
 
-/// The example as a program, beside the test, in the same profile: of an example with tests, `cargo test`
-/// builds the tests only.
 pub(crate) fn program() -> PathBuf {
+    example("crawler")
+}
+
+/// An example as a program, beside the test, in the same profile: of an example with tests, `cargo test`
+/// builds the tests only.
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
-    let built = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo says of this package here would have others built anew whose scripts look at that.
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
+    let built = cargo
         .args([
             "build",
             "--quiet",
@@ -166,7 +178,7 @@ pub(crate) fn program() -> PathBuf {
             "--package",
             "diskette",
             "--example",
-            "crawler",
+            name,
         ])
         .args(profile.ends_with("release").then_some("--release"))
         .arg("--target-dir")
@@ -174,7 +186,7 @@ pub(crate) fn program() -> PathBuf {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();
     assert!(built.unwrap().success());
-    profile.join("examples/crawler")
+    profile.join("examples").join(name)
 }
 
 fn crawler(sites: &[&Site], dir: &Path, options: &[&str]) -> Child {

@@ -18,6 +18,9 @@ mod full;
 mod growth;
 mod histories;
 mod hostile;
+// Elsewhere workers outlive a supervisor that is killed.
+#[cfg(target_os = "linux")]
+mod jobs;
 mod locks;
 mod memoize;
 mod paper;

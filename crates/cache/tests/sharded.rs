@@ -11,7 +11,7 @@ use diskette_cache::{
     Stream, Terms,
 };
 use diskette_store::{Error, INLINE, MessagePack, Store};
-use diskette_testkit::{PATIENCE, Place, eventually, files_below};
+use diskette_testkit::{PATIENCE, Place, cases, eventually, files_below};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -565,7 +565,7 @@ fn run(steps: Vec<Step>, path: &Path) -> Result<(), Error> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 20 } else { 200 }))]
+    #![proptest_config(ProptestConfig::with_cases(cases(if cfg!(debug_assertions) { 20 } else { 200 })))]
 
     #[test]
     fn it_is_a_map_that_forgets(steps in vec(step(), 1..40)) {

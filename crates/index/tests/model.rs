@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use diskette_index::Index;
 use diskette_store::{Access, Error, MessagePack, Store};
-use diskette_testkit::Place;
+use diskette_testkit::{Place, cases};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -355,7 +355,7 @@ impl From<Error> for Stop {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(32), max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn with_integers(steps in vec(step(-6_i64..6), 0..100)) {

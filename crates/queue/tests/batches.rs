@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use diskette_queue::{JobState, Keep, Outcome, Push, Queue, Unique};
 use diskette_store::{INLINE, Store};
+use diskette_testkit::Place;
 
-fn queue(keep: Keep) -> (tempfile::TempDir, Queue<String>) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("store")).unwrap();
+fn queue(keep: Keep) -> (Place, Queue<String>) {
+    let place = Place::new();
+    let store = Store::open(place.path()).unwrap();
     let options = Queue::options().keep_done(keep);
     let queue = options.new(&store, "queue").unwrap();
-    (directory, queue)
+    (place, queue)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use diskette_queue::{
     Backoff, Claim, JobId, JobState, Keep, ManualClock, Outcome, Push, Pushed, Queue, Unique, Why,
 };
 use diskette_store::{Access, Error, INLINE, MessagePack, Store};
-use diskette_testkit::Place;
+use diskette_testkit::{Place, cases};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -876,7 +876,7 @@ fn run(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 60 } else { 1000 }))]
+    #![proptest_config(ProptestConfig::with_cases(cases(if cfg!(debug_assertions) { 60 } else { 1000 })))]
 
     #[test]
     fn a_queue_is_a_list_of_jobs(steps in vec(step(), 1..80)) {

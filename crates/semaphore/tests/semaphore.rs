@@ -11,7 +11,7 @@ use std::time::Duration;
 use diskette_ipc::clock;
 use diskette_semaphore::{BoundedSemaphore, Permit};
 use diskette_store::{Access, Error, Kind, Result, Store, Structure};
-use diskette_testkit::Place;
+use diskette_testkit::{Place, cases};
 use proptest::prelude::*;
 
 type Tested = Result<(), Box<dyn StdError>>;
@@ -69,7 +69,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(40), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn permits_are_counted_as_by_a_plain_counter(steps in steps()) {

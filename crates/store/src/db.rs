@@ -407,6 +407,15 @@ impl<'c> Db<'c> {
         }
     }
 
+    /// By which an index ends with the `id` of its rows.
+    pub(crate) fn end_of_index(&self) -> &'static str {
+        match self.link {
+            Link::Sqlite(_) => "",
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => ", id",
+        }
+    }
+
     pub(crate) fn link(&self) -> Link<'c> {
         self.link
     }

@@ -107,7 +107,7 @@ impl Kind {
             return self.must_know(found.unwrap_or_default());
         }
         for statement in self.schema {
-            db.execute(&statement.replace("{id}", ""), &[])?;
+            db.execute(&statement.replace("{id}", db.end_of_index()), &[])?;
         }
         for table in self.tables {
             let (name, column) = (table.name.into(), table.column.into());

@@ -73,7 +73,7 @@ pub use forked::Forked;
 pub use gate::Gate;
 pub use linear::{Call, linearizable};
 pub use nix::sys::signal::Signal;
-pub use place::{Place, on_postgres};
+pub use place::{Place, cases, on_postgres};
 pub use postgres::Postgres;
 #[cfg(all(
     target_os = "linux",

@@ -60,6 +60,12 @@ impl Place {
     }
 }
 
+/// So many cases for a property test, or fewer where each step is a round trip to a server.
+#[must_use]
+pub fn cases(cases: u32) -> u32 {
+    if on_postgres() { cases / 4 } else { cases }
+}
+
 /// Whether a [`Place`] is on a server.
 #[must_use]
 pub fn on_postgres() -> bool {

@@ -14,7 +14,7 @@ mod step;
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use diskette_testkit::{Child, PATIENCE, Place, role};
+use diskette_testkit::{Child, PATIENCE, Place, cases, role};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,7 @@ fn run(other: &mut Child, steps: &[(bool, Step)]) {
 fn it_does_what_the_model_says() {
     let other = RefCell::new(Child::spawn(other, &[]));
     let config = ProptestConfig {
-        cases: if cfg!(debug_assertions) { 40 } else { 1000 },
+        cases: cases(if cfg!(debug_assertions) { 40 } else { 1000 }),
         source_file: Some(file!()),
         ..ProptestConfig::default()
     };

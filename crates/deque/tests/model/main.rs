@@ -6,7 +6,7 @@ mod places;
 
 use diskette_deque::{Claim, Deque, WhenFull};
 use diskette_store::{Access, Error, MessagePack, Store};
-use diskette_testkit::Place;
+use diskette_testkit::{Place, cases};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -322,7 +322,7 @@ fn run(steps: &[Step], start: u32, bound: Option<(usize, WhenFull)>) -> TestCase
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_deque_does_what_a_vec_deque_does(

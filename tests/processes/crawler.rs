@@ -375,7 +375,9 @@ fn pages_that_are_revisited_are_taken_over_if_they_have_changed() {
         (&summary["pages"], &summary["queued"]),
         (&(PAGES + 1).into(), &0.into())
     );
-    assert_eq!(summary["unchanged"], PAGES - 1);
+    // What a worker had just recorded when it was killed, over each of its connections, it could not report.
+    let unchanged = summary["unchanged"].as_u64().unwrap() as usize;
+    assert!((PAGES - 1 - 8..PAGES).contains(&unchanged), "{unchanged}");
     let all: Vec<_> = (0..=PAGES).map(|n| n.to_string()).collect();
     assert_eq!(recorded(dir.path().join("pages.jsonl")), all);
 

@@ -186,7 +186,10 @@ where
     ) -> Result<Option<Claim<J, C>>> {
         let job = match &taken.content {
             Raw::Inline(bytes) => C::decode(bytes),
-            Raw::File(file) => self.store().load_file::<C, J>(*file),
+            Raw::File(file) => self
+                .inside()
+                .raw_file(*file)
+                .and_then(|job| C::decode(&job)),
         };
         let why = match job {
             Ok(job) => {

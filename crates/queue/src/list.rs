@@ -62,27 +62,27 @@ impl<J: DeserializeOwned, C: Codec, A: Access> Queue<J, C, A> {
         };
         let found = self.inside().look(|db| {
             let found = db.query_one(sql::GET, &[row.into()], |row| self.job(row))?;
-            found.map(|(job, raw)| self.read_job(job, raw)).transpose()
+            let read = |(job, raw)| match raw {
+                Raw::Inline(bytes) => Self::read_job(job, Ok(bytes)),
+                Raw::File(file) => Self::read_job(job, db.raw_file(file)),
+            };
+            found.map(read).transpose()
         });
         self.doing("get", found)
     }
 
     /// Decodes what was pushed.
-    fn read_job(&self, job: Job<()>, raw: Raw) -> Result<Job<J>> {
-        let content = match &raw {
-            Raw::Inline(bytes) => C::decode(bytes),
-            Raw::File(file) => self.store().load_file::<C, J>(*file),
+    fn read_job(job: Job<()>, bytes: Result<Vec<u8>>) -> Result<Job<J>> {
+        let unreadable = |bytes, why: Error| match why.is_codec() || why.is_corrupt() {
+            true => Ok(Content::Unreadable { bytes, why }),
+            false => Err(why),
         };
-        let content = match content {
-            Ok(job) => Content::Job(job),
-            Err(why) if why.is_codec() || why.is_corrupt() => {
-                let bytes = match raw {
-                    Raw::Inline(bytes) => bytes,
-                    Raw::File(file) => self.store().raw_file(file).unwrap_or_default(),
-                };
-                Content::Unreadable { bytes, why }
-            }
-            Err(error) => return Err(error),
+        let content = match bytes {
+            Ok(bytes) => match C::decode(&bytes) {
+                Ok(job) => Content::Job(job),
+                Err(why) => unreadable(bytes, why)?,
+            },
+            Err(why) => unreadable(Vec::new(), why)?,
         };
         Ok(job.with(content))
     }
@@ -205,7 +205,7 @@ where
                 return Ok(None);
             };
             match raw {
-                Raw::Inline(_) => return self.queue.read_job(job, raw).map(Some),
+                Raw::Inline(bytes) => return Queue::<J, C, A>::read_job(job, Ok(bytes)).map(Some),
                 // Its file may be gone by now.
                 Raw::File(_) => match self.queue.get(job.id)? {
                     Some(job) => return Ok(Some(job)),

@@ -842,3 +842,21 @@ fn a_long_list_is_shown_page_by_page_in_order() {
     }
     assert_eq!(ids(&queue, JobState::Done).len(), 405);
 }
+
+/// What a transaction has written others don't see yet, and on a server that goes for large values, too.
+#[test]
+fn a_large_job_can_be_claimed_in_the_transaction_that_pushed_it() {
+    let (_place, store) = store();
+    let queue = Queue::<String>::new(&store, "queue").unwrap();
+    let large = "x".repeat(INLINE + 1);
+    let claimed = store.transaction(|tx| {
+        let queue = queue.within(tx);
+        let id = queue.push(&large)?;
+        let seen = queue.get(id)?.unwrap().content;
+        assert!(matches!(seen, Content::Job(job) if job == large));
+        let claim = queue.try_claim()?.unwrap();
+        assert!(*claim == large);
+        claim.complete(tx)
+    });
+    claimed.unwrap();
+}

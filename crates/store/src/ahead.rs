@@ -45,7 +45,7 @@ impl<T: DeserializeOwned> Ahead<T> {
                 return Ok(taken);
             }
             for file in std::mem::take(&mut ahead.unread) {
-                match inside.access().store().load_file::<C, T>(file) {
+                match inside.raw_file(file).and_then(|bytes| C::decode(&bytes)) {
                     Ok(value) => drop(ahead.read.insert(file, value)),
                     // Another took it, or it is damaged: that is for the turn to find out.
                     Err(_) => ahead.inside = true,

@@ -407,6 +407,20 @@ impl<'c> Db<'c> {
         }
     }
 
+    /// The large value with this number, which a row of this state names.
+    pub fn raw_file(&self, id: i64) -> Result<Vec<u8>> {
+        self.open_file(id)?.read_whole()
+    }
+
+    pub(crate) fn open_file(&self, id: i64) -> Result<StreamReader> {
+        match self.link {
+            Link::Sqlite(_) => self.store.open_file(id),
+            // What a transaction has written nobody else sees.
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => crate::postgres::open_value(work, id),
+        }
+    }
+
     /// By which an index ends with the `id` of its rows.
     pub(crate) fn end_of_index(&self) -> &'static str {
         match self.link {

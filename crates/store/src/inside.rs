@@ -77,8 +77,10 @@ impl<A: Access> Inside<'_, A> {
         store.freeing(|| self.write_one(&mut operation))
     }
 
-    pub(crate) fn access(&self) -> &A {
-        self.access
+    /// The large value with this number, which a row has named.
+    pub fn raw_file(&self, id: i64) -> Result<Vec<u8>> {
+        let value = self.access.read_one(|db| db.open_file(id))?;
+        value.read_whole()
     }
 
     /// In the structure's turn to write.

@@ -124,24 +124,9 @@ impl Store {
         }
     }
 
-    /// The bytes of the value in a file, as they are encoded.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`raw_value`](Self::raw_value).
-    #[doc(hidden)]
-    pub fn raw_file(&self, file: i64) -> Result<Vec<u8>> {
-        self.open_file(file)?.read_whole()
-    }
-
     /// Decodes the value in a file.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`load_value`](Self::load_value).
-    #[doc(hidden)]
-    pub fn load_file<C: Codec, T: DeserializeOwned>(&self, file: i64) -> Result<T> {
-        C::decode(&self.raw_file(file)?)
+    pub(crate) fn load_file<C: Codec, T: DeserializeOwned>(&self, file: i64) -> Result<T> {
+        C::decode(&self.open_file(file)?.read_whole()?)
     }
 
     /// Opens the value file of a row.

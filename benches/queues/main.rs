@@ -24,6 +24,7 @@ use hdrhistogram::Histogram;
 fn main() {
     if is_child() {
         due::work();
+        due::sleep();
         deaths::work();
         idle::work();
         return kills::work();

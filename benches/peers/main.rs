@@ -2,13 +2,13 @@
 //! diskcache, of its fork and of diskette: `benches/peers/diskcache`, which installs them. Without it, of diskette alone.
 #![allow(clippy::expect_used, reason = "a bench that fails has nothing to say")]
 
+mod race;
 mod report;
 mod work;
 
 use std::env;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use crate::report::{Report, Reports, gather};
 
@@ -31,8 +31,7 @@ fn main() {
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let (operations, rounds) = if quick { (10_000, 1) } else { (100_000, 3) };
-    let installed = env::var_os("PEERS").map(PathBuf::from);
-    if installed.is_none() {
+    if race::installed().is_none() {
         println!("diskette alone; benches/peers/diskcache installs the others\n");
     }
     for processes in PROCESSES {
@@ -44,8 +43,9 @@ fn main() {
         let mut all = PEERS.map(|_| Reports::new());
         for _ in 0..rounds {
             for (peer, reports) in PEERS.iter().zip(&mut all) {
-                if let Some(mut start) = starter(peer, installed.as_deref()) {
-                    round(&mut start, processes, operations, reports);
+                if starter(peer).is_some() {
+                    let start = || starter(peer).expect("it is installed");
+                    round(&start, processes, operations, reports);
                 }
             }
         }
@@ -64,66 +64,29 @@ fn main() {
 }
 
 /// How a process of a peer is started; `None` if it isn't installed.
-fn starter(peer: &str, installed: Option<&Path>) -> Option<impl FnMut() -> Command> {
-    let ours = peer == "diskette";
-    let python = installed.map(|peers| peers.join(peer).join("bin/python"));
-    if !ours && python.is_none() {
-        return None;
+fn starter(peer: &str) -> Option<Command> {
+    if peer != "diskette" {
+        return race::python(peer, "on_diskcache.py");
     }
-    Some(move || match &python {
-        Some(python) if !ours => {
-            let mut command = Command::new(python);
-            command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/on_diskcache.py"));
-            command
-        }
-        _ => {
-            let mut command = Command::new(env::current_exe().expect("this program"));
-            command.arg("diskette");
-            command
-        }
-    })
+    let mut command = race::this();
+    command.arg(peer);
+    Some(command)
 }
 
-fn round(
-    start: &mut impl FnMut() -> Command,
-    processes: u64,
-    operations: u64,
-    reports: &mut Reports,
-) {
+fn round(start: &impl Fn() -> Command, processes: u64, operations: u64, reports: &mut Reports) {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path().join("cache");
     let filled = start().arg(&directory).args(["fill", "0"]).status();
     assert!(filled.expect("a process").success());
-    let spawn = |number: u64| {
+    let work = |number: u64| {
         let mut command = start();
         command.arg(&directory);
         command.args([number.to_string(), operations.to_string()]);
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.expect("a process");
-        let out = BufReader::new(child.stdout.take().expect("a pipe"));
-        (child, out)
+        command
     };
-    let mut workers: Vec<_> = (0..processes).map(spawn).collect();
-    let line = |out: &mut dyn BufRead| {
-        let mut line = String::new();
-        out.read_line(&mut line).expect("a line");
-        line
-    };
-    for (_, out) in &mut workers {
-        assert_eq!(line(out), "ready\n");
+    for line in race::race((0..processes).map(work)) {
+        gather(reports, &line);
     }
-    for (child, _) in &mut workers {
-        begin(child);
-    }
-    for (child, out) in &mut workers {
-        gather(reports, &line(out));
-        assert!(child.wait().expect("its end").success());
-    }
-}
-
-fn begin(child: &mut Child) {
-    let pipe = child.stdin.as_mut().expect("a pipe");
-    pipe.write_all(b"\n").expect("a process that listens");
 }
 
 fn compare(peer: &str, processes: u64, theirs: &Reports, ours: &Reports) {

@@ -1,6 +1,7 @@
 """A process of the benchmark, on a queue of Python. The other side, in the same words, is on_queues/work.rs."""
 
 import json
+import os
 import sys
 import time
 
@@ -85,7 +86,56 @@ class Huey:
         return 0 if self.storage.dequeue() is None else 1
 
 
-QUEUES = {"litequeue": Litequeue, "persist-queue": PersistQueue, "huey": Huey}
+class Procrastinate:
+    """On PostgreSQL. What is done is deleted, as on the other side."""
+
+    def __init__(self, path):
+        from asyncio import new_event_loop
+
+        from procrastinate import App, PsycopgConnector
+
+        # One connection; the pool's own threads would only cost.
+        connector = PsycopgConnector(conninfo=os.environ["PEERS_POSTGRES"], min_size=1, max_size=1)
+        self.app = App(connector=connector)
+        self.loop = new_event_loop()
+        self.run(self.app.open_async())
+        if not self.run(self.app.check_connection_async()):
+            self.run(self.app.schema_manager.apply_schema_async())
+        self.worker = self.run(self.app.job_manager.register_worker())
+
+    def run(self, coroutine):
+        return self.loop.run_until_complete(coroutine)
+
+    def push(self, jobs):
+        from procrastinate.jobs import Job
+
+        jobs = [
+            Job(queue="q", lock=None, queueing_lock=None, task_name="t", task_kwargs={"job": job})
+            for job in jobs
+        ]
+        manager = self.app.job_manager
+        if len(jobs) == 1:
+            self.run(manager.defer_job_async(jobs[0]))
+        else:
+            self.run(manager.batch_defer_jobs_async(jobs))
+
+    def work(self, most):
+        from procrastinate.jobs import Status
+
+        manager = self.app.job_manager
+        job = self.run(manager.fetch_job(queues=None, worker_id=self.worker))
+        if job is None:
+            return 0
+        self.run(manager.finish_job(job, Status.SUCCEEDED, delete_job=True))
+        return 1
+
+
+QUEUES = {
+    "litequeue": Litequeue,
+    "persist-queue": PersistQueue,
+    "huey": Huey,
+    "procrastinate": Procrastinate,
+}
 
 
 def main(peer, directory, number, phase, jobs, batch):

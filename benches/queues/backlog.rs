@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diskette::{Keep, Push, Queue, Store};
+use diskette_testkit::Place;
 use hdrhistogram::Histogram;
 
 const SAMPLES: u32 = 20_000;
@@ -12,7 +13,7 @@ struct Backlog {
     name: String,
     queue: Queue<u32>,
     claims: Histogram<u64>,
-    _dir: tempfile::TempDir,
+    _dir: Place,
 }
 
 pub(crate) fn measure(scale: u32) {
@@ -37,7 +38,7 @@ pub(crate) fn measure(scale: u32) {
 
 impl Backlog {
     fn of(ready: u32, scheduled: u32) -> Self {
-        let dir = super::tempdir();
+        let dir = Place::new();
         let store = Store::open(dir.path()).expect("a store");
         let options = Queue::options().keep_done(Keep::none());
         let queue: Queue<u32> = options.new(&store, "jobs").expect("a queue");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use diskette::{Keep, Queue, Store};
-use diskette_testkit::{Child, PATIENCE, eventually, role};
+use diskette_testkit::{Child, PATIENCE, Place, eventually, role};
 
 const KILLS: u32 = 200;
 const PROCESSES: usize = 3;
@@ -17,7 +17,7 @@ fn open(dir: &Path) -> Queue<u32> {
 }
 
 pub(crate) fn measure(scale: u32) {
-    let dir = super::tempdir();
+    let dir = Place::new();
     let queue = open(dir.path());
     let hire = || {
         let mut worker = Child::spawn(work, &[&dir.path().display()]);

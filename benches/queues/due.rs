@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use diskette::{Keep, Push, Queue, Stop, Store, Worker};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, Place, role};
 use rand::Rng;
 
 const JOBS: u32 = 10_000;
@@ -22,7 +22,7 @@ fn open(dir: &std::path::Path) -> Queue<u64> {
 
 pub(crate) fn measure(scale: u32) {
     let (jobs, spread) = (JOBS / scale, SPREAD / scale);
-    let dir = super::tempdir();
+    let dir = Place::new();
     let queue = open(dir.path());
     let mut workers: Vec<_> = (0..PROCESSES)
         .map(|_| Child::spawn(work, &[&dir.path().display()]))

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use diskette::{Queue, Stop, Store, Worker};
-use diskette_testkit::{Child, PATIENCE, context_switches, cpu_time, role};
+use diskette_testkit::{Child, PATIENCE, Place, context_switches, cpu_time, role};
 
 const PROCESSES: usize = 8;
 const TIME: Duration = Duration::from_secs(10);
 
 pub(crate) fn measure(_: u32) {
-    let dir = super::tempdir();
+    let dir = Place::new();
     let mut workers: Vec<_> = (0..PROCESSES)
         .map(|_| Child::spawn(work, &[&dir.path().display()]))
         .collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use diskette::{Deque, Index, JobState, Keep, Push, Queue, Stop, Store, Worker};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, Place, role};
 use rand::Rng;
 
 const JOBS: u32 = 100_000;
@@ -99,7 +99,7 @@ pub(crate) fn measure(scale: u32) {
     let jobs = JOBS / scale;
     println!("{jobs} jobs, {PROCESSES} processes");
     for pause in [None, Some(PAUSE)] {
-        let dir = super::tempdir();
+        let dir = Place::new();
         let works = Works::open(dir.path());
         works.push(jobs);
         let hire = || Child::spawn(work, &[&dir.path().display()]);

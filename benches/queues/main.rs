@@ -1,7 +1,8 @@
 //! What a queue promises, at its size: a backlog of a million jobs, ten thousand scheduled ones, workers that die, that idle, and that are
 //! killed ten times a second.
 //!
-//! `cargo bench --bench queues`, or with the names of some of them: `-- backlog due deaths idle kills`; with `--quick`, a tenth of it.
+//! `cargo bench --bench queues`, or with the names of some of them: `-- backlog due deaths idle kills`; with `--quick`, a tenth of it; on
+//! PostgreSQL where the environment says `DISKETTE_ENGINE=postgres`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +16,7 @@ mod idle;
 mod kills;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use diskette_testkit::{Parent, is_child};
@@ -51,10 +52,6 @@ fn main() {
             println!();
         }
     }
-}
-
-fn tempdir() -> tempfile::TempDir {
-    tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("a directory on the disk")
 }
 
 /// The directory that is the first argument of a role.

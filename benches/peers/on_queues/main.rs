@@ -9,17 +9,22 @@ mod work;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::{env, fs};
 
+use diskette_testkit::Postgres;
 use serde::{Deserialize, Serialize};
 
-const PEERS: [&str; 5] = [
+const PEERS: [&str; 7] = [
     "diskette",
     "raw SQLite",
     "litequeue",
     "persist-queue",
     "huey",
+    ON_POSTGRES,
+    "procrastinate",
 ];
+pub(crate) const ON_POSTGRES: &str = "diskette on PostgreSQL";
 const PROCESSES: [u64; 2] = [1, 8];
 const BATCHES: [u64; 2] = [1, 100];
 const PHASES: [&str; 2] = ["push", "claim + complete"];
@@ -68,8 +73,9 @@ fn main() {
         }
     }
     println!(
-        "{jobs} jobs of 30 bytes, the best of {rounds} round(s); jobs a second, and how often that goes into diskette's. All: WAL, \
-         synchronous = NORMAL: a killed process loses nothing, a power cut may lose the last moments\n"
+        "{jobs} jobs of 30 bytes, the best of {rounds} round(s); jobs a second, and how often that goes into diskette's. On SQLite: WAL, \
+         synchronous = NORMAL: a killed process loses nothing, a power cut may lose the last moments. On PostgreSQL, as it is shipped: \
+         what was committed is on the disk\n"
     );
     for batch in BATCHES {
         table(&all, batch);
@@ -80,11 +86,33 @@ fn main() {
 /// How a process of a peer is started; `None` if it isn't installed.
 fn starter(peer: &str) -> Option<Command> {
     let mut command = match peer {
-        "diskette" | "raw SQLite" => race::this(),
+        "diskette" | "raw SQLite" | ON_POSTGRES => race::this(),
         _ => race::python("queues", "on_queues.py")?,
     };
+    if matches!(peer, ON_POSTGRES | "procrastinate") {
+        command.env("PEERS_POSTGRES", server()?.url_of("diskette", "diskette"));
+    }
     command.arg(peer);
     Some(command)
+}
+
+/// One of its own, which syncs to the disk as it is shipped.
+fn server() -> Option<&'static Postgres> {
+    static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
+    let settings = [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("full_page_writes", "on"),
+    ];
+    SERVER.get_or_init(|| Postgres::private(&settings)).as_ref()
+}
+
+/// Beside whom a peer is.
+fn beside(peer: &str) -> &str {
+    match peer {
+        ON_POSTGRES | "procrastinate" => ON_POSTGRES,
+        _ => "diskette",
+    }
 }
 
 fn round(peer: &str, jobs: u64, cells: &mut Cells) {
@@ -120,6 +148,7 @@ fn one_at_a_time(peer: &str) -> &'static str {
     match peer {
         "litequeue" => " (claims one at a time)",
         "persist-queue" | "huey" => " (all one at a time)",
+        "procrastinate" => " (claims and completes one at a time)",
         _ => "",
     }
 }
@@ -150,17 +179,17 @@ fn table(all: &BTreeMap<&str, Cells>, batch: u64) {
     );
     println!("|---|{}", "---:|".repeat(columns.len()));
     let none = Cells::new();
-    let ours = all.get("diskette").unwrap_or(&none);
     for peer in PEERS {
         let Some(cells) = all.get(peer) else { continue };
+        let ours = all.get(beside(peer)).unwrap_or(&none);
         let row = columns.iter().map(|column| {
             let (Some(cell), Some(ours)) = (cells.get(column), ours.get(column)) else {
                 return "-".to_owned();
             };
             let ratio = ours.jobs_per_second / cell.jobs_per_second;
             let behind = match peer {
-                "diskette" => return format!("{:.0}", cell.jobs_per_second),
-                "raw SQLite" => "",
+                "diskette" | ON_POSTGRES => return format!("{:.0}", cell.jobs_per_second),
+                "raw SQLite" | "procrastinate" => "",
                 _ if ratio < WANTED => " *",
                 _ => "",
             };

@@ -1,13 +1,14 @@
 //! A process of the benchmark, on diskette and on the raw statements. The other side, in the same words, is on_queues.py.
 
+use std::env;
 use std::io::{Write, stdin, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use diskette::{Keep, Queue, Store};
 use rusqlite::{Connection, params};
 
-use crate::Done;
+use crate::{Done, ON_POSTGRES};
 
 trait Jobs {
     fn push(&self, jobs: &[String]);
@@ -17,7 +18,8 @@ trait Jobs {
 
 pub(crate) fn work(peer: &str, directory: &Path, number: u64, phase: &str, jobs: u64, batch: u64) {
     let queue: Box<dyn Jobs> = match peer {
-        "diskette" => Box::new(open(directory)),
+        "diskette" => Box::new(open(&directory.join("store"))),
+        ON_POSTGRES => Box::new(open(&in_server(directory))),
         _ => Box::new(Raw::open(directory)),
     };
     println!("ready");
@@ -55,8 +57,17 @@ fn now() -> f64 {
     now.expect("after 1970").as_secs_f64()
 }
 
-fn open(directory: &Path) -> Queue<String> {
-    let store = Store::open(directory.join("store")).expect("a store");
+/// A store for each directory.
+fn in_server(directory: &Path) -> PathBuf {
+    let server = env::var("PEERS_POSTGRES").expect("a server");
+    let name = directory.file_name().unwrap_or_default().display();
+    format!("{server}&store=store{name}")
+        .replace("store.", "store_")
+        .into()
+}
+
+fn open(path: &Path) -> Queue<String> {
+    let store = Store::open(path).expect("a store");
     let options = Queue::options().keep_done(Keep::none());
     options.new(&store, "jobs").expect("a queue")
 }

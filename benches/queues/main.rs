@@ -39,7 +39,8 @@ fn main() {
         .iter()
         .filter(|argument| !argument.starts_with('-'));
     let names: Vec<_> = names.collect();
-    let all: [(&str, fn(u32)); 5] = [
+    type Measure = fn(u32);
+    let all: [(&str, Measure); 5] = [
         ("backlog", backlog::measure),
         ("due", due::measure),
         ("deaths", deaths::measure),

@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sqlite::memory::Memory;
 use crate::sqlite::readers::Reader;
 use crate::sqlite::reading::overtaken;
 use crate::sqlite::turns::Open;
@@ -126,6 +127,12 @@ impl Access for Store {
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.write_one(self, operation),
+        }
+    }
+
+    fn memory(&self) -> Option<Memory<'_>> {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.memory(),
         }
     }
 }

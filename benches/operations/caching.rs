@@ -4,10 +4,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use diskette::{Cache, Policy, Store};
+use diskette::{Cache, Policy};
 use rusqlite::params;
 
-use crate::pairs::{KEYS, Pair, key, next, scattered, value, with};
+use crate::pairs::{KEYS, Pair, all_from_disk, key, next, scattered, value, with};
 use crate::raw::Raw;
 
 const SCHEMA: &str = "CREATE TABLE caches (id INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
@@ -30,7 +30,7 @@ pub(crate) fn all(dir: &Path) -> Vec<Pair> {
         );
     };
     raw.transaction(|raw| (0..KEYS).for_each(|n| upsert(raw, n, None)));
-    let store = Store::open(dir.join("cache")).expect("a store");
+    let store = all_from_disk(&dir.join("cache"));
     let make = |name, policy: Option<Policy>| {
         let options = Cache::<String, String>::options();
         let options = match policy {

@@ -8,6 +8,7 @@
     reason = "a bench that fails has nothing to say"
 )]
 
+mod again;
 mod caching;
 mod holding;
 mod pairs;

@@ -7,7 +7,7 @@ use diskette::{Deque, Index, Store};
 use rusqlite::params;
 
 use crate::raw::Raw;
-use crate::{caching, holding, queueing};
+use crate::{again, caching, holding, queueing};
 
 pub(crate) struct Pair {
     /// What is done, and beside what, if that isn't raw SQLite.
@@ -37,6 +37,7 @@ const POINT: &str = "SELECT pos, value FROM t WHERE pos = ?1";
 pub(crate) fn all(dir: &Path) -> Vec<Pair> {
     [
         index(dir),
+        again::all(dir),
         deque(dir),
         queueing::all(dir),
         caching::all(dir),
@@ -53,7 +54,7 @@ fn index(dir: &Path) -> Vec<Pair> {
     raw.transaction(|raw| {
         (0..KEYS).for_each(|n| raw.execute(UPSERT, params![key(n).as_bytes(), value(n).as_bytes()]))
     });
-    let store = Store::open(dir.join("index")).expect("a store");
+    let store = all_from_disk(&dir.join("index"));
     let ours = Index::<String, String>::new(&store, "bench").expect("an index");
     ours.extend((0..KEYS).map(|n| (key(n), value(n))))
         .expect("room");
@@ -315,6 +316,12 @@ struct Bytes(#[serde(with = "serde_bytes")] Vec<u8>);
 /// Each unlike the last in every page: SQLite doesn't write a page that stays as it was.
 fn large_value(n: u64, bytes: usize) -> Vec<u8> {
     vec![n.to_le_bytes()[0]; bytes]
+}
+
+/// With so little memory that all that is read is kept there, and gone when it is read again.
+pub(crate) fn all_from_disk(path: &Path) -> Store {
+    let store = Store::options().memory(64 << 10).open(path);
+    store.expect("a store")
 }
 
 pub(crate) fn with<T: 'static>(

@@ -7,6 +7,7 @@
 
 mod cache;
 mod claims;
+mod coherent;
 mod conservation;
 mod crashes;
 mod crawler;

@@ -149,12 +149,9 @@ impl<A: Access> Part<'_, A> {
         C: Codec,
         V: DeserializeOwned,
     {
-        let found = self.inside().read(|db| {
-            let find = |(key, _): &(Vec<u8>, usize)| self.look_up::<C, V>(db, key);
-            keys.iter().map(find).collect::<Result<Vec<_>>>()
-        })?;
+        let found = self.find_all::<C, V>(keys.iter().map(|(key, _)| key.as_slice()))?;
         let values = found.into_iter().map(|found| {
-            self.inner.count(found.as_ref().map(|(of, _)| *of));
+            self.inner.count(found.as_ref().map(|(known, _)| known.of));
             found.map(|(_, value)| value)
         });
         Ok(values.collect())

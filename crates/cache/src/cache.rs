@@ -1,9 +1,8 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use diskette_store::entries::read_value;
 use diskette_store::{
-    Access, Ahead, Codec, Content, Db, Like, MessagePack, Result, Store, Transaction,
+    Access, Ahead, Codec, Content, Like, MessagePack, Result, Store, Transaction,
 };
 use serde::de::DeserializeOwned;
 
@@ -12,7 +11,6 @@ use crate::part::Part;
 use crate::reach::Reach;
 use crate::sql;
 use crate::terms::{Expiry, Terms, Until};
-use crate::uses::Use;
 
 /// A persistent map from `K` to `V`, shared by any number of processes, that forgets: entries expire, and when it has come to
 /// its limit, some make room for others.
@@ -48,7 +46,9 @@ use crate::uses::Use;
 ///
 /// # Cost
 ///
-/// [`get`](Self::get) is one statement, at any size. [`insert`](Self::insert) is one; four in a transaction where there is a
+/// [`get`](Self::get) is one statement, at any size; what it, [`get_many`](Self::get_many) and [`contains_key`](Self::contains_key)
+/// have read is had again from [memory](diskette_store::Options::memory), a twentieth of the time, until anything is committed to the
+/// store. [`insert`](Self::insert) is one; four in a transaction where there is a
 /// limit, and two for each entry that has to go. At most 256 go in one transaction, so that others can write in between.
 ///
 /// # Example
@@ -152,8 +152,8 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
         self.doing("get", || {
             let key = self.key(key)?;
             let part = self.part(&key);
-            let found = part.inside().look(|db| part.look_up::<C, V>(db, &key))?;
-            part.inner.count(found.as_ref().map(|(of, _)| *of));
+            let found = part.find::<C, V>(&key)?;
+            part.inner.count(found.as_ref().map(|(known, _)| known.of));
             Ok(found.map(|(_, value)| value))
         })
     }
@@ -167,8 +167,7 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
         self.doing("contains_key", || {
             let key = self.key(key)?;
             let part = self.part(&key);
-            let found = part.inside().look(|db| part.look_at(db, &key))?;
-            Ok(found.is_some())
+            part.is_there(&key)
         })
     }
 
@@ -237,7 +236,7 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
             let key = self.key(key)?;
             let part = self.part(&key);
             // Mostly it is there: then nothing has to be written.
-            if part.inside().look(|db| part.look_at(db, &key))?.is_some() {
+            if part.is_there(&key)? {
                 return Ok(false);
             }
             let stored = part.encode::<C, V, W>(&key, value)?;
@@ -395,31 +394,5 @@ impl<A: Access> Part<'_, A> {
             let id = self.inner.structure.id().into();
             db.execute(sql::COUNT_BYTES, &[first, end, id]).map(drop)
         })
-    }
-
-    /// Whether a key is there that hasn't expired.
-    fn look_at(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<()>> {
-        let expires = db.query_one(sql::EXPIRES, &[key.into()], |row| row.opt_int(0))?;
-        Ok(expires
-            .filter(|&expires| self.inner.lives(expires))
-            .map(drop))
-    }
-
-    /// The value of a key that hasn't expired.
-    pub(crate) fn look_up<C, V>(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Use, V)>>
-    where
-        C: Codec,
-        V: DeserializeOwned,
-    {
-        let found = db.query_one(sql::FIND, &[key.into()], |row| {
-            if !self.inner.lives(row.opt_int(3)?) {
-                return Ok(None);
-            }
-            Ok(Some((
-                Use::of(row)?,
-                read_value::<V, C>(self.store(), row, key)?,
-            )))
-        });
-        found.map(Option::flatten)
     }
 }

@@ -29,6 +29,7 @@ mod fresh;
 mod handle;
 mod hash;
 mod inner;
+mod known;
 mod memoize;
 mod memoized;
 mod meta;

@@ -1,8 +1,7 @@
 //! Values that are computed once, and again when they are due: by one thread of one process, whoever else asks.
 
 use diskette_ipc::{Deadline, random};
-use diskette_store::entries::read_value;
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Like, Result, Store};
+use diskette_store::{Access, Codec, Db, Error, ErrorKind, Keeping, Like, Result, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,18 +9,10 @@ use crate::cache::Cache;
 use crate::early;
 use crate::flight::{self, Flight, Pilot};
 use crate::fresh::Fresh;
+use crate::known::Known;
 use crate::part::Part;
 use crate::reach::Reach;
 use crate::sql;
-use crate::uses::Use;
-
-/// A value that was computed before.
-struct Memo<V> {
-    value: V,
-    of: Use,
-    good_until: Option<i64>,
-    took: i64,
-}
 
 /// What is to do for who asks for a value.
 pub(crate) enum Turn<V> {
@@ -163,15 +154,15 @@ impl Part<'_, Store> {
         fresh: &Fresh,
         pilot: impl Fn(&Store) -> Result<Pilot>,
     ) -> Result<Turn<V>> {
-        let found = self.inside().look(|db| self.memo::<C, V>(db, key))?;
-        let Some(memo) = found else {
+        let Some((memo, value)) = self.find::<C, V>(key)? else {
             return self.wait_for_turn::<C, V>(key);
         };
         if self.is_due(&memo, fresh) {
             let pilot = pilot(self.store())?;
             let flight = self.inside().write(|db| {
                 // Another may have landed since.
-                let now = self.memo::<C, V>(db, key)?.and_then(|memo| memo.good_until);
+                let now = self.memo::<C, V>(db, key)?;
+                let now = now.and_then(|(memo, _)| memo.good_until);
                 match now == memo.good_until {
                     true => Flight::take_off(self.inner, db, key, pilot),
                     false => Ok(None),
@@ -179,11 +170,11 @@ impl Part<'_, Store> {
             })?;
             if let Some(flight) = flight {
                 self.inner.count(None);
-                return Ok(Turn::Compute(flight, Some(memo.value)));
+                return Ok(Turn::Compute(flight, Some(value)));
             }
         }
         self.inner.count(Some(memo.of));
-        Ok(Turn::Done(memo.value))
+        Ok(Turn::Done(value))
     }
 
     /// Takes off, or waits for who is in flight.
@@ -228,9 +219,9 @@ impl Part<'_, Store> {
                 self.inner.count(None);
                 Ok(Turn::Compute(flight, None))
             }
-            Some(Err(memo)) => {
+            Some(Err((memo, value))) => {
                 self.inner.count(Some(memo.of));
-                Ok(Turn::Done(memo.value))
+                Ok(Turn::Done(value))
             }
             None => Err(Error::new(
                 ErrorKind::Timeout,
@@ -241,26 +232,16 @@ impl Part<'_, Store> {
         }
     }
 
-    fn memo<C, V>(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<Memo<V>>>
+    /// The value that is there, for who may be about to write.
+    fn memo<C, V>(&self, db: &Db<'_>, key: &[u8]) -> Result<Option<(Known, V)>>
     where
         C: Codec,
         V: DeserializeOwned,
     {
-        let found = db.query_one(sql::FIND_MEMO, &[key.into()], |row| {
-            if !self.inner.lives(row.opt_int(3)?) {
-                return Ok(None);
-            }
-            Ok(Some(Memo {
-                value: read_value::<V, C>(db.store(), row, key)?,
-                of: Use::of(row)?,
-                good_until: row.opt_int(7)?,
-                took: row.opt_int(8)?.unwrap_or(0),
-            }))
-        });
-        found.map(Option::flatten)
+        self.look_up::<C, V>(db, key, &Keeping::default())
     }
 
-    fn is_due<V>(&self, memo: &Memo<V>, fresh: &Fresh) -> bool {
+    fn is_due(&self, memo: &Known, fresh: &Fresh) -> bool {
         let Some(good_until) = memo.good_until else {
             return false;
         };

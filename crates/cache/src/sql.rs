@@ -92,7 +92,8 @@ pub(crate) const SET_VALUE: &str = "UPDATE cache_entries SET stored = $1, cost =
 pub(crate) const TOUCH: &str = "UPDATE cache_entries SET expires = $1, idle = $2 WHERE id = $3";
 
 /// What reading an entry needs.
-pub(crate) const FIND: &str = "SELECT id, file, value, expires, idle, uses, coalesce(used, stored) FROM cache_entries WHERE key = $1";
+pub(crate) const FIND: &str = "SELECT id, file, value, expires, idle, uses, coalesce(used, stored), fresh, took \
+    FROM cache_entries WHERE key = $1";
 /// What changing an entry needs.
 pub(crate) const FOUND: &str =
     "SELECT id, file, cost, expires, uses, rank FROM cache_entries WHERE key = $1";
@@ -146,8 +147,6 @@ pub(crate) const SOME_TAGGED: &str = "SELECT id, file, cost FROM cache_entries W
 
 /// A value that was computed: until `$1` it is good, and so long it took.
 pub(crate) const MEMO: &str = "UPDATE cache_entries SET fresh = $1, took = $2 WHERE key = $3";
-pub(crate) const FIND_MEMO: &str = "SELECT id, file, value, expires, idle, uses, coalesce(used, stored), fresh, took \
-    FROM cache_entries WHERE key = $1";
 pub(crate) const TAKE_OFF: &str = "INSERT INTO cache_flights (cache, key, owner, thread) VALUES ($1, $2, $3, $4) \
     ON CONFLICT (key) DO NOTHING";
 pub(crate) const LAND: &str =

@@ -55,6 +55,22 @@ impl Use {
     }
 }
 
+impl Use {
+    pub(crate) fn to_numbers(self) -> [i64; 4] {
+        [self.id, self.idle.unwrap_or(-1), self.uses, self.used]
+    }
+
+    pub(crate) fn of_numbers([id, idle, uses, used]: [i64; 4]) -> Self {
+        let idle = Some(idle).filter(|&idle| idle >= 0);
+        Use {
+            id,
+            idle,
+            uses,
+            used,
+        }
+    }
+}
+
 /// When what was noted has to be written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {

@@ -578,3 +578,49 @@ fn one_upkeep_of_several_removes_what_has_expired<W: Way>() {
         drop(upkeep.take());
     }
 }
+
+/// So often, that what is read from now on is kept in memory.
+fn read_often(cache: &Cache<u32, String>) {
+    for _ in 0..=100 {
+        cache.contains_key(&99).unwrap();
+    }
+}
+
+#[test]
+fn what_is_read_from_memory_expires_and_counts() {
+    let (_directory, store) = store();
+    let clock = ManualClock::new();
+    let options = Cache::options().clock(clock.clone());
+    let cache: Cache<u32, String> = options.new(&store, "cache").unwrap();
+    read_often(&cache);
+    cache.insert_with(&1, "one", 10 * SECOND).unwrap();
+    let one = Some("one".to_owned());
+    assert_eq!(cache.get(&1).unwrap(), one);
+    let before = store.stats().unwrap().memory_hits;
+    clock.advance(9 * SECOND);
+    assert_eq!(cache.get(&1).unwrap(), one);
+    assert_eq!(cache.get_many([&1]).unwrap(), [one]);
+    assert!(cache.contains_key(&1).unwrap());
+    clock.advance(SECOND);
+    assert_eq!(cache.get(&1).unwrap(), None);
+    assert_eq!(cache.get_many([&1]).unwrap(), [None]);
+    assert!(!cache.contains_key(&1).unwrap());
+    assert_eq!(store.stats().unwrap().memory_hits - before, 6);
+    let stats = cache.stats().unwrap();
+    assert_eq!((stats.hits_here, stats.misses_here), (3, 2));
+}
+
+#[test]
+fn what_is_read_from_memory_is_used() {
+    let (_directory, store) = store();
+    let (cache, clock) = four(&store, Policy::LeastRecentlyUsed);
+    read_often(&cache);
+    let before = store.stats().unwrap().memory_hits;
+    for key in [0, 1, 2, 3, 0] {
+        cache.get(&key).unwrap();
+        clock.advance(SECOND);
+    }
+    assert_eq!(store.stats().unwrap().memory_hits - before, 1);
+    cache.insert(&4, "a").unwrap();
+    assert_eq!(keys(&cache), [0, 2, 3, 4]);
+}

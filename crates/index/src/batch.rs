@@ -1,6 +1,6 @@
 //! Many entries in one transaction.
 
-use diskette_store::entries::{End, PAGE, Page, Place, Reading, read_entry};
+use diskette_store::entries::{End, PAGE, Page, Place, Reading, decode_value, read_entry};
 use diskette_store::{Access, Codec, Like, Result};
 use serde::de::DeserializeOwned;
 
@@ -85,10 +85,11 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 .into_iter()
                 .map(|key| self.key(key))
                 .collect::<Result<Vec<_>>>()?;
-            self.inside().read(|db| {
-                let find = |key: &Vec<u8>| Ok(self.look_up(db, key)?.map(|(_, value)| value));
-                keys.iter().map(find).collect()
-            })
+            self.inside().recall_all(
+                keys.iter().map(Vec::as_slice),
+                |key, value| decode_value::<V, C>(value, key).map(Some),
+                |db, key, keeping| self.find_keeping(db, key, keeping),
+            )
         })
     }
 

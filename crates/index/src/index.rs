@@ -2,6 +2,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
+use diskette_store::entries::decode_value;
 use diskette_store::{
     Access, Ahead, Codec, Content, Like, MessagePack, Result, Store, Structure, Transaction,
 };
@@ -53,7 +54,9 @@ use crate::sql;
 ///
 /// # Cost
 ///
-/// Each reading method is one statement, at any size of the index; [`insert`](Self::insert) and
+/// Each reading method is one statement, at any size of the index; what [`get`](Self::get), [`get_many`](Self::get_many) and
+/// [`contains_key`](Self::contains_key) have read is had again from [memory](diskette_store::Options::memory), a twentieth of the
+/// time, until anything is committed to the store. [`insert`](Self::insert) and
 /// [`insert_if_absent`](Self::insert_if_absent) are one writing statement, what reads before it writes is four
 /// or five in a transaction. A write returns without an fsync, or after one: see
 /// [`Durability`](diskette_store::Durability). Iterating holds a page of at most 256 entries in memory.
@@ -246,8 +249,11 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
     {
         self.doing("get", || {
             let key = self.key(key)?;
-            let found = self.inside().look(|db| self.look_up(db, &key))?;
-            Ok(found.map(|(_, value)| value))
+            self.inside().recall(
+                &key,
+                |value| decode_value::<V, C>(value, &key).map(Some),
+                |db, keeping| self.find_keeping(db, &key, keeping),
+            )
         })
     }
 
@@ -260,9 +266,17 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         self.doing("contains_key", || {
             let key = self.key(key)?;
             let sql = sql::CONTAINS;
-            let there = self
-                .inside()
-                .look(|db| db.query_one(sql, &[key.as_slice().into()], |_| Ok(())));
+            let there = self.inside().recall(
+                &key,
+                |_| Ok(Some(())),
+                |db, keeping| {
+                    let found = db.query_one(sql, &[key.as_slice().into()], |_| Ok(()))?;
+                    if found.is_none() {
+                        keeping.found_none();
+                    }
+                    Ok(found)
+                },
+            );
             Ok(there?.is_some())
         })
     }

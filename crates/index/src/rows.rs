@@ -1,7 +1,7 @@
 //! What the methods are made of: each of these runs within one operation.
 
 use diskette_store::entries::{Entries, Place, read_value, unreadable};
-use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Stored};
+use diskette_store::{Access, Ahead, Codec, Db, Keeping, Like, Result, Stored};
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
@@ -98,7 +98,26 @@ where
         })
     }
 
-    /// The same, for a turn in which it is taken; no value: it is to be read before the next.
+    /// The value of a key, which is kept in memory if it is no file.
+    pub(crate) fn find_keeping(
+        &self,
+        db: &Db<'_>,
+        key: &[u8],
+        keeping: &Keeping<'_>,
+    ) -> Result<Option<V>> {
+        let found = db.query_one(sql::FIND, &[key.into()], |row| {
+            if let Some(value) = row.opt_blob(2)? {
+                keeping.keep(key, [&[], value]);
+            }
+            read_value::<V, C>(self.store(), row, key)
+        })?;
+        if found.is_none() {
+            keeping.found_none();
+        }
+        Ok(found)
+    }
+
+    /// The value of a key, and its place, for a turn in which it is taken; no value: it is to be read before the next.
     pub(crate) fn find_ahead(
         &self,
         db: &Db<'_>,

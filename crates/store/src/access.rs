@@ -1,5 +1,6 @@
 use crate::db::Db;
 use crate::error::Result;
+use crate::sqlite::memory::Memory;
 use crate::store::Store;
 
 /// How a structure reaches the database: through a [`Store`], where each operation is a transaction by
@@ -43,6 +44,12 @@ pub trait Access {
     /// Those of `operation`, and of the database.
     #[doc(hidden)]
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
+
+    /// What is kept in memory of what is read by itself; nothing of what is part of a transaction or snapshot.
+    #[doc(hidden)]
+    fn memory(&self) -> Option<Memory<'_>> {
+        None
+    }
 }
 
 impl<A: Access> Access for &A {
@@ -64,5 +71,9 @@ impl<A: Access> Access for &A {
 
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         (**self).write_one(operation)
+    }
+
+    fn memory(&self) -> Option<Memory<'_>> {
+        (**self).memory()
     }
 }

@@ -87,6 +87,11 @@ pub fn read_value<V: DeserializeOwned, C: Codec>(
     value.map_err(|error| unreadable(error, key))
 }
 
+/// The same value out of its bytes.
+pub fn decode_value<V: DeserializeOwned, C: Codec>(bytes: &[u8], key: &[u8]) -> Result<V> {
+    C::decode(bytes).map_err(|error| unreadable(error, key))
+}
+
 /// The key of a row that begins with `id, file, value, key`.
 pub fn read_key<K: DeserializeOwned>(row: &Row<'_>) -> Result<K> {
     let key = row.blob(3)?;

@@ -1,6 +1,7 @@
 use crate::access::Access;
 use crate::db::Db;
 use crate::error::Result;
+use crate::sqlite::memory::{Keeping, Kept, Recalled};
 use crate::structure::Structure;
 
 /// A structure as it is reached: through the store, a transaction or a snapshot of its own store. For each method of
@@ -43,6 +44,55 @@ impl<A: Access> Inside<'_, A> {
                 self.structure.must_be_there(db)?;
             }
             Ok(found)
+        })
+    }
+
+    /// A [`look`](Self::look) at the row of a key, unless what it says is kept in memory: then `known` makes the answer of that. What
+    /// `read` finds it may keep, and that it found none.
+    pub fn recall<R>(
+        &self,
+        key: &[u8],
+        known: impl FnOnce(&[u8]) -> Result<Option<R>>,
+        read: impl Fn(&Db<'_>, &Keeping<'_>) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        self.must_be_at_home()?;
+        let keeping = match self.access.memory().map(|memory| memory.recall(key)) {
+            Some(Recalled::Row(kept)) => return known(&kept),
+            Some(Recalled::NoRow) => return Ok(None),
+            Some(Recalled::Unknown(keeping)) => keeping,
+            None => Keeping::default(),
+        };
+        let found = self.look(|db| read(db, &keeping))?;
+        if found.is_none() {
+            keeping.keep_none(key);
+        }
+        Ok(found)
+    }
+
+    /// The same for several keys, all at one moment. That there is none of them is not looked into.
+    pub fn recall_all<'k, R>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        known: impl Fn(&[u8], &[u8]) -> Result<Option<R>>,
+        read: impl Fn(&Db<'_>, &[u8], &Keeping<'_>) -> Result<Option<R>>,
+    ) -> Result<Vec<Option<R>>> {
+        self.must_be_at_home()?;
+        let memory = self.access.memory();
+        let recalled = memory.map(|memory| memory.recall_all(keys.clone()));
+        let keeping = match recalled {
+            Some(Ok(all)) => {
+                let answer = |(key, kept): (&[u8], Option<Kept>)| match kept {
+                    Some(kept) => known(key, &kept),
+                    None => Ok(None),
+                };
+                return keys.zip(all).map(answer).collect();
+            }
+            Some(Err(keeping)) => keeping,
+            None => Keeping::default(),
+        };
+        self.read(|db| {
+            let read = |key| read(db, key, &keeping);
+            keys.clone().map(read).collect()
         })
     }
 

@@ -63,6 +63,7 @@ pub use options::{Durability, Options};
 pub use report::{Problem, Report};
 pub use shards::{MOST_SHARDS, ShardSet};
 pub use share::Share;
+pub use sqlite::memory::{Keeping, Memory};
 pub use sqlite::value_file::StreamReader;
 pub use stats::{Stats, StructureStats};
 pub use store::Store;

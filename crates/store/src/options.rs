@@ -69,6 +69,7 @@ pub struct Options {
     pub(crate) create: bool,
     pub(crate) group: bool,
     pub(crate) read_only: bool,
+    pub(crate) memory: usize,
 }
 
 impl Default for Options {
@@ -81,6 +82,7 @@ impl Default for Options {
             create: true,
             group: false,
             read_only: false,
+            memory: 16 << 20,
         }
     }
 }
@@ -190,6 +192,26 @@ impl Options {
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
+        self
+    }
+
+    /// How many bytes this process may keep in memory of the entries that it has read of indexes and caches, for all its threads
+    /// together; 16 MiB unless said, 0 for none. Where the store is open in this process already, the larger of the two; but a
+    /// handle that was opened with 0 neither finds nor keeps anything there, nor does one
+    /// [`without_memory`](Store::without_memory).
+    ///
+    /// What is kept is never stale. It is given for as long as no process has committed anything to the store, which is seen by a look
+    /// into memory that SQLite shares among processes; after a commit each entry is read anew. So it is for what is read more
+    /// often than anything is written. Entries of more than a 256th of the bytes aren't kept. A [`ShardedCache`] divides them among
+    /// its shards, of which each is valid by itself.
+    ///
+    /// There is none in a store in a database or that is open for [reading only](Self::read_only), within a transaction or a snapshot, and before the
+    /// hundredth read.
+    ///
+    /// [`ShardedCache`]: https://docs.rs/diskette/latest/diskette/struct.ShardedCache.html
+    #[must_use]
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
         self
     }
 

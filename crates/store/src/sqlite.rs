@@ -14,6 +14,7 @@ mod garbage;
 mod gate;
 mod group;
 mod housekeeping;
+pub(crate) mod memory;
 mod opening;
 pub(crate) mod readers;
 pub(crate) mod reading;
@@ -41,6 +42,7 @@ use crate::sqlite::connection::Role;
 use crate::sqlite::directory::{Directory, Identity};
 use crate::sqlite::fork::Door;
 use crate::sqlite::housekeeping::Housekeeper;
+use crate::sqlite::memory::Shelves;
 use crate::sqlite::readers::Readers;
 use crate::sqlite::reading::Reading;
 use crate::sqlite::shards::Shard;
@@ -63,6 +65,7 @@ pub(crate) struct Shared {
     door: Door,
     writer: Writer,
     readers: Readers,
+    memory: Shelves,
     housekeeper: Housekeeper,
     values: Values,
     /// Of these this process gives back the claims of the dead.

@@ -22,6 +22,10 @@ pub struct Stats {
     pub value_files: u64,
     /// What they hold, in bytes.
     pub value_bytes: u64,
+    /// What this process keeps in [memory](crate::Options::memory) of what it has read, in bytes.
+    pub memory_bytes: u64,
+    /// How many reads were answered from there.
+    pub memory_hits: u64,
 }
 
 /// One structure of a store.
@@ -86,6 +90,8 @@ impl Stats {
         self.wal_bytes += shard.wal_bytes;
         self.value_files += shard.value_files;
         self.value_bytes += shard.value_bytes;
+        self.memory_bytes += shard.memory_bytes;
+        self.memory_hits += shard.memory_hits;
     }
 }
 

@@ -37,7 +37,7 @@ use crate::sqlite::Sqlite;
 ///
 /// Opening takes about two milliseconds. Two threads are started when first needed, and sleep: one waits for the death of other
 /// processes; one settles their estates, copies the write-ahead log into the database and removes the files of large values
-/// that were replaced. Open files: about ten, and three for each connection of at most five that are kept. Disk: 1.7 MB for an
+/// that were replaced. Open files: about ten, and three for each connection of at most six that are kept. Disk: 1.7 MB for an
 /// empty store, 1 MiB of it in reserve for those who remove something when it is full.
 ///
 /// # Example
@@ -60,6 +60,7 @@ pub(crate) struct Ways {
     pub(crate) timeout: Duration,
     pub(crate) stop: Option<Stop>,
     pub(crate) read_only: bool,
+    pub(crate) memory: bool,
 }
 
 impl Ways {
@@ -68,6 +69,7 @@ impl Ways {
             timeout: options.timeout,
             stop: None,
             read_only: options.read_only,
+            memory: options.memory > 0,
         }
     }
 }
@@ -134,6 +136,31 @@ impl Store {
     pub fn with_stop(&self, stop: &Stop) -> Store {
         self.going(Ways {
             stop: Some(stop.clone()),
+            ..self.ways().clone()
+        })
+    }
+
+    /// The same store, for structures of which nothing is kept in [memory](Options::memory): each read asks the database, as do
+    /// those of other processes after each commit. For what is read once, and shouldn't take the room of what is read again.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{Index, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let users = Index::<u64, String>::new(&store, "users")?;
+    /// let log = Index::<u64, String>::new(&store.without_memory(), "log")?;
+    /// log.insert(&1, "nobody was there")?;
+    /// assert_eq!(users.get(&7)?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn without_memory(&self) -> Store {
+        self.going(Ways {
+            memory: false,
             ..self.ways().clone()
         })
     }

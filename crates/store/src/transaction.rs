@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::db::{Db, Link};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sqlite::memory::Memory;
 use crate::sqlite::readers::Reader;
 use crate::sqlite::reading::overtaken;
 use crate::sqlite::turns::Open;
@@ -141,6 +142,14 @@ impl Access for Store {
             Engine::Sqlite(sqlite) => sqlite.write_one(self, operation),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.write_one(self, operation),
+        }
+    }
+
+    fn memory(&self) -> Option<Memory<'_>> {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.memory(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(_) => None,
         }
     }
 }

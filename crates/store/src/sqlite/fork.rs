@@ -22,6 +22,7 @@ use crate::sqlite::Shared;
 use crate::sqlite::commons::Commons;
 use crate::sqlite::estate::Estates;
 use crate::sqlite::housekeeping::Running;
+use crate::sqlite::memory::Emptied;
 use crate::sqlite::opening::{OPEN, OpenStores};
 use crate::sqlite::readers::Pool;
 use crate::store::PutOff;
@@ -130,6 +131,7 @@ struct StillStore {
     _writer: Option<ArcMutexGuard<Option<Connection>>>,
     writers: ArcMutexGuard<Queue>,
     _readers: ArcMutexGuard<Pool>,
+    _memory: Option<Emptied>,
     _kinds: ArcMutexGuard<Vec<&'static Kind>>,
     put_off: ArcMutexGuard<Vec<PutOff>>,
     /// Last, since closing the store takes what is locked above.
@@ -191,12 +193,14 @@ impl StillStore {
         let door = store.door.close();
         let writer = store.writer.retire();
         let (readers, all_back) = store.readers.retire();
+        let memory = store.memory.retire();
         StillStore {
-            torn: writer.is_none() || !all_back,
+            torn: writer.is_none() || !all_back || memory.is_none(),
             _door: door,
             _writer: writer,
             writers: store.writer.keep_still(),
             _readers: readers,
+            _memory: memory,
             _kinds: store.kinds.lock_arc(),
             put_off: store.put_off.lock_arc(),
             store,

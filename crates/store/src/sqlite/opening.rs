@@ -25,6 +25,7 @@ use crate::sqlite::fork::{self, Door};
 use crate::sqlite::garbage;
 use crate::sqlite::gate::Gate;
 use crate::sqlite::housekeeping::{Housekeeper, Job};
+use crate::sqlite::memory::Shelves;
 use crate::sqlite::readers::Readers;
 use crate::sqlite::reading::{self, Reading};
 use crate::sqlite::shards::Shard;
@@ -117,10 +118,14 @@ impl Sqlite {
     }
 
     /// Opens some of the databases below this store, each beside what all of them have in common.
-    pub(crate) fn open_shards(&self, shards: impl Iterator<Item = Shard>) -> Result<Vec<Sqlite>> {
+    pub(crate) fn open_shards(
+        &self,
+        shards: impl ExactSizeIterator<Item = Shard>,
+    ) -> Result<Vec<Sqlite>> {
         fork::must_be_whole()?;
         let options = Options::default()
             .timeout(self.timeout())
+            .memory(self.shared.memory.limit() / shards.len().max(1))
             .read_only(self.is_read_only());
         // In this order, as a store is opened.
         let mut open = OPEN.lock();
@@ -175,6 +180,7 @@ fn found(open: &OpenStores, identity: Identity, options: &Options) -> Result<Opt
         return Ok(None);
     };
     if let Some(shared) = entry.shared.upgrade() {
+        shared.memory.allow(options.memory);
         let store = Sqlite {
             shared,
             ways: Ways::of(options),
@@ -200,6 +206,7 @@ fn found(open: &OpenStores, identity: Identity, options: &Options) -> Result<Opt
 
 fn keep(open: &mut OpenStores, shared: Shared, options: &Options) -> Sqlite {
     let shared = Arc::new(shared);
+    shared.memory.allow(options.memory);
     shared.commons.join(&shared);
     open.retain(|_, entry| entry.open.strong_count() > 0);
     open.insert(
@@ -254,6 +261,7 @@ impl Shared {
             door: Door::default(),
             writer: Writer::new(gate, first, durability),
             readers: Readers::default(),
+            memory: Shelves::default(),
             housekeeper: Housekeeper::default(),
             values: Values::new(directory.clone(), Some(eras)).map_err(failed)?,
             kinds: Arc::default(),
@@ -289,6 +297,7 @@ impl Shared {
             door: Door::default(),
             writer: Writer::nobody(durability),
             readers: Readers::default(),
+            memory: Shelves::default(),
             housekeeper: Housekeeper::default(),
             values: Values::new(directory.clone(), None).map_err(cant_read)?,
             kinds: Arc::default(),

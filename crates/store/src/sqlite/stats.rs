@@ -35,6 +35,7 @@ impl Sqlite {
                 };
                 let page = one("PRAGMA page_size")?;
                 let (numbers, structures) = structures(db)?.into_iter().unzip();
+                let (memory_bytes, memory_hits) = self.shared.memory.usage();
                 let stats = Stats {
                     structures,
                     database_bytes: page * one("PRAGMA page_count")?,
@@ -42,6 +43,8 @@ impl Sqlite {
                     wal_bytes: fs::metadata(self.directory().wal()).map_or(0, |wal| wal.len()),
                     value_files: one("SELECT count(*) FROM value_files")?,
                     value_bytes: one("SELECT coalesce(sum(bytes), 0) FROM value_files")?,
+                    memory_bytes,
+                    memory_hits,
                 };
                 Ok((stats, numbers))
             })

@@ -1,0 +1,12 @@
+//! Whether anything was committed to an SQLite database with a write-ahead log, by any process: for the price of reading
+//! 96 bytes of memory.
+//!
+//! All who have the database open share its *WAL-index*, a mapped file, of which each commit changes the [`Header`]. A value that
+//! was read under one header is that of the database for as long as [`WalIndex::is`] says that this header is still there.
+#![allow(unsafe_code)] // beside ipc the only crate that has any: all the others forbid it
+
+mod header;
+mod wal_index;
+
+pub use header::Header;
+pub use wal_index::WalIndex;

@@ -167,7 +167,7 @@ impl Sqlite {
             store.remove_orphans(&will)?;
         }
         // Else it is for a process that has those open that may have them.
-        if will.is_empty() || self.commons().has_all_shards()? {
+        if will.is_empty() || self.commons().are_all_shards(&members)? {
             self.owners().bury(owner).map_err(failed)?;
         }
         Ok(())

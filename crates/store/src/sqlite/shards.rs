@@ -162,14 +162,19 @@ impl Shard {
 }
 
 impl Commons {
-    /// Whether all sets of shards that there are are open here.
-    pub(crate) fn has_all_shards(&self) -> Result<bool> {
-        let members = self.members();
-        let is_open = |set: &ShardSet| {
-            let mut shards = members.iter().filter_map(Sqlite::shard);
-            shards.any(|shard| shard.of == *set)
-        };
-        Ok(sets(&self.directory)?.iter().all(is_open))
+    /// Whether all shards that there are are among these, which were open here a moment ago.
+    pub(crate) fn are_all_shards(&self, members: &[Sqlite]) -> Result<bool> {
+        for set in sets(&self.directory)? {
+            let failed =
+                |error| Error::io("can't read the directory of a structure's shards", error);
+            let there =
+                fs::read_dir(self.directory.shards().join(set.to_string())).map_err(failed)?;
+            let shards = members.iter().filter_map(Sqlite::shard);
+            if shards.filter(|shard| shard.of == set).count() < there.count() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -58,7 +58,7 @@ fn main() {
         return work::work(peer, Path::new(directory), number, phase, jobs, batch);
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let (jobs, rounds) = if quick { (4_000, 1) } else { (40_000, 3) };
+    let (jobs, rounds) = (if quick { 4_000 } else { 40_000 }, 3);
     if race::installed().is_none() {
         println!(
             "diskette and the raw statements alone; benches/peers/queues installs the others\n"

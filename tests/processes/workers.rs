@@ -1,6 +1,7 @@
 //! Workers in processes under a supervisor, and what becomes of their jobs when any of them is stopped, killed or stuck.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -69,14 +70,14 @@ role! {
             match *claim {
                 Task::Count(_) => {}
                 Task::Linger => {
-                    println!("\n» lingers {own}");
+                    tell("lingers", own);
                     assert!(stop.wait_timeout(PATIENCE));
                 }
                 Task::Die if claim.attempt() == 1 => {
-                    println!("\n» dies {own}");
+                    tell("dies", own);
                     Stop::new().wait_timeout(Duration::MAX);
                 }
-                Task::Die => println!("\n» lives {own}"),
+                Task::Die => tell("lives", own),
                 Task::Panic => panic!("of a handler"),
                 Task::Never => drop(Stop::new().wait_timeout(Duration::MAX)),
                 Task::Fork => match Forked::both() {
@@ -116,6 +117,12 @@ role! {
             .unwrap();
         parent.say("stopped");
     }
+}
+
+/// Says so to the test, beside others who write to the same pipe.
+fn tell(what: &str, own: u32) {
+    let line = format!("\n» {what} {own}\n");
+    std::io::stdout().write_all(line.as_bytes()).unwrap();
 }
 
 /// Starts a supervisor, and returns when its workers work.

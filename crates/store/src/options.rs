@@ -205,8 +205,8 @@ impl Options {
     /// often than anything is written. Entries of more than a 256th of the bytes aren't kept. A [`ShardedCache`] divides them among
     /// its shards, of which each is valid by itself.
     ///
-    /// There is none in a store in a database or that is open for [reading only](Self::read_only), within a transaction or a snapshot, and before the
-    /// hundredth read.
+    /// There is none in a store in a database or that is open for [reading only](Self::read_only), within a transaction or a snapshot, before the
+    /// hundredth read, and before the first commit since somebody has opened the store.
     ///
     /// [`ShardedCache`]: https://docs.rs/diskette/latest/diskette/struct.ShardedCache.html
     #[must_use]

@@ -161,7 +161,9 @@ impl Effect {
                 let memory = File::open(call.proc("mem")).expect("the memory of a child");
                 memory.read_exact_at(&mut said, from).ok()?;
                 let said = String::from_utf8(said).ok()?;
-                Some(Self::Says(said.strip_prefix(SAID)?.trim_end().to_owned()))
+                Some(Self::Says(
+                    said.trim_start().strip_prefix(SAID)?.trim_end().to_owned(),
+                ))
             }
             libc::SYS_unlinkat => Some(Self::Takes("unlinkat")),
             libc::SYS_renameat => Some(Self::Takes("renameat")),

@@ -69,9 +69,12 @@ impl Parent {
     ///
     /// If the parent is gone.
     pub fn say(&self, line: impl Display) {
+        // In one piece and on a line of its own, whatever other processes write to the same pipe.
+        let line = format!("\n{SAID}{line}\n");
         let mut out = io::stdout().lock();
-        writeln!(out, "{SAID}{line}").expect("a parent that listens");
-        out.flush().expect("a parent that listens");
+        out.write_all(line.as_bytes())
+            .and_then(|()| out.flush())
+            .expect("a parent that listens");
     }
 
     /// Waits for the parent to say a line. If it is gone, so is this process: no child outlives its test.

@@ -7,8 +7,8 @@
 ///    drawn.
 /// 2. Who finds a header torn, since its writer was killed in the middle of it, makes another out of the log. That is the one of
 ///    the last commit which the log has, whose state it is too.
-/// 3. Only without any log has a header no salt; so it has until the first commit, and then never again: a header is torn
-///    only while there is a log, and the files of the log are removed by who closes the database last.
+/// 3. Where the log is empty, whoever recovers makes one without salt, and that could come again: who empties an empty log once more
+///    writes a header, and may be killed amid that. So one without salt counts as none: there is one from the first commit on.
 ///
 /// Source: *WAL-mode File Format* and `wal.c` of SQLite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,14 @@ pub struct Header(pub(crate) [u64; WORDS]);
 /// 48 bytes.
 pub(crate) const WORDS: usize = 6;
 
+/// Which of them is the salt.
+const SALT: usize = 4;
+
 /// The one version of the format that there is.
 const VERSION: u32 = 3_007_000;
 
 impl Header {
-    /// Whether it was written as a whole, in the format that is known here.
+    /// Whether it was written as a whole, in the format that is known here, and is that of a log.
     pub(crate) fn is_sound(&self) -> bool {
         let bytes = self.0.map(u64::to_ne_bytes);
         let [halves @ .., [one, two]] = bytes
@@ -31,6 +34,7 @@ impl Header {
             let one = one.wrapping_add(half[0]).wrapping_add(two);
             [one, two.wrapping_add(half[1]).wrapping_add(one)]
         });
-        halves[0][0] == VERSION && is_initialised && checksum == [one, two]
+        let has_salt = self.0[SALT] != 0;
+        halves[0][0] == VERSION && is_initialised && has_salt && checksum == [one, two]
     }
 }

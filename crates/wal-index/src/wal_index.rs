@@ -45,7 +45,7 @@ impl WalIndex {
         })
     }
 
-    /// The header; `None` while another is being written, or if who wrote it was killed amid that.
+    /// The header; `None` while another is being written, if who wrote it was killed amid that, and before the first commit to a log.
     #[must_use]
     pub fn header(&self) -> Option<Header> {
         let [first, second] = self.copies();

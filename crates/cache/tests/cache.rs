@@ -588,7 +588,7 @@ fn read_often(cache: &Cache<u32, String>) {
 
 #[test]
 fn what_is_read_from_memory_expires_and_counts() {
-    let (_directory, store) = store();
+    let (_directory, store) = in_directory();
     let clock = ManualClock::new();
     let options = Cache::options().clock(clock.clone());
     let cache: Cache<u32, String> = options.new(&store, "cache").unwrap();
@@ -612,7 +612,7 @@ fn what_is_read_from_memory_expires_and_counts() {
 
 #[test]
 fn what_is_read_from_memory_is_used() {
-    let (_directory, store) = store();
+    let (_directory, store) = in_directory();
     let (cache, clock) = four(&store, Policy::LeastRecentlyUsed);
     read_often(&cache);
     let before = store.stats().unwrap().memory_hits;

@@ -65,7 +65,7 @@ impl Store {
                 let Some(id) = db.query_one(FIND, &[name.into()], |row| row.int(0))? else {
                     return Ok(false);
                 };
-                self.tell(id)?;
+                self.tell_removed(id)?;
                 db.execute(TAKE_DOWN, &[id.into()])?;
                 db.execute(FORGET, &[id.into()])?;
                 Ok(true)
@@ -111,14 +111,14 @@ impl Store {
     /// Steps 2 and 3 for all that were removed.
     pub(crate) fn clear_removed(&self) -> Result<()> {
         while let Some(id) = self.read_one(|db| db.query_one(REMOVED, &[], |row| row.int(0)))? {
-            self.tell(id)?;
+            self.tell_removed(id)?;
             let parts = self.read_one(|db| parts(db, TABLES, &[id.into()]))?;
             for part in parts {
                 while self.free(|db| part.clear_some(db, id))? {}
             }
             self.remove_orphaned_shards()?;
             self.free(|db| {
-                self.tell(id)?;
+                self.tell_removed(id)?;
                 db.execute(UNFENCE, &[id.into()])?;
                 db.forget_holds(id)?;
                 db.execute(FINISH, &[id.into()])?;
@@ -130,10 +130,6 @@ impl Store {
 
     fn free<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         self.freeing(|| self.write(&operation))
-    }
-
-    fn tell(&self, id: i64) -> Result<()> {
-        self.tell_removed(id)
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a store stands on. Above it nobody knows which it is.
 
-use diskette_ipc::{Doorbell, Listener, OwnerId, Party};
+use diskette_ipc::{Doorbell, Listener, Mutex, OwnerId, Party};
 
 use crate::error::Result;
+use crate::kind::Kind;
 use crate::sqlite::Sqlite;
 use crate::store::Store;
-use crate::structure::Structure;
 
 #[derive(Clone)]
 pub(crate) enum Engine {
@@ -74,20 +74,6 @@ impl Store {
         }
     }
 
-    /// Gives back, at once, the claims of the dead in a structure. Deaths are heard of anyway: this is
-    /// for the moment at which it is opened, and for a system that doesn't tell.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.give_back_from_the_dead(structure),
-            #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.give_back_from_the_dead(structure),
-        }
-    }
-
     /// Has something done soon, by a thread: once, whether it succeeds or not, and not at all if the process ends before.
     pub fn in_background(&self, errand: impl FnOnce(&Store) + Send + 'static) {
         match self.engine() {
@@ -99,12 +85,12 @@ impl Store {
 }
 
 impl Store {
-    /// Takes on the kind of a structure: this process gives back its claims when their owners die.
-    pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
+    /// Of the structures of which this process gives back claims.
+    pub(crate) fn kinds(&self) -> &Mutex<Vec<&'static Kind>> {
         match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.undertake(structure),
+            Engine::Sqlite(sqlite) => sqlite.kinds(),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.undertake(structure),
+            Engine::Postgres(postgres) => postgres.kinds(),
         }
     }
 

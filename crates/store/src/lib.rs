@@ -12,6 +12,7 @@
 
 mod access;
 mod ahead;
+mod claims;
 mod codec;
 mod content;
 mod db;

@@ -26,6 +26,7 @@ use std::sync::{Arc, Weak};
 use diskette_ipc::{Doorbell, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kind::Kind;
 use crate::options::{Durability, Options};
 use crate::postgres::address::Address;
 use crate::postgres::catalog::Known;
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     /// Goes with the store wherever its database is restored.
     identity: i64,
     numbers: AtomicU64,
+    /// Of the structures of which this process gives back claims.
+    kinds: Mutex<Vec<&'static Kind>>,
     home: Home,
 }
 
@@ -183,6 +186,10 @@ impl Postgres {
         }
     }
 
+    pub(crate) fn kinds(&self) -> &Mutex<Vec<&'static Kind>> {
+        &self.shared.kinds
+    }
+
     /// One that was never given before: nothing is known by heart of what others may change.
     pub(crate) fn another_number(&self) -> u64 {
         self.shared.numbers.fetch_add(1, Ordering::Relaxed)
@@ -244,6 +251,7 @@ impl Shared {
             number: known.number,
             identity: known.identity,
             numbers: AtomicU64::new(0),
+            kinds: Mutex::default(),
             home,
         }
     }

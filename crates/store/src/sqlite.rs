@@ -234,7 +234,7 @@ impl Sqlite {
         self.shared.is_intact()
     }
 
-    fn kinds(&self) -> &Mutex<Vec<&'static Kind>> {
+    pub(crate) fn kinds(&self) -> &Mutex<Vec<&'static Kind>> {
         &self.shared.kinds
     }
 

@@ -11,17 +11,10 @@ use std::time::Duration;
 use diskette_ipc::clock::{self, uptime};
 use diskette_ipc::{Doorbell, Mutex, OwnerId, Party, background, fork, random};
 use tokio_postgres::AsyncMessage;
-use tokio_postgres::error::SqlState;
 
-use crate::access::Access;
-use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::kind::{Claims, Kind};
 use crate::postgres::connection::{Around, Connection, SILENCE};
-use crate::postgres::failure::is_state;
 use crate::postgres::{Postgres, Shared, ringing};
-use crate::store::Store;
-use crate::structure::{self, Structure};
 
 /// Locks of owners have one number, so that they are none of those of stores and structures, which have two.
 const LOCK: &str = "SELECT pg_advisory_lock($1)";
@@ -73,7 +66,6 @@ struct State {
     heard: Duration,
     /// The session of the thread that waits for another owner's end.
     watcher: Option<i32>,
-    kinds: Vec<&'static Kind>,
 }
 
 impl State {
@@ -131,40 +123,8 @@ impl Postgres {
         Some(party)
     }
 
-    pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
-        if self.ways.read_only {
-            return Ok(());
-        }
-        {
-            let kinds = &mut self.home().session.state.lock().kinds;
-            if !kinds.iter().any(|kind| kind.name == structure.kind().name) {
-                kinds.push(structure.kind());
-            }
-        }
-        self.watch_deaths()?;
-        self.give_back_from_the_dead(structure)
-    }
-
     pub(crate) fn watch_deaths(&self) -> Result<()> {
         self.claimant().map(drop)
-    }
-
-    pub(crate) fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
-        let Some(claims) = &structure.kind().claims else {
-            return Ok(());
-        };
-        if self.ways.read_only {
-            return Ok(());
-        }
-        let store = self.store();
-        let of_this = [structure.id().into()];
-        for owner in store.read_one(|db| db.query(claims.owners, &of_this, |row| row.int(0)))? {
-            let owner = OwnerId::from_i64(owner);
-            if !self.is_alive(owner)? {
-                give_back(&store, claims, owner)?;
-            }
-        }
-        Ok(())
     }
 
     /// Has those who commit something for this line say so, from now on.
@@ -229,12 +189,8 @@ impl Postgres {
 
     /// Claims go back, and whatever else was kept for an owner who is dead; each step harmless when done twice.
     fn settle(&self, owner: OwnerId) -> Result<()> {
-        let kinds = self.home().session.state.lock().kinds.clone();
         for part in self.all_parts() {
-            let store = part.store();
-            for claims in kinds.iter().filter_map(|kind| kind.claims.as_ref()) {
-                give_back(&store, claims, owner)?;
-            }
+            part.store().give_back_claims_of(owner)?;
             part.free_what_was_held(owner)?;
         }
         let connection = self.lend()?;
@@ -248,23 +204,6 @@ impl Postgres {
 fn is_alive(connection: &Connection, owner: OwnerId) -> Result<bool> {
     let found = connection.query(IS_ALIVE, &[owner.as_i64().into()], Around::default())?;
     Ok(!found.is_empty())
-}
-
-fn give_back(store: &Store, claims: &Claims, owner: OwnerId) -> Result<()> {
-    let of_owner = [owner.as_i64().into()];
-    let has_claims = |db: &Db<'_>| db.query(claims.structures, &of_owner, |row| row.int(0));
-    match store.read_one(has_claims) {
-        Ok(structures) if structures.is_empty() => return Ok(()),
-        // It has no structure of this kind.
-        Err(error) if is_state(&error, &SqlState::UNDEFINED_TABLE) => return Ok(()),
-        found => found.map(drop)?,
-    }
-    store.write(|db| {
-        for structure in has_claims(db)? {
-            db.ring(structure::arrivals(structure));
-        }
-        claims.give_back.run(db, owner)
-    })
 }
 
 fn hear(store: &Weak<Shared>, at: Duration) {

@@ -7,14 +7,10 @@ use std::time::Duration;
 use diskette_ipc::{ArcMutexGuard, Mutex};
 use diskette_ipc::{DeathWatch, OwnerId, Party, Stopper, background, clock, fork};
 
-use crate::access::Access;
-use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::kind::Claims;
 use crate::sqlite::Sqlite;
 use crate::sqlite::commons::Commons;
 use crate::sqlite::housekeeping::Job;
-use crate::structure::{self, Structure};
 
 /// Knows who has died, and runs the thread that hears of it.
 #[derive(Default)]
@@ -53,44 +49,9 @@ impl Sqlite {
     pub(crate) fn party_of(&self, owner: OwnerId) -> Option<Party> {
         self.board().ok()?.party_of(owner)
     }
-
-    pub(crate) fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
-        let Some(claims) = &structure.kind().claims else {
-            return Ok(());
-        };
-        if self.is_read_only() {
-            return Ok(());
-        }
-        let of_this = [structure.id().into()];
-        for owner in self
-            .store()
-            .read_one(|db| db.query(claims.owners, &of_this, |row| row.int(0)))?
-        {
-            let owner = OwnerId::from_i64(owner);
-            if !self.is_alive(owner)? {
-                self.give_back(claims, owner)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Sqlite {
-    /// Takes on the kind of a structure: this process gives back its claims when their owners die.
-    pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
-        if self.is_read_only() {
-            return Ok(());
-        }
-        {
-            let mut kinds = self.kinds().lock();
-            if !kinds.iter().any(|kind| kind.name == structure.kind().name) {
-                kinds.push(structure.kind());
-            }
-        }
-        self.watch_deaths()?;
-        self.give_back_from_the_dead(structure)
-    }
-
     /// Settles the estates of all who are dead.
     pub(crate) fn settle_the_dead(&self) -> Result<()> {
         self.dead()?
@@ -160,10 +121,7 @@ impl Sqlite {
         let will = self.owners().will(owner).map_err(failed)?;
         let members = self.commons().members();
         for store in &members {
-            let kinds = store.kinds().lock().clone();
-            for claims in kinds.iter().filter_map(|kind| kind.claims.as_ref()) {
-                store.give_back(claims, owner)?;
-            }
+            store.store().give_back_claims_of(owner)?;
             store.remove_orphans(&will)?;
         }
         // Else it is for a process that has those open that may have them.
@@ -171,23 +129,6 @@ impl Sqlite {
             self.owners().bury(owner).map_err(failed)?;
         }
         Ok(())
-    }
-
-    fn give_back(&self, claims: &Claims, owner: OwnerId) -> Result<()> {
-        let of_this = [owner.as_i64().into()];
-        let has_claims = |db: &Db<'_>| db.query(claims.structures, &of_this, |row| row.int(0));
-        let store = self.store();
-        // Most who die hold nothing: that takes no turn to write.
-        if store.read_one(has_claims)?.is_empty() {
-            return Ok(());
-        }
-        store.write(|db| {
-            for structure in has_claims(db)? {
-                db.ring(structure::arrivals(structure));
-                db.ring(structure::departures(structure));
-            }
-            claims.give_back.run(db, owner)
-        })
     }
 
     pub(crate) fn is_alive(&self, owner: OwnerId) -> Result<bool> {

@@ -46,6 +46,10 @@ const OLDEST: u32 = 14;
 
 struct Driver {
     runtime: Runtime,
+    wire: Wire,
+}
+
+struct Wire {
     socket: Socket,
     /// What came besides answers.
     messages: Vec<AsyncMessage>,
@@ -77,9 +81,11 @@ impl Connection {
             client,
             driver: RefCell::new(Driver {
                 runtime,
-                socket,
-                messages: Vec::new(),
-                closed: false,
+                wire: Wire {
+                    socket,
+                    messages: Vec::new(),
+                    closed: false,
+                },
             }),
             schema: RefCell::default(),
             statements: RefCell::default(),
@@ -122,7 +128,10 @@ impl Connection {
     pub(crate) fn is_open(&self) -> bool {
         self.generation == fork::generation()
             && !self.client.is_closed()
-            && !self.driver.try_borrow().is_ok_and(|driver| driver.closed)
+            && !self
+                .driver
+                .try_borrow()
+                .is_ok_and(|driver| driver.wire.closed)
     }
 
     /// Whether it is there that statements look for tables.
@@ -192,12 +201,13 @@ impl Connection {
     /// What came besides answers since it was last asked; waits for some, if there is none, no longer than this.
     pub(crate) fn messages(&self, timeout: Duration) -> Result<Vec<AsyncMessage>> {
         let mut driver = self.driver.borrow_mut();
-        if driver.messages.is_empty() {
+        if driver.wire.messages.is_empty() {
             driver.wait_for_messages(timeout);
         }
-        match driver.closed && driver.messages.is_empty() {
+        let wire = &mut driver.wire;
+        match wire.closed && wire.messages.is_empty() {
             true => Err(failure::lost()),
-            false => Ok(std::mem::take(&mut driver.messages)),
+            false => Ok(std::mem::take(&mut wire.messages)),
         }
     }
 
@@ -241,45 +251,35 @@ impl Connection {
 
 impl Driver {
     fn block_on<R>(&mut self, future: impl Future<Output = R>, patience: Duration) -> Result<R> {
-        let Driver {
-            runtime,
-            socket,
-            messages,
-            closed,
-        } = self;
+        let Driver { runtime, wire } = self;
         let mut future = pin!(future);
         let answer = std::future::poll_fn(|context| {
             // First what is to be sent is made, then it goes out.
             if let Poll::Ready(result) = future.as_mut().poll(context) {
                 return Poll::Ready(Some(result));
             }
-            move_on(socket, messages, closed, context);
+            wire.move_on(context);
             match future.as_mut().poll(context) {
                 Poll::Ready(result) => Poll::Ready(Some(result)),
                 // Nobody will answer.
-                Poll::Pending if *closed => Poll::Ready(None),
+                Poll::Pending if wire.closed => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         });
         let answer = runtime.block_on(async { tokio::time::timeout(patience, answer).await });
         // What comes too late would be taken for the answer to something else.
-        *closed |= answer.is_err();
+        wire.closed |= answer.is_err();
         answer.ok().flatten().ok_or_else(failure::lost)
     }
 
     /// Takes in what has come by now.
     fn listen(&mut self) {
-        let Driver {
-            runtime,
-            socket,
-            messages,
-            closed,
-        } = self;
+        let Driver { runtime, wire } = self;
         runtime.block_on(async {
             // In which the runtime looks at what the kernel has.
             tokio::task::yield_now().await;
             std::future::poll_fn(|context| {
-                move_on(socket, messages, closed, context);
+                wire.move_on(context);
                 Poll::Ready(())
             })
             .await;
@@ -287,15 +287,10 @@ impl Driver {
     }
 
     fn wait_for_messages(&mut self, timeout: Duration) {
-        let Driver {
-            runtime,
-            socket,
-            messages,
-            closed,
-        } = self;
+        let Driver { runtime, wire } = self;
         let come = std::future::poll_fn(|context| {
-            move_on(socket, messages, closed, context);
-            match *closed || !messages.is_empty() {
+            wire.move_on(context);
+            match wire.closed || !wire.messages.is_empty() {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }
@@ -304,18 +299,15 @@ impl Driver {
     }
 }
 
-/// Reads and writes what can be. An error is that of the requests that wait.
-fn move_on(
-    socket: &mut Socket,
-    messages: &mut Vec<AsyncMessage>,
-    closed: &mut bool,
-    context: &mut Context<'_>,
-) {
-    while !*closed {
-        match socket.poll_message(context) {
-            Poll::Pending => return,
-            Poll::Ready(Some(Ok(message))) => messages.push(message),
-            Poll::Ready(Some(Err(_)) | None) => *closed = true,
+impl Wire {
+    /// Reads and writes what can be. An error is that of the requests that wait.
+    fn move_on(&mut self, context: &mut Context<'_>) {
+        while !self.closed {
+            match self.socket.poll_message(context) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(message))) => self.messages.push(message),
+                Poll::Ready(Some(Err(_)) | None) => self.closed = true,
+            }
         }
     }
 }

@@ -13,7 +13,7 @@
 //! | stop waiting in time | [`Deadline`] |
 //! | stop waiting when the program ends | [`Stop`] |
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
-//! | take turns among the threads of one process | [`Relay`], [`Latch`] |
+//! | take turns among the threads of one process | [`Relay`] |
 //! | survive `fork` | [`fork`], [`Mutex`] |
 //! | work in the background | [`background`] |
 //! | start processes that don't outlive this one, and end them | [`offspring`] |
@@ -39,7 +39,6 @@ mod futex;
 #[cfg(not(target_os = "linux"))]
 #[path = "futex_polling.rs"]
 mod futex;
-mod latch;
 mod line;
 mod listener;
 mod mapping;
@@ -71,7 +70,6 @@ pub use death_watch::{DeathWatch, Stopper};
 pub use doorbell::{Awaited, Doorbell};
 pub use eras::{Eras, Stay};
 pub use file_lock::{FileLock, Mode};
-pub use latch::Latch;
 pub use line::Seen;
 pub use listener::Listener;
 pub use mutex::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use diskette_ipc::{Deadline, Latch};
+use diskette_ipc::{Deadline, Stop};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sqlite::gate::TURN;
@@ -29,7 +29,7 @@ pub(crate) struct Group {
 /// What all who share a commit wait for.
 #[derive(Default)]
 pub(crate) struct Ending {
-    over: Latch,
+    over: Stop,
     /// `None`: it was committed.
     failure: OnceLock<Option<Arc<Error>>>,
 }
@@ -81,14 +81,14 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.ending.over.open();
+        self.ending.over.stop();
     }
 }
 
 impl Ending {
     /// Waits until the commit has returned; fails as it did.
     pub(crate) fn wait(&self) -> Result<()> {
-        self.over.wait();
+        Stop::wait_any(&[&self.over]);
         match self.failure.get() {
             Some(None) => Ok(()),
             Some(Some(error)) => Err(shared(error)),

@@ -13,17 +13,12 @@ use diskette_testkit::{PATIENCE, Place, eventually};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn store() -> (Place, Store) {
-    at(Place::new())
+    Place::new().with(|path| Store::open(path))
 }
 
 /// For what looks into its files.
 fn in_directory() -> (Place, Store) {
-    at(Place::directory())
-}
-
-fn at(place: Place) -> (Place, Store) {
-    let store = Store::open(place.path()).unwrap();
-    (place, store)
+    Place::directory().with(|path| Store::open(path))
 }
 
 /// Where the entries are: what doesn't depend on that is tested both ways.

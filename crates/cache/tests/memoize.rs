@@ -15,9 +15,7 @@ use diskette_testkit::{PATIENCE, Place, asleep, eventually};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn store() -> (Place, Store) {
-    let place = Place::new();
-    let store = Store::open(place.path()).unwrap();
-    (place, store)
+    Place::new().with(|path| Store::open(path))
 }
 
 fn cache(store: &Store) -> (Cache<u32, u32>, ManualClock) {

@@ -18,17 +18,12 @@ use proptest::prelude::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn store() -> (Place, Store) {
-    at(Place::new())
+    Place::new().with(|path| Store::open(path))
 }
 
 /// For what looks into its files.
 fn in_directory() -> (Place, Store) {
-    at(Place::directory())
-}
-
-fn at(place: Place) -> (Place, Store) {
-    let store = Store::open(place.path()).unwrap();
-    (place, store)
+    Place::directory().with(|path| Store::open(path))
 }
 
 fn options(shards: u32) -> CacheOptions<u32, String, MessagePack, Shards> {

@@ -19,17 +19,12 @@ use diskette_store::{Error, INLINE, Json, MessagePack, Store, StreamReader, Zstd
 use diskette_testkit::{PATIENCE, Place, eventually, files_below};
 
 fn store() -> (Place, Store) {
-    at(Place::new())
+    Place::new().with(|path| Store::open(path))
 }
 
 /// For what looks into its files.
 fn in_directory() -> (Place, Store) {
-    at(Place::directory())
-}
-
-fn at(place: Place) -> (Place, Store) {
-    let store = Store::open(place.path()).unwrap();
-    (place, store)
+    Place::directory().with(|path| Store::open(path))
 }
 
 fn large(byte: u8) -> Vec<u8> {

@@ -25,17 +25,12 @@ const _: () = {
 const MOMENT: Duration = Duration::from_millis(5);
 
 fn store() -> (Place, Store) {
-    at(Place::new())
+    Place::new().with(|path| Store::open(path))
 }
 
 /// For what looks into its files.
 fn in_directory() -> (Place, Store) {
-    at(Place::directory())
-}
-
-fn at(place: Place) -> (Place, Store) {
-    let store = Store::open(place.path()).unwrap();
-    (place, store)
+    Place::directory().with(|path| Store::open(path))
 }
 
 /// Returns once somebody has waited for permits so long that free ones are kept for him. There must be a free one.

@@ -1,6 +1,7 @@
 //! Where a test has its store.
 
 use std::env;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -51,6 +52,17 @@ impl Place {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is opened there, and the place, which has to outlive it.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be opened.
+    #[track_caller]
+    pub fn with<S, E: Debug>(self, open: impl FnOnce(&Path) -> Result<S, E>) -> (Self, S) {
+        let opened = open(&self.path).expect("what is opened there");
+        (self, opened)
     }
 
     /// A path for a file of the test's own, gone with this.

@@ -22,17 +22,12 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(30);
 
 fn store() -> (Place, Store) {
-    at(Place::new())
+    Place::new().with(|path| Store::open(path))
 }
 
 /// For what looks into its files.
 fn in_directory() -> (Place, Store) {
-    at(Place::directory())
-}
-
-fn at(place: Place) -> (Place, Store) {
-    let store = Store::open(place.path()).unwrap();
-    (place, store)
+    Place::directory().with(|path| Store::open(path))
 }
 
 /// What another thread gets.

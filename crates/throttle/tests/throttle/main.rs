@@ -20,9 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn store() -> (Place, Store) {
-    let place = Place::new();
-    let store = Store::open(place.path()).unwrap();
-    (place, store)
+    Place::new().with(|path| Store::open(path))
 }
 
 /// A throttle by a clock that stands still.

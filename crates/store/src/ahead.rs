@@ -4,9 +4,10 @@ use serde::de::DeserializeOwned;
 
 use crate::access::Access;
 use crate::codec::Codec;
-use crate::db::{Db, Row};
+use crate::db::Db;
 use crate::error::Result;
 use crate::inside::Inside;
+use crate::row::Row;
 
 /// Large values that are read ahead of the turn to write in which they are taken, so that others write meanwhile.
 ///

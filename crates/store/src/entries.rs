@@ -15,11 +15,12 @@ use serde::de::DeserializeOwned;
 
 use crate::access::Access;
 use crate::codec::Codec;
-use crate::db::{Db, Row, Value};
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::inside::Inside;
 use crate::key;
 use crate::like::Like;
+use crate::row::{Row, Value};
 use crate::share::Share;
 use crate::store::Store;
 use crate::structure::Structure;

@@ -1,6 +1,7 @@
 use crate::access::Access;
 use crate::error::{Error, ErrorKind, Result};
-use crate::holdable::{Hold, Holdable};
+use crate::hold::Hold;
+use crate::holdable::Holdable;
 use crate::store::Store;
 use crate::structure::Structure;
 use crate::transaction::Transaction;

@@ -9,8 +9,9 @@
 //! Whoever has it open is told by the board, at the beginning of each step, that one may have been removed, and looks.
 
 use crate::access::Access;
-use crate::db::{Db, Value};
+use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
+use crate::row::Value;
 use crate::share::Share;
 use crate::store::Store;
 

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use diskette_ipc::{Clock, Reading};
 
 use crate::access::Access;
-use crate::db::{Db, Row};
+use crate::db::Db;
 use crate::error::Result;
+use crate::row::Row;
 
 /// A time that goes on for all who use a store, over restarts of the system too: for what is written down now and due later.
 ///

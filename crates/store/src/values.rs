@@ -3,10 +3,11 @@ use serde::de::DeserializeOwned;
 use std::io::Read;
 
 use crate::codec::Codec;
-use crate::db::{Db, Row, Value};
+use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::like::Like;
+use crate::row::{Row, Value};
 use crate::sqlite::value_file::StreamReader;
 use crate::sqlite::values::NewFile;
 use crate::store::Store;

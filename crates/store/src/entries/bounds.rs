@@ -3,11 +3,11 @@ use std::ops::{Bound, Range, RangeBounds};
 use serde::Serialize;
 
 use crate::access::Access;
-use crate::db::Value;
 use crate::entries::{Entries, Position};
 use crate::error::Result;
 use crate::key;
 use crate::like::Like;
+use crate::row::Value;
 
 /// From one key's bytes to before another's; an open end is `None`.
 pub type Bounds = (Option<Vec<u8>>, Option<Vec<u8>>);

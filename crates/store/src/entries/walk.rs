@@ -6,9 +6,10 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use crate::access::Access;
-use crate::db::{Db, Row, Value};
+use crate::db::Db;
 use crate::entries::{Directions, Entries};
 use crate::error::{Error, Result};
+use crate::row::{Row, Value};
 use crate::store::Store;
 use crate::structure::Structure;
 

@@ -11,12 +11,12 @@ use diskette_ipc::fork;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 
-use crate::db::Value;
 use crate::error::Result;
 use crate::postgres::dialect;
 use crate::postgres::failure::{self, from_postgres};
 use crate::postgres::parameter::Parameter;
 use crate::postgres::tls::{Socket, Trust};
+use crate::row::Value;
 
 pub(crate) struct Connection {
     client: Client,

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use postgres_types::private::BytesMut;
 use postgres_types::{FromSql, IsNull, ToSql, Type};
 
-use crate::db::{Field, Value};
+use crate::row::{Field, Value};
 
 /// A parameter, sent as the type that the server takes it for.
 #[derive(Debug)]

@@ -7,12 +7,13 @@ use diskette_ipc::{Custody, Deadline, Holder, Link, OwnerId, Party, clock, fork}
 use tokio_postgres::Row;
 
 use crate::access::Access;
-use crate::db::{Db, Value};
+use crate::db::Db;
 use crate::error::Result;
-use crate::holdable::Taken;
+use crate::hold::Taken;
 use crate::postgres::Postgres;
 use crate::postgres::connection::Around;
 use crate::postgres::work::{Manner, To, Work};
+use crate::row::Value;
 use crate::store::Store;
 use crate::structure::{Structure, arrivals, departures};
 use crate::waiting::Attempt;

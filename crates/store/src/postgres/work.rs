@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use crate::db::Value;
 use crate::error::{Error, Result};
 use crate::postgres::connection::{Around, Connection};
 use crate::postgres::dialect;
 use crate::postgres::ringing::Rope;
+use crate::row::Value;
 
 pub(crate) struct Work<'c> {
     connection: &'c Connection,

@@ -93,7 +93,7 @@ impl Display for PowerCut<'_> {
 ///
 /// # Panics
 ///
-/// If the role doesn't end well, or can't be traced.
+/// If the role doesn't end well, or can't be traced, or does nothing of these.
 pub fn power_cuts<F: Fn()>(
     role: F,
     args: &[&dyn Display],
@@ -131,6 +131,7 @@ pub fn power_cuts<F: Fn()>(
             }
         }
     }
+    assert!(!seen.is_empty(), "nothing was looked at");
 }
 
 /// What a call that matters does when it returns.

@@ -20,8 +20,8 @@ pub(super) struct Traced {
     process: Pid,
     /// The threads that are in a call.
     inside: HashSet<Pid>,
-    /// The thread that goes on next, and the signal that stopped it.
-    stopped: Option<(Pid, Option<Signal>)>,
+    /// The threads that go on next, and the signals that stopped them.
+    stopped: Vec<(Pid, Option<Signal>)>,
     ended: bool,
 }
 
@@ -41,19 +41,20 @@ pub(super) struct Call {
 impl Traced {
     pub(super) fn new(child: Child) -> Self {
         let process = Pid::from_raw(child.id().cast_signed());
-        seize(process).expect("a child that may be traced");
-        // Those that it had started by now; later ones are traced from their beginning.
-        while threads(process)
-            .into_iter()
-            .any(|thread| seize(thread).is_ok())
-        {}
-        Traced {
+        let mut traced = Traced {
             child,
             process,
             inside: HashSet::new(),
-            stopped: None,
+            stopped: Vec::new(),
             ended: false,
-        }
+        };
+        traced.seize(process).expect("a child that may be traced");
+        // Those that it had started by now; later ones are traced from their beginning.
+        while threads(process)
+            .into_iter()
+            .any(|thread| traced.seize(thread).is_ok())
+        {}
+        traced
     }
 
     pub(super) fn child(&mut self) -> &mut Child {
@@ -63,20 +64,20 @@ impl Traced {
     /// Lets it run to where the next thread stops; `None`, once it has ended well.
     pub(super) fn next(&mut self) -> Option<(Pid, Stop)> {
         loop {
-            if let Some((thread, signal)) = self.stopped.take() {
+            for (thread, signal) in self.stopped.drain(..) {
                 // It may have been killed.
                 let _ = ptrace::syscall(thread, signal);
             }
             match wait() {
                 Ok(WaitStatus::PtraceSyscall(thread)) => {
-                    self.stopped = Some((thread, None));
+                    self.stopped.push((thread, None));
                     if let Ok(stop) = self.stop(thread) {
                         return Some((thread, stop));
                     }
                 }
-                Ok(WaitStatus::PtraceEvent(thread, ..)) => self.stopped = Some((thread, None)),
+                Ok(WaitStatus::PtraceEvent(thread, ..)) => self.stopped.push((thread, None)),
                 Ok(WaitStatus::Stopped(thread, signal)) => {
-                    self.stopped = Some((thread, Some(signal)));
+                    self.stopped.push((thread, Some(signal)));
                 }
                 Ok(status) if status.pid() == Some(self.process) => {
                     self.ended = true;
@@ -90,6 +91,18 @@ impl Traced {
                 Err(error) => panic!("a child can't be waited for: {error}"),
             }
         }
+    }
+
+    /// Traces a thread that nobody traces. It has stopped by then: one that is about to start another would show it to nobody.
+    fn seize(&mut self, thread: Pid) -> Result<()> {
+        let options = Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_EXITKILL;
+        ptrace::seize(thread, options)?;
+        ptrace::interrupt(thread)?;
+        waitpid(thread, Some(WaitPidFlag::__WALL))?;
+        self.stopped.push((thread, None));
+        Ok(())
     }
 
     fn stop(&mut self, thread: Pid) -> Result<Stop> {
@@ -134,13 +147,6 @@ fn wait() -> Result<WaitStatus> {
             status => return status,
         }
     }
-}
-
-fn seize(thread: Pid) -> Result<()> {
-    let options =
-        Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_EXITKILL;
-    ptrace::seize(thread, options)?;
-    ptrace::interrupt(thread)
 }
 
 fn threads(process: Pid) -> Vec<Pid> {

@@ -258,7 +258,11 @@ fn workers_that_are_stopped_at_any_moment_lose_and_double_nothing() {
         stop(workers.remove(0), signal);
         workers.push(start());
     }
-    eventually(PATIENCE, || done.len().unwrap() == jobs.len());
+    let mut so_far = 0;
+    while so_far < jobs.len() {
+        eventually(PATIENCE, || done.len().unwrap() > so_far);
+        so_far = done.len().unwrap();
+    }
     for worker in workers {
         stop(worker, Signal::SIGINT);
     }

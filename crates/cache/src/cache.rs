@@ -322,7 +322,7 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
                 let until = Until::of(expiry, &part.inner.timeline, now);
                 let Until { expires, idle } = until;
                 let row = [expires.into(), idle.into(), found.place.id.into()];
-                db.execute(sql::TOUCH, &row)?;
+                db.run(sql::TOUCH, &row)?;
                 part.expires_at(expires);
                 Ok(true)
             })
@@ -392,7 +392,7 @@ impl<A: Access> Part<'_, A> {
             self.entries().drop_all(db)?;
             let [first, end] = self.entries().all();
             let id = self.inner.structure.id().into();
-            db.execute(sql::COUNT_BYTES, &[first, end, id]).map(drop)
+            db.run(sql::COUNT_BYTES, &[first, end, id])
         })
     }
 }

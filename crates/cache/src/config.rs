@@ -272,12 +272,12 @@ impl<A: Access> Part<'_, A> {
             let id = self.inner.structure.id().into();
             let row = [config.policy.name().into(), max_bytes, max_entries, id];
             self.inner.structure.tell_changed(db)?;
-            db.execute(sql::SET_CONFIG, &row)?;
+            db.run(sql::SET_CONFIG, &row)?;
             if config.is_limited() && (!before.is_limited() || before.policy != config.policy) {
                 let all = self.entries().all();
-                db.execute(sql::rank(config.policy), &all)?;
+                db.run(sql::rank(config.policy), &all)?;
                 let [first, end] = all;
-                db.execute(sql::COUNT_BYTES, &[first, end, id])?;
+                db.run(sql::COUNT_BYTES, &[first, end, id])?;
             }
             Ok(())
         })?;

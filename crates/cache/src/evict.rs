@@ -308,7 +308,7 @@ impl<A: Access> Part<'_, A> {
                 continue;
             }
             if has_hand && uses > 0 && spared < SPARED {
-                db.execute(sql::SPARE, &[entry.place.id.into()])?;
+                db.run(sql::SPARE, &[entry.place.id.into()])?;
                 spared += 1;
                 continue;
             }
@@ -321,7 +321,7 @@ impl<A: Access> Part<'_, A> {
             // From the newest it goes on to the oldest: what comes next is to have its time.
             let at_the_end = are_all && newest.is_none_or(|newest| newest == hand);
             let next = if at_the_end { i64::MIN } else { hand };
-            db.execute(sql::SET_HAND, &[next.into(), id])?;
+            db.run(sql::SET_HAND, &[next.into(), id])?;
         }
         Ok(Chosen {
             entries,

@@ -122,7 +122,7 @@ impl Drop for Flight {
 
 fn remove(inner: &Inner, db: &Db<'_>, key: &[u8], pilot: Pilot) -> Result<()> {
     let (owner, thread) = (pilot.owner.as_i64().into(), pilot.thread.into());
-    db.execute(sql::LAND, &[key.into(), owner, thread])?;
+    db.run(sql::LAND, &[key.into(), owner, thread])?;
     db.ring(inner.structure.arrivals());
     Ok(())
 }
@@ -169,9 +169,8 @@ pub(crate) fn wait_no_more(db: &Db<'_>, me: Pilot) -> Result<()> {
 
 fn await_key(db: &Db<'_>, key: Option<&[u8]>, me: Pilot) -> Result<()> {
     let key = key.map_or(diskette_store::Value::Null, Into::into);
-    db.execute(
+    db.run(
         sql::AWAIT,
         &[key, me.owner.as_i64().into(), me.thread.into()],
     )
-    .map(drop)
 }

@@ -44,7 +44,7 @@ impl Inner {
             let (id, middle) = (share.structure().into(), share.middle().into());
             let policy = config.policy.name().into();
             let row = [id, middle, policy, max_bytes, max_entries, i64::MIN.into()];
-            db.execute(sql::CREATE, &row).map(drop)
+            db.run(sql::CREATE, &row)
         })
     }
 
@@ -123,14 +123,14 @@ impl Inner {
             let count = i64::try_from(times.len()).unwrap_or(i64::MAX);
             let after = config.policy.used(before, count, at);
             let rank = before.rank.and(after.rank).into();
-            db.execute(sql::USED, &[at.into(), after.uses.into(), rank, id.into()])?;
+            db.run(sql::USED, &[at.into(), after.uses.into(), rank, id.into()])?;
         }
         let [hits, misses] = [0, 1].map(|n| &self.uses.counts[n]);
         let (some, none) = (hits.unsettled(), misses.unsettled());
         if some + none > 0 {
             let counts = [some, none].map(|count| i64::try_from(count).unwrap_or(0).into());
             let [some_more, none_more] = counts;
-            db.execute(
+            db.run(
                 sql::COUNT_READS,
                 &[some_more, none_more, self.structure.id().into()],
             )?;

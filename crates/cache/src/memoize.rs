@@ -129,7 +129,7 @@ where
                     return Ok(None);
                 }
                 let until = fresh.until(now).into();
-                db.execute(sql::MEMO, &[until, took.into(), key.as_slice().into()])?;
+                db.run(sql::MEMO, &[until, took.into(), key.as_slice().into()])?;
                 flight.land(db).map(Some)
             })
         })?;

@@ -64,7 +64,7 @@ impl Recorded {
         let (id, shards) = (structure.id().into(), i64::from(self.shards).into());
         let policy = self.config.policy.name().into();
         let row = [id, shards, self.set.into(), policy, max_bytes, max_entries];
-        db.execute(sql::CREATE_SHARDED, &row).map(drop)
+        db.run(sql::CREATE_SHARDED, &row)
     }
 
     /// Opens the databases, or makes them, as far as one who was killed hasn't.

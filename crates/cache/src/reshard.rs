@@ -109,7 +109,7 @@ impl Spread {
                 structure.inside(&home).write(|db| {
                     let id = structure.id().into();
                     let row = [i64::from(shards).into(), after.set.into(), id];
-                    db.execute(sql::SET_SHARDS, &row).map(drop)
+                    db.run(sql::SET_SHARDS, &row)
                 })
             });
             // If it fails, it is done by who opens it next.
@@ -295,7 +295,7 @@ impl Shard {
                     entry.took.into(),
                     entry.tag.as_deref().into(),
                 ];
-                db.execute(sql::MOVE_IN, &row)?;
+                db.run(sql::MOVE_IN, &row)?;
                 if let Some(file) = file {
                     file.link(db)?;
                 }
@@ -309,10 +309,10 @@ impl Shard {
         self.part().inside().write(|db| {
             let [first, end] = self.part().entries().all();
             let id = || self.inner.structure.id().into();
-            db.execute(sql::COUNT_BYTES, &[first, end, id()])?;
-            db.execute(sql::COUNT_READS, &[hits.into(), misses.into(), id()])?;
+            db.run(sql::COUNT_BYTES, &[first, end, id()])?;
+            db.run(sql::COUNT_READS, &[hits.into(), misses.into(), id()])?;
             let row = [0.into(), evicted.into(), expired.into(), id()];
-            db.execute(sql::SHED, &row).map(drop)
+            db.run(sql::SHED, &row)
         })
     }
 }

@@ -171,13 +171,13 @@ impl<A: Access> Part<'_, A> {
             (Some(found), None) => {
                 let id = found.place.id.into();
                 let row = [now.into(), cost.into(), file, value, uses, rank, id];
-                db.execute(sql::SET_VALUE, &row)?;
+                db.run(sql::SET_VALUE, &row)?;
             }
             (Some(found), Some(_)) => {
                 let (expires, id) = (expires.into(), found.place.id.into());
                 let until = [now.into(), expires, idle];
                 let row = [cost.into(), tag, file, value, uses, rank, id];
-                db.execute(sql::SET, &[&until[..], &row].concat())?;
+                db.run(sql::SET, &[&until[..], &row].concat())?;
             }
             (None, _) => {
                 let [first, end] = self.entries().all();
@@ -194,7 +194,7 @@ impl<A: Access> Part<'_, A> {
                     uses,
                     rank,
                 ];
-                db.execute(sql::ADD, &[&place[..], &row].concat())?;
+                db.run(sql::ADD, &[&place[..], &row].concat())?;
             }
         }
         if let Some(new) = stored.take() {
@@ -235,7 +235,7 @@ impl<A: Access> Part<'_, A> {
         if bytes != 0 || evicted + expired > 0 {
             let id = self.inner.structure.id().into();
             let row = [bytes.into(), evicted.into(), expired.into(), id];
-            db.execute(sql::SHED, &row)?;
+            db.run(sql::SHED, &row)?;
         }
         entries.recount(db, count.saturating_sub(gone))
     }

@@ -194,7 +194,7 @@ impl Reach for Shards {
             let [max_bytes, max_entries] = config.limits().map(Into::into);
             let id = structure.id().into();
             let row = [config.policy.name().into(), max_bytes, max_entries, id];
-            db.execute(sql::SET_SHARDED_CONFIG, &row).map(drop)
+            db.run(sql::SET_SHARDED_CONFIG, &row)
         })?;
         // One that is killed among them leaves the rest to who opens the cache next.
         let mut parts = self.0.parts.iter().map(Shard::part);

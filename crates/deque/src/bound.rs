@@ -76,7 +76,7 @@ where
             let stored = check_max_len(max_len)?;
             self.inside().write(|db| {
                 let id = self.inner.structure.id().into();
-                db.execute(sql::SET_MAX_LEN, &[stored.into(), id])?;
+                db.run(sql::SET_MAX_LEN, &[stored.into(), id])?;
                 self.inner.make_room(db, End::Back, 0)?;
                 db.ring(self.inner.structure.departures());
                 Ok(())
@@ -93,7 +93,7 @@ where
     pub fn set_when_full(&self, when_full: WhenFull) -> Result<()> {
         let set = self.inside().write_one(|db| {
             let id = self.inner.structure.id().into();
-            db.execute(sql::SET_WHEN_FULL, &[when_full.number().into(), id])?;
+            db.run(sql::SET_WHEN_FULL, &[when_full.number().into(), id])?;
             db.ring(self.inner.structure.departures());
             Ok(())
         });

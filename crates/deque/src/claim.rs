@@ -121,7 +121,7 @@ impl<T> Claim<T> {
         let put = inner.structure.inside(tx).write(|db| {
             inner.put(db, End::Back, std::iter::once(stored))?;
             let pos = inner.edge(db, End::Back)?;
-            db.execute(
+            db.run(
                 sql::COUNT_DELIVERIES,
                 &[i64::from(deliveries).into(), pos.into()],
             )?;

@@ -88,8 +88,8 @@ where
                 since.into(),
                 pos.into(),
             ];
-            db.execute(sql::CLAIM, &params)?;
-            db.execute(sql::DELETE, &[pos.into()])?;
+            db.run(sql::CLAIM, &params)?;
+            db.run(sql::DELETE, &[pos.into()])?;
             Ok(Some(Some((pos, before, item))))
         });
         let found = found.map_err(|error| name_the_item(error, end))?;

@@ -160,7 +160,7 @@ impl<T, C: Codec, A: Access> Deque<T, C, A> {
         let structure = Structure::open(&access, &KIND, name, C::NAME, |db, structure| {
             let when_full = options.when_full.unwrap_or_default().number();
             let bound = [structure.id().into(), wanted.into(), when_full.into()];
-            db.execute(sql::CREATE_BOUND, &bound).map(drop)
+            db.run(sql::CREATE_BOUND, &bound)
         })?;
         Self::of(access, structure, options)
     }

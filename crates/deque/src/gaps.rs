@@ -14,7 +14,7 @@ impl Inner {
     pub(crate) fn vacate(&self, db: &Db<'_>, pos: i64) -> Result<()> {
         let (occupied, mut holes) = self.occupied(db)?;
         if occupied.is_some_and(|occupied| occupied.surrounds(pos)) {
-            db.execute(sql::HOLE, &[pos.into()])?;
+            db.run(sql::HOLE, &[pos.into()])?;
             holes += 1;
         }
         self.tidy(db, occupied, holes)
@@ -51,9 +51,9 @@ impl Inner {
 
     /// Takes many items from anywhere: to be followed by [`close_holes`](Self::close_holes).
     pub(crate) fn leave_hole(&self, db: &Db<'_>, pos: i64, file: Option<i64>) -> Result<()> {
-        db.execute(sql::DELETE, &[pos.into()])?;
+        db.run(sql::DELETE, &[pos.into()])?;
         db.store().forget_value(db, file)?;
-        db.execute(sql::HOLE, &[pos.into()])?;
+        db.run(sql::HOLE, &[pos.into()])?;
         Ok(())
     }
 
@@ -94,8 +94,8 @@ impl Inner {
 
     fn renumber(&self, db: &Db<'_>, run: Run, by: i64) -> Result<()> {
         let params = [by.into(), run.first.into(), run.last.into()];
-        db.execute(sql::SHIFT_ITEMS, &params)?;
-        db.execute(sql::SHIFT_GAPS, &params)?;
+        db.run(sql::SHIFT_ITEMS, &params)?;
+        db.run(sql::SHIFT_GAPS, &params)?;
         Ok(())
     }
 
@@ -108,16 +108,16 @@ impl Inner {
         match occupied {
             _ if holes == 0 => {}
             None => {
-                db.execute(sql::FILL_HOLES, &self.rows())?;
+                db.run(sql::FILL_HOLES, &self.rows())?;
             }
             Some(occupied) if holes <= HOLES => {
                 let [first, end] = self.rows();
                 let bounds = [first, end, occupied.first.into(), occupied.last.into()];
-                db.execute(sql::FILL_OUTER_HOLES, &bounds)?;
+                db.run(sql::FILL_OUTER_HOLES, &bounds)?;
             }
             Some(occupied) => {
                 let holes = db.query(sql::HOLES, &self.rows(), |row| row.int(0).map(Run::one))?;
-                db.execute(sql::FILL_HOLES, &self.rows())?;
+                db.run(sql::FILL_HOLES, &self.rows())?;
                 for step in closing(occupied, &holes) {
                     self.shift(db, step.run, step.by)?;
                 }

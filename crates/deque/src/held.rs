@@ -33,7 +33,7 @@ impl Held {
 
     pub(crate) fn complete(&self, db: &Db<'_>) -> Result<()> {
         let (pos, file) = self.find(db)?.ok_or_else(gone)?;
-        db.execute(sql::CLOSE_GAP, &[pos.into()])?;
+        db.run(sql::CLOSE_GAP, &[pos.into()])?;
         db.store().forget_value(db, file)?;
         self.inner.vacate(db, pos)?;
         self.inner.stay_in_the_middle(db, pos)?;
@@ -107,8 +107,8 @@ impl Inner {
             Some(end) => end.after(self.edge(db, end)?),
             None => pos,
         };
-        db.execute(sql::GIVE_BACK, &[to.into(), pos.into()])?;
-        db.execute(sql::CLOSE_GAP, &[pos.into()])?;
+        db.run(sql::GIVE_BACK, &[to.into(), pos.into()])?;
+        db.run(sql::CLOSE_GAP, &[pos.into()])?;
         if to != pos {
             self.vacate(db, pos)?;
             self.stay_in_the_middle(db, to)?;

@@ -53,7 +53,7 @@ where
                     return Err(self.beyond_the_end(db, index)?);
                 };
                 let params = [stored.file(), stored.value(), pos.into()];
-                db.execute(sql::SET, &params)?;
+                db.run(sql::SET, &params)?;
                 stored.link(db)?;
                 db.store().forget_value(db, old)
             })

@@ -43,7 +43,7 @@ impl Inner {
         if item.is_none() {
             return Ok(None);
         }
-        db.execute(sql::DELETE, &[pos.into()])?;
+        db.run(sql::DELETE, &[pos.into()])?;
         db.store().forget_value(db, file)?;
         let outer = gap.is_some_and(|gap| match end {
             End::Front => gap < pos,
@@ -59,7 +59,7 @@ impl Inner {
 
     /// Takes the item at a position, which has one.
     pub(crate) fn take_at(&self, db: &Db<'_>, pos: i64, file: Option<i64>) -> Result<()> {
-        db.execute(sql::DELETE, &[pos.into()])?;
+        db.run(sql::DELETE, &[pos.into()])?;
         db.store().forget_value(db, file)?;
         self.vacate(db, pos)?;
         db.ring(self.structure.departures());
@@ -69,7 +69,7 @@ impl Inner {
     /// Takes all items of a run of positions. Claims in it stay.
     pub(crate) fn take_run(&self, db: &Db<'_>, run: Run) -> Result<()> {
         self.forget_files(db, run)?;
-        db.execute(sql::DELETE_RUN, &[run.first.into(), run.last.into()])?;
+        db.run(sql::DELETE_RUN, &[run.first.into(), run.last.into()])?;
         self.vacate_run(db, run)?;
         self.stay_in_the_middle(db, run.last)?;
         db.ring(self.structure.departures());
@@ -101,7 +101,7 @@ impl Inner {
     }
 
     pub(crate) fn put_at(&self, db: &Db<'_>, pos: i64, value: Stored) -> Result<()> {
-        db.execute(sql::PUT, &[pos.into(), value.file(), value.value()])?;
+        db.run(sql::PUT, &[pos.into(), value.file(), value.value()])?;
         value.link(db)
     }
 

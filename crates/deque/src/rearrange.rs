@@ -51,8 +51,8 @@ where
                 };
                 let behind = inner.edge(db, End::Back)?;
                 let (first, last) = (moving.first.into(), moving.last.into());
-                db.execute(sql::APPEND, &[behind.into(), first, last])?;
-                db.execute(sql::DELETE_RUN, &[first, last])?;
+                db.run(sql::APPEND, &[behind.into(), first, last])?;
+                db.run(sql::DELETE_RUN, &[first, last])?;
                 other.vacate_run(db, moving)?;
                 db.ring(inner.structure.arrivals());
                 db.ring(other.structure.departures());
@@ -109,8 +109,8 @@ where
             };
             // Mirrored at its end, so that no row lands where another still is.
             let mirror = [(2 * all.last + 1).into(), all.first.into(), all.last.into()];
-            db.execute(sql::MIRROR_ITEMS, &mirror)?;
-            db.execute(sql::MIRROR_GAPS, &mirror)?;
+            db.run(sql::MIRROR_ITEMS, &mirror)?;
+            db.run(sql::MIRROR_GAPS, &mirror)?;
             self.inner.stay_in_the_middle(db, all.last)?;
             Ok(())
         });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diskette_ipc::Deadline;
 use diskette_store::{
-    Access, Arrivals, Codec, Error, ErrorKind, Like, Result, Store, Stored, Structure,
+    Access, Arrivals, Attempt, Codec, Error, ErrorKind, Like, Result, Store, Stored, Structure,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -154,13 +154,15 @@ where
         timeout: Duration,
         mut take: impl FnMut(&Self) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
+        let (structure, deadline) = (&self.inner.structure, Deadline::after(timeout));
         let mut woken = false;
-        self.wait_for(self.inner.structure.arrivals(), timeout, |deque| {
+        self.access.wait_for_arrivals(structure, deadline, |store| {
+            let deque = self.through(store.clone());
             // Of the many that are woken, most find that another was faster: no turn to write for them.
             if std::mem::replace(&mut woken, true) && deque.is_empty()? {
-                return Ok(None);
+                return Ok(Attempt::NotYet);
             }
-            take(deque)
+            take(&deque).map(Attempt::from)
         })
     }
 

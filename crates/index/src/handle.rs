@@ -74,7 +74,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         let structure = Structure::open(&access, &KIND, name, codec, |db, structure| {
             let share = structure.share();
             let row = [share.structure().into(), share.middle().into()];
-            db.execute(sql::CREATE, &row).map(drop)
+            db.run(sql::CREATE, &row)
         })?;
         Ok(Self::of(access, structure))
     }

@@ -194,7 +194,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                     _ => return Ok(true),
                 };
                 let count = entries.count(db)?;
-                db.execute(sql::RELOCATE, &[to.into(), place.id.into()])?;
+                db.run(sql::RELOCATE, &[to.into(), place.id.into()])?;
                 entries.recount(db, count)?;
                 entries.stay_in_the_middle(db, to)?;
                 Ok(true)

@@ -65,7 +65,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
 
     /// Updates.
     pub(crate) fn set(&self, db: &Db<'_>, place: Place, stored: Stored) -> Result<()> {
-        db.execute(sql::SET, &[stored.file(), stored.value(), place.id.into()])?;
+        db.run(sql::SET, &[stored.file(), stored.value(), place.id.into()])?;
         stored.link(db)?;
         self.store().forget_value(db, place.file)
     }

@@ -137,7 +137,7 @@ impl Barrier {
         let create = |db: &Db<'_>, structure: &Structure| {
             check_parties(parties)?;
             let params = [structure.id().into(), i64::from(parties).into()];
-            db.execute(sql::CREATE, &params).map(drop)
+            db.run(sql::CREATE, &params)
         };
         let structure = Structure::open(store, &sql::BARRIER, name, "", create)?;
         structure.doing("opening", check_parties(parties))?;

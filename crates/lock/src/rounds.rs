@@ -66,7 +66,7 @@ impl Barrier {
                 return Ok(Arrival::Last);
             }
             let params = [id.into(), party.owner.as_i64().into(), party.ticket.into()];
-            db.execute(sql::ARRIVE, &params)?;
+            db.run(sql::ARRIVE, &params)?;
             Ok(Arrival::In(round))
         })
     }
@@ -88,8 +88,8 @@ impl Barrier {
 
     fn end_round(&self, db: &Db<'_>) -> Result<()> {
         let id = self.structure.id();
-        db.execute(sql::WITHDRAW_ALL, &[id.into()])?;
-        db.execute(sql::NEXT_ROUND, &[id.into()])?;
+        db.run(sql::WITHDRAW_ALL, &[id.into()])?;
+        db.run(sql::NEXT_ROUND, &[id.into()])?;
         db.ring(self.structure.arrivals());
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Barrier {
             }
             let id = self.structure.id();
             let params = [id.into(), party.owner.as_i64().into(), party.ticket.into()];
-            db.execute(sql::WITHDRAW, &params)?;
+            db.run(sql::WITHDRAW, &params)?;
             Ok(true)
         })
     }

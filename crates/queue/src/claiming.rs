@@ -132,7 +132,7 @@ where
             let number = i64::try_from(taken.len()).unwrap_or(i64::MAX);
             let [owner, token, now, due] = self.terms(taker);
             let params = [owner, token, now, due, self.inner.id(), number.into()];
-            db.execute(sql::CLAIM_MANY, &params)?;
+            db.run(sql::CLAIM_MANY, &params)?;
         }
         Ok(taken)
     }

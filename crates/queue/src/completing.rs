@@ -117,7 +117,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
         // Also if none is: an error after a write is one that the transaction can't pass over.
         if left > 0 || held.is_empty() {
             let all = [&[now.into()], by.as_slice(), &rows].concat();
-            db.execute(&sql::COMPLETE_ALL[size], &all)?;
+            db.run(&sql::COMPLETE_ALL[size], &all)?;
         }
         if held.len() == some.len() {
             return Ok(Vec::new());

@@ -215,7 +215,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
             let [a, b, c, d, e, f] = config.recorded(&backoff);
             let id = self.inner.structure.id().into();
             let row = [config.paused.into(), a, b, c, d, e, f, id];
-            db.execute(sql::SET_CONFIG, &row)?;
+            db.run(sql::SET_CONFIG, &row)?;
             if before.paused && !config.paused {
                 db.ring(self.inner.structure.arrivals());
             }

@@ -57,7 +57,7 @@ pub(crate) fn give_back(db: &Db<'_>, owner: OwnerId) -> Result<()> {
             Some(error) => {
                 let why = Why::Killed.name().into();
                 let error = error.as_str().into();
-                db.execute(
+                db.run(
                     sql::BURY,
                     &[now.into(), 1_i64.into(), why, error, job.row.into()],
                 )?;

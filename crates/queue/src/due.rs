@@ -45,7 +45,7 @@ impl Inner {
             return Ok(false);
         }
         // Most of what is due, and nothing else is to be done about it.
-        db.execute(sql::MAKE_MANY_READY, &[self.id(), now.into()])?;
+        db.run(sql::MAKE_MANY_READY, &[self.id(), now.into()])?;
         let params = [self.id(), now.into(), STEP.into()];
         let all = db.query(sql::DUE, &params, |row| {
             Ok(Due {
@@ -74,11 +74,11 @@ impl Inner {
                 self.bury(db, due.row, group, now, (Why::Late, error))
             }
             JobState::Claimed => {
-                db.execute(sql::ROB, &[0_i64.into(), due.row.into()])?;
+                db.run(sql::ROB, &[0_i64.into(), due.row.into()])?;
                 Ok(())
             }
             JobState::Scheduled if !has_expired => {
-                db.execute(sql::MAKE_READY, &[due.row.into()])?;
+                db.run(sql::MAKE_READY, &[due.row.into()])?;
                 Ok(())
             }
             _ => self.expire(db, due.row, group, now),
@@ -111,7 +111,7 @@ impl Inner {
         })?;
         let (why, error) = (why.name().into(), error.into());
         let params = [now.into(), 0_i64.into(), why, error, row.into()];
-        db.execute(sql::BURY, &params)?;
+        db.run(sql::BURY, &params)?;
         if state != Some(JobState::Held) {
             self.promote(db, group, now)?;
         }

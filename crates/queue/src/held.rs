@@ -61,7 +61,7 @@ impl Held {
             self.change(db, sql::COMPLETE, &[now.into()])?;
             self.finished(db, now)?;
             let row = [self.row.into(), result.file(), result.value()];
-            db.execute(sql::PUT_RESULT, &row)?;
+            db.run(sql::PUT_RESULT, &row)?;
             result.link(db)
         })
     }

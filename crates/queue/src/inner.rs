@@ -71,7 +71,7 @@ impl Inner {
 /// The next of a group of a queue can run.
 pub(crate) fn promote(db: &Db<'_>, queue: i64, group: Option<&str>, now: i64) -> Result<()> {
     if let Some(group) = group {
-        db.execute(sql::PROMOTE, &[now.into(), queue.into(), group.into()])?;
+        db.run(sql::PROMOTE, &[now.into(), queue.into(), group.into()])?;
     }
     Ok(())
 }

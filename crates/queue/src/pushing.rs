@@ -149,7 +149,7 @@ where
         }
         // It leaves its group, and those behind it go on, before it comes into its new one.
         if state != JobState::Held && group.is_some() && group.as_deref() != row.group {
-            db.execute(sql::LEAVE_GROUP, &[other.into()])?;
+            db.run(sql::LEAVE_GROUP, &[other.into()])?;
             self.inner.promote(db, group.as_deref(), row.pushed)?;
         }
         let stays = state != JobState::Held && group.as_deref() == row.group;
@@ -158,8 +158,8 @@ where
             false => self.state_of(db, row, Some(other))?,
         };
         let params = row.params_in_place_of(other, state, stored);
-        db.execute(sql::REPLACE, &params)?;
-        db.execute(sql::DROP_TAGS, &[other.into()])?;
+        db.run(sql::REPLACE, &params)?;
+        db.run(sql::DROP_TAGS, &[other.into()])?;
         db.store().forget_value(db, file)?;
         db.ring(self.inner.structure.arrivals());
         Ok(Some(Pushed::Replaced(id)))
@@ -207,7 +207,7 @@ where
         let row = self.inner.row(id).unwrap_or_default();
         tags.iter().try_for_each(|tag| {
             let tag = tag.as_str().into();
-            db.execute(sql::PUT_TAG, &[row.into(), tag]).map(drop)
+            db.run(sql::PUT_TAG, &[row.into(), tag])
         })
     }
 
@@ -218,12 +218,13 @@ where
         stored: &Stored,
         state: JobState,
     ) -> Result<JobId> {
-        let params = row.params(self.inner.id(), state, stored, &self.inner.rows());
-        let id = db.query_one(sql::PUSH, &params, |row| row.int(0))?;
-        let id = id.ok_or_else(used_up)?;
+        // Before the statement, with which the commit may go out.
         if state != JobState::Held {
             db.ring(self.inner.structure.arrivals());
         }
+        let params = row.params(self.inner.id(), state, stored, &self.inner.rows());
+        let id = db.query_one(sql::PUSH, &params, |row| row.int(0))?;
+        let id = id.ok_or_else(used_up)?;
         Ok(self.inner.job(id))
     }
 
@@ -253,7 +254,7 @@ where
                 file,
                 value,
             ];
-            db.execute(sql::PUT, &params)?;
+            db.run(sql::PUT, &params)?;
             stored.link(db)?;
         }
         db.ring(self.inner.structure.arrivals());

@@ -148,7 +148,7 @@ impl<J, C: Codec, A: Access> Queue<J, C, A> {
             let [a, b, c, d, e, f] = config.recorded(&backoff);
             let first = structure.share().rows().start;
             let row = [structure.id().into(), first.into(), a, b, c, d, e, f];
-            db.execute(sql::CREATE, &row).map(drop)
+            db.run(sql::CREATE, &row)
         })?;
         Self::of(access, &structure, options)
     }

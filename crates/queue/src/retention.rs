@@ -135,9 +135,9 @@ impl Inner {
     /// Drops a job, with its file, its tags and its result.
     pub(crate) fn drop_row(&self, db: &Db<'_>, leaving: &Leaving) -> Result<()> {
         let row = [leaving.row.into()];
-        db.execute(sql::DROP, &row)?;
+        db.run(sql::DROP, &row)?;
         if leaving.has_tags {
-            db.execute(sql::DROP_TAGS, &row)?;
+            db.run(sql::DROP_TAGS, &row)?;
         }
         db.store().forget_value(db, leaving.file)?;
         let of_result = db.query_one(sql::DROP_RESULT, &row, |row| row.opt_int(0))?;
@@ -146,6 +146,6 @@ impl Inner {
 
     /// The numbers up to this one aren't given again.
     pub(crate) fn dropped(&self, db: &Db<'_>, row: i64) -> Result<()> {
-        db.execute(sql::DROPPED, &[row.into(), self.id()]).map(drop)
+        db.run(sql::DROPPED, &[row.into(), self.id()])
     }
 }

@@ -103,7 +103,7 @@ where
                 text.as_str().into(),
                 time(now).into(),
             ];
-            db.execute(CREATE, &row).map(drop)
+            db.run(CREATE, &row)
         })?;
         let schedule = Schedule {
             queue: self.clone(),
@@ -238,7 +238,7 @@ where
             time(last).into(),
             self.structure.id().into(),
         ];
-        db.execute(CHANGE, &row).map(drop)
+        db.run(CHANGE, &row)
     }
 
     /// The same under another stop.

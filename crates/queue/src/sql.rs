@@ -525,7 +525,7 @@ mod tests {
         queue.push_with(&2, &Push::new().tag("a").tag("b c"))?;
         others.push_with(&3, &Push::new().tag("a"))?;
         store.write(|db| {
-            db.execute("DROP TABLE queue_tags", &[])?;
+            db.run("DROP TABLE queue_tags", &[])?;
             db.execute("UPDATE kinds SET format = 1 WHERE name = 'queue'", &[])
         })?;
         drop((queue, others, store));

@@ -252,7 +252,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
             Some(found)
                 if found.state == JobState::Claimed && found.attempts < found.max_attempts =>
             {
-                db.execute(sql::ROB, &[0_i64.into(), row.into()])?;
+                db.run(sql::ROB, &[0_i64.into(), row.into()])?;
                 db.ring(self.inner.structure.arrivals());
                 Ok(true)
             }
@@ -303,7 +303,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
             Some(()) => JobState::Held,
             None => JobState::Ready,
         };
-        db.execute(sql::REVIVE, &[state.name().into(), row.into()])?;
+        db.run(sql::REVIVE, &[state.name().into(), row.into()])?;
         db.ring(self.inner.structure.arrivals());
         Ok(true)
     }

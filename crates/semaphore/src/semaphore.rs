@@ -307,7 +307,7 @@ fn open(store: &Store, name: &str, permits: u32) -> Result<Arc<Structure>> {
     let create = |db: &Db<'_>, structure: &Structure| {
         check_permits(permits)?;
         let params = [structure.id().into(), i64::from(permits).into()];
-        db.execute(sql::CREATE, &params).map(drop)
+        db.run(sql::CREATE, &params)
     };
     let structure = Structure::open(store, &sql::KIND, name, "", create)?;
     structure.doing("opening", check_permits(permits))?;

@@ -93,6 +93,19 @@ impl<'c> Db<'c> {
         }
     }
 
+    /// Runs a statement of which only its success is of interest. Where statements travel it goes with the next one, or with the
+    /// commit, so that an error may be that of a later call.
+    pub fn run(&self, sql: &str, params: &[Value<'_>]) -> Result<()> {
+        match self.link {
+            Link::Sqlite(_) => self.execute(sql, params).map(drop),
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => {
+                self.wrote.set(true);
+                work.run(sql, params)
+            }
+        }
+    }
+
     /// The first row of a result, if there is one.
     pub fn query_one<R>(
         &self,
@@ -286,12 +299,21 @@ impl<'c> Db<'c> {
             ));
         }
         let before = self.wrote.replace(false);
-        let result = operation(self);
+        let result = operation(self).and_then(|done| self.settle().map(|()| done));
         if result.is_err() && self.wrote.get() {
             self.doomed.set(true);
         }
         self.wrote.set(before || self.wrote.get());
         result
+    }
+
+    /// Has what was run done, so that an error is that of the operation that ran it.
+    fn settle(&self) -> Result<()> {
+        match self.link {
+            Link::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => work.flush(),
+        }
     }
 
     pub(crate) fn mark(&self) -> Mark {

@@ -1,6 +1,8 @@
 //! What a store stands on. Above it nobody knows which it is.
 
-use diskette_ipc::{Doorbell, Listener, Mutex, OwnerId, Party};
+use std::time::Duration;
+
+use diskette_ipc::{Doorbell, Listener, Mutex, OwnerId, Party, Seen};
 
 use crate::error::Result;
 use crate::kind::Kind;
@@ -22,8 +24,48 @@ pub(crate) enum Listening {
     #[expect(dead_code, reason = "it is there to be dropped")]
     Sqlite(Listener),
     #[cfg(feature = "postgres")]
-    #[expect(dead_code, reason = "it is there to be dropped")]
     Postgres(crate::postgres::Listening),
+}
+
+impl Listening {
+    /// Has those who commit something for this line ring it, wherever they are, from now on. Whether that is since just now: then
+    /// one has to look again.
+    pub(crate) fn tell(&mut self) -> Result<bool> {
+        match self {
+            // The board tells.
+            Listening::Sqlite(_) => Ok(false),
+            #[cfg(feature = "postgres")]
+            Listening::Postgres(listening) => listening.tell(),
+        }
+    }
+
+    /// To look for what other threads wait for as well. If one of them does so, or just did in vain, how long one can wait, as far as
+    /// is known.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
+    pub(crate) fn look(&mut self, seen: Seen) -> Result<(), Option<Duration>> {
+        match self {
+            // A look is faster than to ask who looks.
+            Listening::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Listening::Postgres(listening) => listening.look(seen),
+        }
+    }
+
+    /// That look has found nothing for any of them, and nothing will come by itself for so long.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
+    pub(crate) fn in_vain(&mut self, left: Option<Duration>) {
+        match self {
+            Listening::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Listening::Postgres(listening) => listening.in_vain(left),
+        }
+    }
 }
 
 /// Who is alive, and has claims.
@@ -114,8 +156,8 @@ impl Store {
         }
     }
 
-    /// Has those who commit something for this line of the doorbell ring it, until what is returned is dropped. To be called
-    /// before the look at what one waits for.
+    /// Somebody who waits at this line of the doorbell, if all is `alike` for any of those who do. To be called before the look at
+    /// what he waits for.
     ///
     /// # Errors
     ///
@@ -124,11 +166,11 @@ impl Store {
         not(feature = "postgres"),
         expect(unused_variables, reason = "there is one engine")
     )]
-    pub(crate) fn listen(&self, line: usize) -> Result<Listening> {
+    pub(crate) fn listen(&self, line: usize, alike: bool) -> Result<Listening> {
         match self.engine() {
             Engine::Sqlite(sqlite) => Ok(Listening::Sqlite(sqlite.board()?.listen())),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.listen(line).map(Listening::Postgres),
+            Engine::Postgres(postgres) => Ok(Listening::Postgres(postgres.listen(line, alike))),
         }
     }
 

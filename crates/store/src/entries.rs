@@ -180,7 +180,7 @@ impl<'a, A: Access> Entries<'a, A> {
 
     /// Removes a row; to be followed by [`recount`](Self::recount).
     pub fn drop_row(&self, db: &Db<'_>, place: Place) -> Result<()> {
-        db.execute(self.sql.drop, &[place.id.into()])?;
+        db.run(self.sql.drop, &[place.id.into()])?;
         self.store().forget_value(db, place.file)
     }
 
@@ -189,7 +189,7 @@ impl<'a, A: Access> Entries<'a, A> {
         for file in db.query(self.sql.files, &self.all(), |row| row.opt_int(0))? {
             self.store().forget_value(db, file)?;
         }
-        db.execute(self.sql.clear, &self.all())?;
+        db.run(self.sql.clear, &self.all())?;
         self.recount(db, 0)
     }
 
@@ -211,7 +211,7 @@ impl<'a, A: Access> Entries<'a, A> {
         let (share, [first, end]) = (self.share(), self.all());
         let (structure, middle) = (share.structure().into(), share.middle().into());
         let row = [first, end, count.into(), middle, structure];
-        db.execute(self.sql.recount, &row).map(drop)
+        db.run(self.sql.recount, &row)
     }
 
     /// Moves all places back to the middle of the share, once an end of them comes near to that of the share: after tens of

@@ -6,6 +6,7 @@ mod connection;
 mod dialect;
 mod errands;
 mod failure;
+mod listening;
 mod parameter;
 mod pool;
 mod ringing;
@@ -32,6 +33,7 @@ use crate::postgres::address::Address;
 use crate::postgres::catalog::Known;
 use crate::postgres::connection::Connection;
 use crate::postgres::errands::Errands;
+use crate::postgres::listening::Lines;
 use crate::postgres::pool::{Lent, Pool};
 use crate::postgres::ringing::Rope;
 use crate::postgres::session::Session;
@@ -40,8 +42,8 @@ use crate::store::{Store, Ways};
 
 pub(crate) use dialect::writes;
 pub(crate) use failure::from_postgres;
+pub(crate) use listening::Listening;
 pub(crate) use parameter::Column;
-pub(crate) use session::Listening;
 pub(crate) use slots::{Hold, Slots, forget_holds};
 pub(crate) use tenant::Tenant;
 pub(crate) use values::{NewObject, open as open_value};
@@ -84,6 +86,7 @@ pub(crate) struct Commons {
     errands: Errands,
     /// Rung by what others say.
     bell: Doorbell,
+    lines: Lines,
     /// To ring those of others.
     rope: Rope,
 }
@@ -102,6 +105,7 @@ impl Postgres {
                 session: Session::default(),
                 errands: Errands::default(),
                 bell: Doorbell::private().map_err(failure::cant_connect)?,
+                lines: Lines::default(),
                 rope: Rope::of(known.number, &address.schema),
             };
             commons.pool.take_in(first);

@@ -67,8 +67,8 @@ impl Store {
                     return Ok(false);
                 };
                 self.tell_removed(id)?;
-                db.execute(TAKE_DOWN, &[id.into()])?;
-                db.execute(FORGET, &[id.into()])?;
+                db.run(TAKE_DOWN, &[id.into()])?;
+                db.run(FORGET, &[id.into()])?;
                 Ok(true)
             })?;
             if found {
@@ -101,7 +101,7 @@ impl Store {
                         "{to:?} is the name of another structure: remove that, or choose another name"
                     )));
                 }
-                db.execute(RENAME, &[to.into(), id.into()])?;
+                db.run(RENAME, &[to.into(), id.into()])?;
                 Ok(())
             })
         };
@@ -120,9 +120,9 @@ impl Store {
             self.remove_orphaned_shards()?;
             self.free(|db| {
                 self.tell_removed(id)?;
-                db.execute(UNFENCE, &[id.into()])?;
+                db.run(UNFENCE, &[id.into()])?;
                 db.forget_holds(id)?;
-                db.execute(FINISH, &[id.into()])?;
+                db.run(FINISH, &[id.into()])?;
                 Ok(())
             })?;
         }
@@ -187,7 +187,7 @@ impl Part {
             db.store().forget_value(db, *file)?;
         }
         let gone = format!("DELETE FROM {table} WHERE {column} >= $1 AND {column} <= $2");
-        db.execute(&gone, &[first, last.into()])?;
+        db.run(&gone, &[first, last.into()])?;
         Ok(rows.len() as i64 == STEP)
     }
 }

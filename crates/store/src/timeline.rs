@@ -151,7 +151,7 @@ impl Mark {
 
     fn save(self, db: &Db<'_>) -> Result<Self> {
         let row = [self.boot, self.uptime, self.wall, self.time].map(Into::into);
-        db.execute(SET, &row)?;
+        db.run(SET, &row)?;
         Ok(self)
     }
 }

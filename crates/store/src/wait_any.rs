@@ -70,11 +70,7 @@ pub trait Arrivals {
 pub fn wait_any(sources: &[&dyn Arrivals], timeout: Duration) -> Result<Option<usize>> {
     let places = sources.iter().map(|source| {
         let (store, structure) = source.place();
-        Place {
-            store,
-            structure,
-            line: structure.arrivals(),
-        }
+        Place::new(store, structure, structure.arrivals())
     });
     let places: Vec<_> = places.collect();
     if places.iter().any(|place| place.store.is_in_transaction()) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use diskette_ipc::{Awaited, Deadline, Doorbell, Stop};
 
+use crate::engine::Listening;
 use crate::error::Result;
 use crate::store::Store;
 use crate::structure::Structure;
@@ -15,8 +16,10 @@ const TURN: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'p> {
     pub(crate) store: &'p Store,
-    pub(crate) structure: &'p Structure,
-    pub(crate) line: usize,
+    structure: &'p Structure,
+    line: usize,
+    /// What comes is for any of those who wait there.
+    alike: bool,
 }
 
 /// What an attempt came to.
@@ -53,9 +56,25 @@ impl Store {
         deadline: Deadline,
         mut attempt: impl FnMut(&Store) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
-        self.wait_by_time(structure, line, deadline, |store| {
-            attempt(store).map(Attempt::from)
-        })
+        let place = Place::new(self, structure, line);
+        place.wait(deadline, |store| attempt(store).map(Attempt::from))
+    }
+
+    /// The same for what comes into a structure and is for any of those who wait there, where `attempt` may say when it is to be called
+    /// again though nobody has rung.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait_for`](Self::wait_for).
+    pub fn wait_for_arrivals<R>(
+        &self,
+        structure: &Structure,
+        deadline: Deadline,
+        attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
+    ) -> Result<Option<R>> {
+        let mut place = Place::new(self, structure, structure.arrivals());
+        place.alike = true;
+        place.wait(deadline, attempt)
     }
 
     /// The same, where `attempt` may say when it is to be called again though nobody has rung.
@@ -68,14 +87,9 @@ impl Store {
         structure: &Structure,
         line: usize,
         deadline: Deadline,
-        mut attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
+        attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
     ) -> Result<Option<R>> {
-        let place = Place {
-            store: self,
-            structure,
-            line,
-        };
-        wait_at(&[place], deadline, || attempt(&self.hurried(deadline)))
+        Place::new(self, structure, line).wait(deadline, attempt)
     }
 
     /// The same store, with no more time for its turn to write than there is.
@@ -92,11 +106,8 @@ pub(crate) fn wait_at<R>(
     deadline: Deadline,
     mut attempt: impl FnMut() -> Result<Attempt<R>>,
 ) -> Result<Option<R>> {
-    let listen = |place: &Place<'_>| {
-        place.store.must_be_writable()?;
-        place.store.listen(place.line)
-    };
-    let _listeners = places.iter().map(listen).collect::<Result<Vec<_>>>()?;
+    let listening = places.iter().map(Place::listen);
+    let mut listening = listening.collect::<Result<Vec<_>>>()?;
     let stops: Vec<&Stop> = places
         .iter()
         .filter_map(|place| place.store.stop())
@@ -104,27 +115,43 @@ pub(crate) fn wait_at<R>(
     let mut overslept = false;
     loop {
         let awaited = places.iter().map(Place::look).collect::<Result<Vec<_>>>()?;
-        let given_back = match overslept {
-            true => places.iter().try_for_each(|place| {
-                let store = place.store.hurried(deadline);
-                store.give_back_from_the_dead(place.structure)
-            }),
-            false => Ok(()),
+        let mut others = listening.iter_mut().zip(&awaited);
+        let left = match others.try_for_each(|(it, awaited)| it.look(awaited.seen)) {
+            Err(left) => left,
+            Ok(()) => {
+                let given_back = match overslept {
+                    true => places
+                        .iter()
+                        .try_for_each(|place| place.give_back(deadline)),
+                    false => Ok(()),
+                };
+                let left = match given_back.and_then(|()| attempt()) {
+                    Ok(Attempt::NotYet) => None,
+                    Ok(Attempt::NotBefore(left)) => Some(left),
+                    Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
+                    Ok(Attempt::Done(found)) => return Ok(Some(found)),
+                    Err(error) => return Err(error),
+                };
+                listening.iter_mut().for_each(|it| it.in_vain(left));
+                left
+            }
         };
-        let look_again = match given_back.and_then(|()| attempt()) {
-            Ok(Attempt::NotYet) => deadline,
-            Ok(Attempt::NotBefore(time)) => deadline.min(time),
-            Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
-            Ok(Attempt::Done(found)) => return Ok(Some(found)),
-            Err(error) => return Err(error),
-        };
+        overslept = false;
         if deadline.is_past() {
             return Ok(None);
         }
         for place in places {
             place.store.may_wait()?;
         }
+        let mut just_told = false;
+        for it in &mut listening {
+            just_told |= it.tell()?;
+        }
+        if just_told {
+            continue; // what came until then nobody rang for
+        }
         // What it says is about the sooner of the two.
+        let look_again = left.map_or(deadline, |left| deadline.min(left));
         let _ = Doorbell::wait_any(&awaited, &stops, look_again);
         if deadline.is_past() {
             return Ok(None);
@@ -134,9 +161,37 @@ pub(crate) fn wait_at<R>(
 }
 
 impl<'p> Place<'p> {
+    pub(crate) fn new(store: &'p Store, structure: &'p Structure, line: usize) -> Self {
+        Place {
+            store,
+            structure,
+            line,
+            alike: false,
+        }
+    }
+
+    /// Waits at this one place, with a hurried store.
+    fn wait<R>(
+        self,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
+    ) -> Result<Option<R>> {
+        wait_at(&[self], deadline, || attempt(&self.store.hurried(deadline)))
+    }
+
+    fn listen(&self) -> Result<Listening> {
+        self.store.must_be_writable()?;
+        self.store.listen(self.line, self.alike)
+    }
+
     fn look(&self) -> Result<Awaited<'p>> {
         let (bell, line) = (self.store.bell()?, self.line);
         let seen = bell.seen(line);
         Ok(Awaited { bell, line, seen })
+    }
+
+    fn give_back(&self, deadline: Deadline) -> Result<()> {
+        let store = self.store.hurried(deadline);
+        store.give_back_from_the_dead(self.structure)
     }
 }

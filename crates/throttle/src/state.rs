@@ -44,7 +44,7 @@ impl State {
     pub(crate) fn create(&self, db: &Db<'_>, structure: &Structure) -> Result<()> {
         let (rates, meter) = (rates_to_bytes(&self.rates), self.to_bytes());
         let id = structure.id().into();
-        db.execute(sql::CREATE, &[id, rates[..].into(), meter[..].into()])?;
+        db.run(sql::CREATE, &[id, rates[..].into(), meter[..].into()])?;
         Ok(())
     }
 
@@ -57,14 +57,14 @@ impl State {
 
     pub(crate) fn save(&self, db: &Db<'_>, structure: &Structure) -> Result<()> {
         let (meter, id) = (self.to_bytes(), structure.id().into());
-        db.execute(sql::SAVE, &[meter[..].into(), id])?;
+        db.run(sql::SAVE, &[meter[..].into(), id])?;
         Ok(())
     }
 
     pub(crate) fn save_with_rates(&self, db: &Db<'_>, structure: &Structure) -> Result<()> {
         let (rates, meter) = (rates_to_bytes(&self.rates), self.to_bytes());
         let id = structure.id().into();
-        db.execute(sql::SAVE_RATES, &[rates[..].into(), meter[..].into(), id])?;
+        db.run(sql::SAVE_RATES, &[rates[..].into(), meter[..].into(), id])?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use diskette_ipc::random;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::postgres::connection::{Around, Connection};
+use crate::postgres::connection::Connection;
 use crate::postgres::dialect::quoted;
 use crate::postgres::failure::REMOVED;
 
@@ -34,8 +34,8 @@ const SCHEMA: &str = "
     );
     -- The processes that have the store open, those who died among them until their estates are settled.
     CREATE TABLE owners (id BIGINT PRIMARY KEY, pid BIGINT NOT NULL, host TEXT NOT NULL, program TEXT NOT NULL);
-    -- Who waits for which line of the doorbell.
-    CREATE UNLOGGED TABLE waiting (line BIGINT NOT NULL, owner BIGINT NOT NULL);
+    -- Who waits for which line of the doorbell; `number` tells what he has said before from what he says now.
+    CREATE UNLOGGED TABLE waiting (line BIGINT NOT NULL, owner BIGINT NOT NULL, number BIGINT NOT NULL);
     -- What threads hold and wait for.
     CREATE SEQUENCE tokens;
     CREATE TABLE slots (
@@ -88,7 +88,7 @@ pub(crate) struct Known {
 pub(crate) fn prepare(connection: &Connection, schema: &str, create: bool) -> Result<Known> {
     let of_this = [schema.into()];
     let number = || -> Result<Option<i64>> {
-        let rows = connection.query(NUMBER, &of_this, Around::default())?;
+        let rows = connection.query(NUMBER, &of_this)?;
         Ok(rows.first().map(|row| row.get(0)))
     };
     let name = quoted(schema);
@@ -120,7 +120,7 @@ pub(crate) fn prepare(connection: &Connection, schema: &str, create: bool) -> Re
         }
     }
     connection.go_to(schema)?;
-    let known = connection.query(KNOWN, &[], Around::default());
+    let known = connection.query(KNOWN, &[]);
     let known = known.ok().and_then(|rows| {
         let row = rows.first()?;
         Some((row.try_get::<_, i64>(0).ok()?, row.try_get(1).ok()?))

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 use crate::error::Result;
 use crate::postgres::dialect;
 use crate::postgres::failure::{self, from_postgres};
-use crate::postgres::parameter::Parameter;
+use crate::postgres::parameter::{Owned, Parameter};
 use crate::postgres::tls::{Socket, Trust};
 use crate::row::Value;
 
@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     elsewhere: RefCell<HashMap<String, HashMap<String, Statement>>>,
     /// How long an answer may take before the connection is taken for lost.
     patience: Cell<Duration>,
+    /// How long it waits for locks, as it was told.
+    lock_timeout: Cell<Option<Duration>>,
     /// The generation of forks in which it was made.
     generation: u64,
 }
@@ -56,11 +58,17 @@ struct Wire {
     closed: bool,
 }
 
-/// What is sent around a statement, in the same round trip.
+/// A statement that goes out with others, and of which only its success is of interest.
+pub(crate) struct Request {
+    statement: Statement,
+    params: Vec<Owned>,
+}
+
+/// What goes out before a statement and after it, in the same round trip.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Around<'a> {
-    pub(crate) before: Option<&'a str>,
-    pub(crate) after: Option<&'a str>,
+    pub(crate) before: &'a [Request],
+    pub(crate) after: &'a [Request],
 }
 
 impl Connection {
@@ -91,6 +99,7 @@ impl Connection {
             statements: RefCell::default(),
             elsewhere: RefCell::default(),
             patience: Cell::new(timeout.saturating_add(SILENCE)),
+            lock_timeout: Cell::new(None),
             generation: fork::generation(),
         };
         connection.batch(SETTINGS)?;
@@ -112,7 +121,7 @@ impl Connection {
 
     /// The server's number of the session.
     pub(crate) fn number(&self) -> Result<i32> {
-        let rows = self.query("SELECT pg_backend_pid()", &[], Around::default())?;
+        let rows = self.query("SELECT pg_backend_pid()", &[])?;
         let number = rows
             .first()
             .map(|row| row.try_get(0).map_err(from_postgres));
@@ -173,8 +182,24 @@ impl Connection {
             .map_err(from_postgres)
     }
 
+    /// Has it wait for locks so long. If the server doesn't know yet, what to say to it, outside of transactions.
+    pub(crate) fn limit_locks(&self, timeout: Duration) -> Option<String> {
+        let is_new = self.lock_timeout.replace(Some(timeout)) != Some(timeout);
+        // 0 would be no limit.
+        is_new.then(|| timeout.as_millis().clamp(1, i32::MAX as u128).to_string())
+    }
+
     /// Runs a statement; how many rows did it change?
-    pub(crate) fn execute(
+    pub(crate) fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<u64> {
+        self.execute_within(sql, params, Around::default())
+    }
+
+    /// Runs a statement; the rows that it gives.
+    pub(crate) fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>> {
+        self.query_within(sql, params, Around::default())
+    }
+
+    pub(crate) fn execute_within(
         &self,
         sql: &str,
         params: &[Value<'_>],
@@ -185,8 +210,7 @@ impl Connection {
         self.within(around, self.client.execute_raw(&statement, &params))
     }
 
-    /// Runs a statement; the rows that it gives.
-    pub(crate) fn query(
+    pub(crate) fn query_within(
         &self,
         sql: &str,
         params: &[Value<'_>],
@@ -196,6 +220,25 @@ impl Connection {
         let params: Vec<_> = params.iter().map(|&value| Parameter(value)).collect();
         let params: Vec<_> = params.iter().map(|it| it as _).collect();
         self.within(around, self.client.query(&statement, &params))
+    }
+
+    /// Sends all of it at once.
+    pub(crate) fn send(&self, requests: &[Request]) -> Result<()> {
+        self.block_on(self.answers(requests))?
+            .map_err(from_postgres)
+    }
+
+    /// A statement that is to go out with others.
+    pub(crate) fn request(&self, sql: &str, params: &[Value<'_>]) -> Result<Request> {
+        Ok(Request {
+            statement: self.prepare(sql)?,
+            params: params.iter().map(|&value| value.into()).collect(),
+        })
+    }
+
+    /// Whether the server need not be asked what a statement means.
+    pub(crate) fn knows(&self, sql: &str) -> bool {
+        self.statements.borrow().contains_key(sql)
     }
 
     /// What came besides answers since it was last asked; waits for some, if there is none, no longer than this.
@@ -217,17 +260,39 @@ impl Connection {
         around: Around<'_>,
         statement: impl Future<Output = Result<R, tokio_postgres::Error>>,
     ) -> Result<R> {
-        let batch = async |sql: Option<&str>| match sql {
-            Some(sql) => self.client.batch_execute(sql).await,
-            None => Ok(()),
-        };
+        let (before, after) = (self.answers(around.before), self.answers(around.after));
         // Requests go out in the order in which their futures are first polled.
-        let all = async { tokio::join!(batch(around.before), statement, batch(around.after)) };
+        let all = async { tokio::join!(before, statement, after) };
         let (before, result, after) = self.block_on(all)?;
         before
             .and(result)
             .and_then(|result| after.map(|()| result))
             .map_err(from_postgres)
+    }
+
+    async fn answers(&self, requests: &[Request]) -> Result<(), tokio_postgres::Error> {
+        let answer = |request| Box::pin(self.answer(request));
+        let mut answers: Vec<_> = requests.iter().map(answer).collect();
+        // All go out before the first is waited for.
+        let mut first: Vec<_> = poll_fn(|context| {
+            let polled = answers.iter_mut().map(|it| it.as_mut().poll(context));
+            Poll::Ready(polled.collect())
+        })
+        .await;
+        let mut all = Ok(());
+        for (answer, first) in answers.iter_mut().zip(first.drain(..)) {
+            let result = match first {
+                Poll::Ready(result) => result,
+                Poll::Pending => answer.await,
+            };
+            all = all.and(result.map(drop));
+        }
+        all
+    }
+
+    async fn answer(&self, request: &Request) -> Result<u64, tokio_postgres::Error> {
+        let Request { statement, params } = request;
+        self.client.execute_raw(statement, params).await
     }
 
     fn prepare(&self, sql: &str) -> Result<Statement> {
@@ -253,7 +318,7 @@ impl Driver {
     fn block_on<R>(&mut self, future: impl Future<Output = R>, patience: Duration) -> Result<R> {
         let Driver { runtime, wire } = self;
         let mut future = pin!(future);
-        let answer = std::future::poll_fn(|context| {
+        let answer = poll_fn(|context| {
             // First what is to be sent is made, then it goes out.
             if let Poll::Ready(result) = future.as_mut().poll(context) {
                 return Poll::Ready(Some(result));
@@ -278,7 +343,7 @@ impl Driver {
         runtime.block_on(async {
             // In which the runtime looks at what the kernel has.
             tokio::task::yield_now().await;
-            std::future::poll_fn(|context| {
+            poll_fn(|context| {
                 wire.move_on(context);
                 Poll::Ready(())
             })
@@ -288,7 +353,7 @@ impl Driver {
 
     fn wait_for_messages(&mut self, timeout: Duration) {
         let Driver { runtime, wire } = self;
-        let come = std::future::poll_fn(|context| {
+        let come = poll_fn(|context| {
             wire.move_on(context);
             match wire.closed || !wire.messages.is_empty() {
                 true => Poll::Ready(()),

@@ -34,6 +34,44 @@ impl ToSql for Parameter<'_> {
     postgres_types::to_sql_checked!();
 }
 
+/// A parameter that is kept until it is sent.
+#[derive(Debug)]
+pub(crate) enum Owned {
+    Null,
+    Int(i64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl From<Value<'_>> for Owned {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Owned::Null,
+            Value::Int(number) => Owned::Int(number),
+            Value::Text(text) => Owned::Text(text.to_owned()),
+            Value::Blob(bytes) => Owned::Blob(bytes.to_owned()),
+        }
+    }
+}
+
+impl ToSql for Owned {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+        let value = match self {
+            Owned::Null => Value::Null,
+            Owned::Int(number) => Value::Int(*number),
+            Owned::Text(text) => Value::Text(text),
+            Owned::Blob(bytes) => Value::Blob(bytes),
+        };
+        Parameter(value).to_sql(ty, out)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    postgres_types::to_sql_checked!();
+}
+
 /// What is in a column.
 pub(crate) struct Column<'r>(pub(crate) Field<'r>);
 

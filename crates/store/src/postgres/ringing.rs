@@ -9,6 +9,7 @@ use diskette_ipc::Doorbell;
 
 use crate::postgres::Postgres;
 use crate::postgres::dialect::quoted;
+use crate::row::Value;
 
 /// What one pulls to wake the processes that have a store open.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,14 +27,16 @@ impl Rope {
         }
     }
 
-    /// The statement that tells them, if any of them waits for some of these lines.
-    pub(crate) fn pull(&self, lines: &[usize]) -> String {
-        let lines: Vec<_> = lines.iter().map(|&line| of(line).to_string()).collect();
-        let (Rope { channel, waiting }, lines) = (self, lines.join(", "));
-        format!(
+    /// The statement that tells them, if any of them waits for some of these lines, and what goes into it.
+    pub(crate) fn pull(&self, lines: &[usize]) -> (String, Vec<Value<'static>>) {
+        let Rope { channel, waiting } = self;
+        let places: Vec<_> = (1..=lines.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
             "SELECT pg_notify('{channel}', CAST(line AS TEXT)) FROM \
-             (SELECT DISTINCT line FROM {waiting} WHERE line IN ({lines})) AS awaited"
-        )
+             (SELECT DISTINCT line FROM {waiting} WHERE line IN ({})) AS awaited",
+            places.join(", ")
+        );
+        (sql, lines.iter().map(|&line| of(line).into()).collect())
     }
 }
 
@@ -52,7 +55,8 @@ impl Postgres {
             return;
         }
         if let Ok(connection) = self.lend_another() {
-            let _ = connection.batch(&self.home().rope.pull(late));
+            let (sql, lines) = self.home().rope.pull(late);
+            let _ = connection.query(&sql, &lines);
         }
     }
 }

@@ -13,8 +13,8 @@ use diskette_ipc::{Doorbell, Mutex, OwnerId, Party, background, fork, random};
 use tokio_postgres::AsyncMessage;
 
 use crate::error::{Error, Result};
-use crate::postgres::connection::{Around, Connection, SILENCE};
-use crate::postgres::{Postgres, Shared, ringing};
+use crate::postgres::connection::{Connection, SILENCE};
+use crate::postgres::{Postgres, Shared};
 
 /// Locks of owners have one number, so that they are none of those of stores and structures, which have two.
 const LOCK: &str = "SELECT pg_advisory_lock($1)";
@@ -29,8 +29,6 @@ const OTHERS: &str = "SELECT id FROM owners WHERE id <> $1 ORDER BY id";
 const PARTY: &str = "SELECT pid, host, program FROM owners WHERE id = $1";
 const LEAVE: &str = "DELETE FROM owners WHERE id = $1";
 const LEAVE_OFF: &str = "DELETE FROM waiting WHERE owner = $1";
-const LISTEN: &str = "INSERT INTO waiting (line, owner) VALUES ($1, $2)";
-const LISTEN_NO_MORE: &str = "DELETE FROM waiting WHERE ctid IN (SELECT ctid FROM waiting WHERE line = $1 AND owner = $2 LIMIT 1)";
 
 /// After an error, such as a server that is down, first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -74,13 +72,6 @@ impl State {
     }
 }
 
-/// Somebody who waits at a line of the doorbell, until this is dropped.
-pub(crate) struct Listening {
-    postgres: Postgres,
-    line: i64,
-    owner: OwnerId,
-}
-
 impl Postgres {
     /// Who this process is, with a session that says so.
     pub(crate) fn claimant(&self) -> Result<OwnerId> {
@@ -113,7 +104,7 @@ impl Postgres {
     pub(crate) fn party_of(&self, owner: OwnerId) -> Option<Party> {
         let home = self.at_home();
         let connection = home.lend_another().ok()?;
-        let rows = connection.query(PARTY, &[owner.as_i64().into()], Around::default());
+        let rows = connection.query(PARTY, &[owner.as_i64().into()]);
         let rows = rows.ok()?;
         let row = rows.first()?;
         let mut party = Party::default();
@@ -127,25 +118,11 @@ impl Postgres {
         self.claimant().map(drop)
     }
 
-    /// Has those who commit something for this line say so, from now on.
-    pub(crate) fn listen(&self, line: usize) -> Result<Listening> {
-        let owner = self.claimant()?;
-        let line = ringing::of(line);
-        let home = self.at_home();
-        let row = [line.into(), owner.as_i64().into()];
-        home.lend()?.execute(LISTEN, &row, Around::default())?;
-        Ok(Listening {
-            postgres: home,
-            line,
-            owner,
-        })
-    }
-
     fn begin_session(&self) -> Result<OwnerId> {
         let failed = |error| Error::io("can't begin the session of this process", error);
         let me = OwnerId::from_i64(random::number().map_err(failed)?);
         let connection = self.open_another()?;
-        connection.query(LOCK, &[me.as_i64().into()], Around::default())?;
+        connection.query(LOCK, &[me.as_i64().into()])?;
         let party = Party::me();
         let row = [
             me.as_i64().into(),
@@ -153,7 +130,7 @@ impl Postgres {
             party.host.as_str().into(),
             party.program.as_str().into(),
         ];
-        connection.execute(JOIN, &row, Around::default())?;
+        connection.execute(JOIN, &row)?;
         let channel = &self.home().rope.channel;
         connection.batch(&format!(
             "LISTEN {channel}; SET idle_session_timeout = {}; SELECT pg_notify('{channel}', '{JOINED}')",
@@ -174,7 +151,7 @@ impl Postgres {
         connection: &Connection,
         me: OwnerId,
     ) -> Result<Option<OwnerId>> {
-        let others = connection.query(OTHERS, &[me.as_i64().into()], Around::default())?;
+        let others = connection.query(OTHERS, &[me.as_i64().into()])?;
         let mut living = Vec::new();
         for row in others {
             let owner = OwnerId::from_i64(row.get(0));
@@ -195,14 +172,14 @@ impl Postgres {
         }
         let connection = self.lend()?;
         for sql in [LEAVE_OFF, LEAVE] {
-            connection.execute(sql, &[owner.as_i64().into()], Around::default())?;
+            connection.execute(sql, &[owner.as_i64().into()])?;
         }
         Ok(())
     }
 }
 
 fn is_alive(connection: &Connection, owner: OwnerId) -> Result<bool> {
-    let found = connection.query(IS_ALIVE, &[owner.as_i64().into()], Around::default())?;
+    let found = connection.query(IS_ALIVE, &[owner.as_i64().into()])?;
     Ok(!found.is_empty())
 }
 
@@ -220,14 +197,16 @@ fn listen(connection: &Connection, store: &Weak<Shared>, me: OwnerId) {
         let mut heard = connection.messages(TICK);
         if uptime().saturating_sub(last) >= BEAT {
             last = uptime();
-            match connection.query(HEARD, &[], Around::default()) {
+            match connection.query(HEARD, &[]) {
                 Ok(_) => hear(store, last),
                 Err(error) => heard = heard.and(Err(error)),
             }
         }
         let Some(shared) = store.upgrade() else {
             // In good order.
-            let _ = connection.execute(LEAVE, &[me.as_i64().into()], Around::default());
+            for sql in [LEAVE_OFF, LEAVE] {
+                let _ = connection.execute(sql, &[me.as_i64().into()]);
+            }
             return;
         };
         let Ok(messages) = heard else {
@@ -241,6 +220,7 @@ fn listen(connection: &Connection, store: &Weak<Shared>, me: OwnerId) {
             }
             return;
         };
+        Postgres::of(Arc::clone(&shared)).take_back(connection);
         for message in messages {
             let AsyncMessage::Notification(said) = message else {
                 continue;
@@ -249,7 +229,7 @@ fn listen(connection: &Connection, store: &Weak<Shared>, me: OwnerId) {
                 let watcher = shared.commons().session.state.lock().watcher;
                 if let Some(watcher) = watcher {
                     let watcher = [i64::from(watcher).into()];
-                    let _ = connection.query(CANCEL, &watcher, Around::default());
+                    let _ = connection.query(CANCEL, &watcher);
                 }
             } else if let Ok(line) = said.payload().parse::<usize>() {
                 shared.commons().bell.ring(line);
@@ -308,17 +288,6 @@ fn wait_for_end(connection: &Connection, owner: OwnerId, time: Duration) -> Resu
     let of_owner = [owner.as_i64().into()];
     connection.allow(time);
     connection.batch(&format!("SET lock_timeout = {}", time.as_millis()))?;
-    connection.query(WAIT, &of_owner, Around::default())?;
-    connection
-        .query(WAIT_NO_MORE, &of_owner, Around::default())
-        .map(drop)
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        if let Ok(connection) = self.postgres.lend() {
-            let row = [self.line.into(), self.owner.as_i64().into()];
-            let _ = connection.execute(LISTEN_NO_MORE, &row, Around::default());
-        }
-    }
+    connection.query(WAIT, &of_owner)?;
+    connection.query(WAIT_NO_MORE, &of_owner).map(drop)
 }

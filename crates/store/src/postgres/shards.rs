@@ -2,7 +2,6 @@
 
 use crate::error::Result;
 use crate::postgres::Postgres;
-use crate::postgres::connection::Around;
 use crate::postgres::dialect::quoted;
 use crate::shards::ShardSet;
 
@@ -72,7 +71,7 @@ impl Postgres {
 
     fn schemas(&self, prefix: &str) -> Result<Vec<String>> {
         let connection = self.lend()?;
-        let rows = connection.query(LIKE, &[prefix.into()], Around::default())?;
+        let rows = connection.query(LIKE, &[prefix.into()])?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }

@@ -11,7 +11,6 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::hold::Taken;
 use crate::postgres::Postgres;
-use crate::postgres::connection::Around;
 use crate::postgres::work::{Manner, To, Work};
 use crate::row::Value;
 use crate::store::Store;
@@ -95,7 +94,7 @@ impl Slots {
         };
         let row = [slots.id(), i64::from(limit).into()];
         let connection = postgres.lend_another()?;
-        connection.execute(MAKE, &row, Around::default())?;
+        connection.execute(MAKE, &row)?;
         drop(connection);
         Ok(slots)
     }
@@ -381,7 +380,7 @@ impl Postgres {
     /// A statement by itself that reads, whatever this thread has open.
     fn aside(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>> {
         let connection = self.lend_another()?;
-        connection.query(sql, params, Around::default())
+        connection.query(sql, params)
     }
 
     /// What the dead held is free, and those who wait for it are woken.

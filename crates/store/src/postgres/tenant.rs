@@ -6,7 +6,7 @@ use diskette_ipc::{Deadline, Mode, Mutex};
 
 use crate::error::{Error, Result};
 use crate::postgres::Postgres;
-use crate::postgres::connection::{Around, Connection};
+use crate::postgres::connection::Connection;
 use crate::tenancy::{Lock, Tenancy};
 
 /// Those of owners have one number, those of stores and structures two, the second of which isn't negative.
@@ -51,14 +51,14 @@ impl Tenant {
             Mode::Shared => SHARE,
             Mode::Exclusive => ALONE,
         };
-        connection.query(LEAVE, &[], Around::default())?;
+        connection.query(LEAVE, &[])?;
         // 0 would be no limit.
         let timeout = deadline
             .remaining()
             .map_or(0, |left| left.as_millis().clamp(1, i32::MAX as u128));
         connection.batch(&format!("SET lock_timeout = {timeout}"))?;
         let of_this = [self.postgres.shared.number.into(), (-self.structure).into()];
-        match connection.query(sql, &of_this, Around::default()) {
+        match connection.query(sql, &of_this) {
             Ok(_) => Ok(true),
             Err(error) if Error::is_timeout(&error) => Ok(false),
             Err(error) => Err(error),

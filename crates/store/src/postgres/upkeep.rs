@@ -114,7 +114,7 @@ impl Postgres {
     fn compact_part(&self) -> Result<()> {
         let connection = self.lend()?;
         let of_this = [self.shared.number.into()];
-        for row in connection.query(TABLES, &of_this, Default::default())? {
+        for row in connection.query(TABLES, &of_this)? {
             connection.batch(&format!("VACUUM FULL {}", quoted(row.get(0))))?;
         }
         Ok(())

@@ -4,16 +4,26 @@
 //! round trip.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Write;
 use std::time::Duration;
 
 use tokio_postgres::Row;
 
 use crate::error::{Error, Result};
-use crate::postgres::connection::{Around, Connection};
+use crate::postgres::connection::{Around, Connection, Request};
 use crate::postgres::dialect;
 use crate::postgres::ringing::Rope;
 use crate::row::Value;
+
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const BEGIN: &str = "BEGIN";
+const LIMIT_LOCKS: &str = "SELECT set_config('lock_timeout', $1, false)";
+const ENTER: &str = "SELECT pg_advisory_xact_lock($1, $2)";
+const ENTER_STRUCTURE: &str = "SELECT enter($1, $2)";
+const ENTER_SLOTS: &str = "SELECT enter_slots($1)";
+const COMMIT: &str = "COMMIT";
+
+/// So many statements are sent together.
+const MOST: usize = 100;
 
 pub(crate) struct Work<'c> {
     connection: &'c Connection,
@@ -24,6 +34,8 @@ pub(crate) struct Work<'c> {
     lines: RefCell<Vec<usize>>,
     /// How many of them were.
     rung: Cell<usize>,
+    /// What goes out with the next statement.
+    pending: RefCell<Vec<Request>>,
     state: Cell<State>,
 }
 
@@ -74,6 +86,7 @@ impl<'c> Work<'c> {
             structures: RefCell::default(),
             lines: RefCell::default(),
             rung: Cell::new(0),
+            pending: RefCell::default(),
             state: Cell::new(State::NotBegun),
         }
     }
@@ -105,40 +118,73 @@ impl<'c> Work<'c> {
 
     /// Takes the turn at once, for a transaction of the program's.
     pub(crate) fn begin(&self) -> Result<()> {
-        match self.opening("") {
-            Some(begin) => self.connection.batch(&begin),
-            None => Ok(()),
+        self.open("")?;
+        self.flush()
+    }
+
+    /// A statement of which only its success is of interest: it goes out with the next one that is not, or with the commit.
+    pub(crate) fn run(&self, sql: &str, params: &[Value<'_>]) -> Result<()> {
+        match self.manner {
+            Manner::WriteOne(_) => self.execute(sql, params).map(drop),
+            _ => {
+                self.open(sql)?;
+                if self.pending.borrow().len() >= MOST {
+                    self.flush()?;
+                }
+                self.queue(sql, params)
+            }
         }
     }
 
     pub(crate) fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
-        let changed = self.around(sql, |around| self.connection.execute(sql, params, around))?;
+        let execute = |around: Around<'_>| self.connection.execute_within(sql, params, around);
+        let changed = self.travel(sql, execute)?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
     pub(crate) fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.around(sql, |around| self.connection.query(sql, params, around))
+        let query = |around: Around<'_>| self.connection.query_within(sql, params, around);
+        self.travel(sql, query)
     }
 
     /// A statement without parameters, for parts of a transaction.
     pub(crate) fn batch(&self, sql: &str) -> Result<()> {
+        self.flush()?;
         self.connection.batch(sql)
+    }
+
+    /// Sends what is pending.
+    pub(crate) fn flush(&self) -> Result<()> {
+        match self.pending.take() {
+            none if none.is_empty() => Ok(()),
+            pending => self.connection.send(&pending),
+        }
     }
 
     pub(crate) fn commit(&self) -> Result<()> {
         match self.state.replace(State::Ended) {
-            State::Begun => self.connection.batch(&self.ending()),
+            State::Begun => {
+                self.queue_ending()?;
+                self.flush()
+            }
             State::NotBegun | State::Ended => Ok(()),
         }
     }
 
-    fn around<R>(&self, sql: &str, run: impl FnOnce(Around<'_>) -> Result<R>) -> Result<R> {
-        let before = self.opening(sql);
-        let alone = matches!(self.manner, Manner::WriteOne(_)) && before.is_some();
-        let after = alone.then(|| self.ending());
+    fn travel<R>(&self, sql: &str, run: impl FnOnce(Around<'_>) -> Result<R>) -> Result<R> {
+        let opened = self.open(sql)?;
+        if !self.connection.knows(sql) {
+            self.flush()?;
+        }
+        let before = self.pending.take();
+        let alone = opened && matches!(self.manner, Manner::WriteOne(_));
+        if alone {
+            self.queue_ending()?;
+        }
+        let after = self.pending.take();
         let result = run(Around {
-            before: before.as_deref(),
-            after: after.as_deref(),
+            before: &before,
+            after: &after,
         });
         if alone {
             self.state.set(State::NotBegun);
@@ -150,56 +196,66 @@ impl<'c> Work<'c> {
         result
     }
 
-    /// What has to come before the first statement.
-    fn opening(&self, sql: &str) -> Option<String> {
+    /// Has what begins it go out before this statement, if that is the first that needs it.
+    fn open(&self, sql: &str) -> Result<bool> {
         if self.state.get() != State::NotBegun {
-            return None;
+            return Ok(false);
         }
-        let begin = match self.manner {
-            Manner::Look => return None,
-            Manner::WriteOne(_) if !dialect::writes(sql) => return None,
-            Manner::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
-            Manner::WriteOne(turn) | Manner::Write(turn) => {
-                self.connection.allow(turn.timeout);
-                let mut begin = format!(
-                    "BEGIN; SET LOCAL lock_timeout = {}",
-                    turn.timeout.as_millis().clamp(1, i32::MAX as u128)
-                );
+        match self.manner {
+            Manner::Look => return Ok(false),
+            Manner::WriteOne(_) if !dialect::writes(sql) => return Ok(false),
+            _ => self.state.set(State::Begun),
+        }
+        match self.manner {
+            Manner::WriteOne(turn) | Manner::Write(turn) => self.queue_turn(turn)?,
+            Manner::Look | Manner::Read => self.queue(READ, &[])?,
+        }
+        Ok(true)
+    }
+
+    fn queue_turn(&self, turn: Turn<'_>) -> Result<()> {
+        self.connection.allow(turn.timeout);
+        if let Some(timeout) = self.connection.limit_locks(turn.timeout) {
+            self.queue(LIMIT_LOCKS, &[timeout.as_str().into()])?;
+        }
+        self.queue(BEGIN, &[])?;
+        let store = turn.store.into();
+        match turn.to {
+            To::Structures => {
                 let structures = self.structures.borrow();
-                let store = turn.store;
-                let _ = match turn.to {
-                    To::Structures if structures.is_empty() => {
-                        write!(begin, "; SELECT pg_advisory_xact_lock({store}, 0)")
-                    }
-                    To::Structures => structures
-                        .iter()
-                        .try_for_each(|it| write!(begin, "; SELECT enter({store}, {it})")),
-                    To::Slots(structure) => write!(begin, "; SELECT enter_slots({structure})"),
-                    To::Circles => {
-                        write!(
-                            begin,
-                            "; SELECT pg_advisory_xact_lock({store}, {})",
-                            i32::MIN
-                        )
-                    }
-                };
-                begin
+                if structures.is_empty() {
+                    return self.queue(ENTER, &[store, 0.into()]);
+                }
+                let mut structures = structures.iter();
+                structures.try_for_each(|&it| self.queue(ENTER_STRUCTURE, &[store, it.into()]))
             }
-        };
-        self.state.set(State::Begun);
-        Some(begin)
+            To::Slots(structure) => self.queue(ENTER_SLOTS, &[structure.into()]),
+            To::Circles => self.queue(ENTER, &[store, i64::from(i32::MIN).into()]),
+        }
     }
 
     /// The commit, and what follows it.
-    fn ending(&self) -> String {
+    fn queue_ending(&self) -> Result<()> {
+        self.queue(COMMIT, &[])?;
         let lines = self.lines.borrow();
         self.rung.set(lines.len());
         match self.manner {
             Manner::WriteOne(turn) | Manner::Write(turn) if !lines.is_empty() => {
-                format!("COMMIT; {}", turn.rope.pull(&lines))
+                let (sql, params) = turn.rope.pull(&lines);
+                self.queue(&sql, &params)
             }
-            _ => "COMMIT".to_owned(),
+            _ => Ok(()),
         }
+    }
+
+    fn queue(&self, sql: &str, params: &[Value<'_>]) -> Result<()> {
+        if !self.connection.knows(sql) {
+            // It may be about what those make that go out before it.
+            self.flush()?;
+        }
+        let request = self.connection.request(sql, params)?;
+        self.pending.borrow_mut().push(request);
+        Ok(())
     }
 }
 
@@ -238,6 +294,7 @@ impl<'c> Part<'c> {
 impl Drop for Part<'_> {
     fn drop(&mut self) {
         if !self.over && self.work.connection.is_open() {
+            self.work.pending.take();
             let _ = self.work.batch(self.undo);
         }
     }

@@ -128,7 +128,8 @@ impl<'c> Work<'c> {
             Manner::WriteOne(_) => self.execute(sql, params).map(drop),
             _ => {
                 self.open(sql)?;
-                if self.pending.borrow().len() >= MOST {
+                // What the server has yet to be asked about may be about what those make that go out before it.
+                if !self.connection.knows(sql) || self.pending.borrow().len() >= MOST {
                     self.flush()?;
                 }
                 self.queue(sql, params)
@@ -249,10 +250,6 @@ impl<'c> Work<'c> {
     }
 
     fn queue(&self, sql: &str, params: &[Value<'_>]) -> Result<()> {
-        if !self.connection.knows(sql) {
-            // It may be about what those make that go out before it.
-            self.flush()?;
-        }
         let request = self.connection.request(sql, params)?;
         self.pending.borrow_mut().push(request);
         Ok(())

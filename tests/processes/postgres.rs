@@ -1,5 +1,7 @@
 //! Stores in PostgreSQL when processes, sessions, the network or the server itself fail.
 
+use std::collections::BTreeSet;
+use std::thread;
 use std::time::Duration;
 
 use diskette::{Deque, Error, Lock, Store};
@@ -149,6 +151,32 @@ fn what_was_acknowledged_outlives_the_server_and_clients_come_back() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all, (0..3 * EACH).collect::<Vec<_>>());
+}
+
+#[test]
+fn many_threads_that_wait_are_one_who_waits_for_the_server() {
+    let Some(server) = Postgres::private(&[]) else {
+        return;
+    };
+    let name = unique_store();
+    let url = server.url(&name);
+    let numbers = Deque::<u64>::new(&Store::open(&url).unwrap(), "numbers").unwrap();
+    let waiting = || server.sql(&format!("SELECT count(*) FROM \"{name}\".waiting"));
+    let asleep = || numbers.pop_front_timeout(PATIENCE).unwrap();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(asleep)).collect();
+        eventually(PATIENCE, || waiting() == "1");
+        // Whoever gets one has another look for what may have come meanwhile.
+        let mut pushing = Child::spawn(pusher, &[&url, &0, &8]);
+        assert_eq!(pushing.hear(PATIENCE), "ready");
+        pushing.say("go");
+        let got = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap().unwrap());
+        let got: BTreeSet<_> = got.collect();
+        assert_eq!(got, (0..8).collect());
+    });
+    eventually(PATIENCE, || waiting() == "0");
 }
 
 /// Roles that may make no schema can use one that is there.

@@ -4,10 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use diskette_ipc::fork;
+use diskette_ipc::clock::uptime;
+use diskette_ipc::{Mutex, fork};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 
@@ -32,9 +35,14 @@ pub(crate) struct Connection {
     patience: Cell<Duration>,
     /// How long it waits for locks, as it was told.
     lock_timeout: Cell<Option<Duration>>,
+    /// When an answer came last.
+    used: Cell<Duration>,
     /// The generation of forks in which it was made.
     generation: u64,
 }
+
+/// For so long after an answer a connection is taken to be alive.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// How long a connection may be silent, on top of what was asked of it: then it is lost, to either side.
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
@@ -49,6 +57,16 @@ const OLDEST: u32 = 14;
 struct Driver {
     runtime: Runtime,
     wire: Wire,
+    alarm: Arc<Alarm>,
+}
+
+/// Wakes the thread that moves the wire; what it has done itself needs no system call to wake it.
+#[derive(Default)]
+struct Alarm {
+    awake: AtomicBool,
+    /// Whether it was to be woken while it was awake.
+    rung: AtomicBool,
+    sleeper: Mutex<Option<Waker>>,
 }
 
 struct Wire {
@@ -94,12 +112,14 @@ impl Connection {
                     messages: Vec::new(),
                     closed: false,
                 },
+                alarm: Arc::default(),
             }),
             schema: RefCell::default(),
             statements: RefCell::default(),
             elsewhere: RefCell::default(),
             patience: Cell::new(timeout.saturating_add(SILENCE)),
             lock_timeout: Cell::new(None),
+            used: Cell::new(uptime()),
             generation: fork::generation(),
         };
         connection.batch(SETTINGS)?;
@@ -161,9 +181,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether nothing has been heard of its end either.
+    /// Whether nothing has been heard of its end either, since it was last used.
     pub(crate) fn is_alive(&self) -> bool {
-        if self.is_open() {
+        let idle = uptime().saturating_sub(self.used.get());
+        if self.is_open() && idle > FRESH {
             self.driver.borrow_mut().listen();
         }
         self.is_open()
@@ -308,28 +329,37 @@ impl Connection {
     }
 
     fn block_on<R>(&self, future: impl Future<Output = R>) -> Result<R> {
-        self.driver
-            .borrow_mut()
-            .block_on(future, self.patience.get())
+        let mut driver = self.driver.borrow_mut();
+        let answer = driver.block_on(future, self.patience.get());
+        self.used.set(uptime());
+        answer
     }
 }
 
 impl Driver {
     fn block_on<R>(&mut self, future: impl Future<Output = R>, patience: Duration) -> Result<R> {
-        let Driver { runtime, wire } = self;
+        let Driver {
+            runtime,
+            wire,
+            alarm,
+        } = self;
         let mut future = pin!(future);
+        let waker = Waker::from(Arc::clone(alarm));
         let answer = poll_fn(|context| {
-            // First what is to be sent is made, then it goes out.
-            if let Poll::Ready(result) = future.as_mut().poll(context) {
-                return Poll::Ready(Some(result));
-            }
-            wire.move_on(context);
-            match future.as_mut().poll(context) {
-                Poll::Ready(result) => Poll::Ready(Some(result)),
-                // Nobody will answer.
-                Poll::Pending if wire.closed => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
+            alarm.stay_awake(context, || {
+                let mut context = Context::from_waker(&waker);
+                // First what is to be sent is made, then it goes out.
+                if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+                    return Poll::Ready(Some(result));
+                }
+                wire.move_on(&mut context);
+                match future.as_mut().poll(&mut context) {
+                    Poll::Ready(result) => Poll::Ready(Some(result)),
+                    // Nobody will answer.
+                    Poll::Pending if wire.closed => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }
+            })
         });
         let answer = runtime.block_on(async { tokio::time::timeout(patience, answer).await });
         // What comes too late would be taken for the answer to something else.
@@ -339,7 +369,7 @@ impl Driver {
 
     /// Takes in what has come by now.
     fn listen(&mut self) {
-        let Driver { runtime, wire } = self;
+        let Driver { runtime, wire, .. } = self;
         runtime.block_on(async {
             // In which the runtime looks at what the kernel has.
             tokio::task::yield_now().await;
@@ -352,7 +382,7 @@ impl Driver {
     }
 
     fn wait_for_messages(&mut self, timeout: Duration) {
-        let Driver { runtime, wire } = self;
+        let Driver { runtime, wire, .. } = self;
         let come = poll_fn(|context| {
             wire.move_on(context);
             match wire.closed || !wire.messages.is_empty() {
@@ -361,6 +391,36 @@ impl Driver {
             }
         });
         let _ = runtime.block_on(async { tokio::time::timeout(timeout, come).await });
+    }
+}
+
+impl Alarm {
+    /// Polls until nothing is to be done but to sleep.
+    fn stay_awake<R>(&self, context: &Context<'_>, mut poll: impl FnMut() -> Poll<R>) -> Poll<R> {
+        *self.sleeper.lock() = Some(context.waker().clone());
+        self.awake.store(true, SeqCst);
+        loop {
+            self.rung.store(false, SeqCst);
+            let polled = poll();
+            if polled.is_ready() || !self.rung.load(SeqCst) {
+                self.awake.store(false, SeqCst);
+                if self.rung.load(SeqCst) {
+                    context.waker().wake_by_ref();
+                }
+                return polled;
+            }
+        }
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.rung.store(true, SeqCst);
+        if !self.awake.load(SeqCst)
+            && let Some(sleeper) = &*self.sleeper.lock()
+        {
+            sleeper.wake_by_ref();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The connections of a process to its store, shared by its threads.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use diskette_ipc::{Deadline, Doorbell, Mutex, fork};
@@ -24,9 +25,13 @@ pub(crate) struct Pool {
     trust: Trust,
     timeout: Duration,
     state: Mutex<State>,
-    /// Rung when one is given back.
+    /// Rung when one is given back, if somebody waits.
     returned: Doorbell,
+    waiting: AtomicUsize,
 }
+
+/// Somebody who waits for one, until this is dropped.
+struct Waiting<'w>(&'w AtomicUsize);
 
 #[derive(Default)]
 struct State {
@@ -50,12 +55,17 @@ impl Pool {
             timeout,
             state: Mutex::default(),
             returned: Doorbell::private().map_err(cant_connect)?,
+            waiting: AtomicUsize::new(0),
         })
     }
 
     /// Waits for one if too many are lent, or the server has no more, as long as the store's timeout allows.
     pub(crate) fn lend(&self, schema: &str) -> Result<Lent<'_>> {
+        if let Some(lent) = self.try_lend(schema, MOST)? {
+            return Ok(lent);
+        }
         let deadline = Deadline::after(self.timeout);
+        let _waiting = Waiting::begin(&self.waiting);
         loop {
             let seen = self.returned.seen(0);
             if let Some(lent) = self.try_lend(schema, MOST)? {
@@ -146,6 +156,21 @@ impl Drop for Lent<'_> {
         }
         drop(state);
         connection.into_iter().for_each(Connection::abandon);
-        self.pool.returned.ring(0);
+        if self.pool.waiting.load(SeqCst) > 0 {
+            self.pool.returned.ring(0);
+        }
+    }
+}
+
+impl<'w> Waiting<'w> {
+    fn begin(waiting: &'w AtomicUsize) -> Self {
+        waiting.fetch_add(1, SeqCst);
+        Waiting(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod catalog;
 mod connection;
 mod dialect;
+mod driver;
 mod errands;
 mod failure;
 mod listening;

@@ -3,22 +3,20 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use diskette_ipc::clock::uptime;
-use diskette_ipc::{Mutex, fork};
-use tokio::runtime::{Builder, Runtime};
+use diskette_ipc::fork;
+use tokio::runtime::Builder;
 use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 
 use crate::error::Result;
 use crate::postgres::dialect;
+use crate::postgres::driver::Driver;
 use crate::postgres::failure::{self, from_postgres};
 use crate::postgres::parameter::{Owned, Parameter};
-use crate::postgres::tls::{Socket, Trust};
+use crate::postgres::tls::Trust;
 use crate::row::Value;
 
 pub(crate) struct Connection {
@@ -54,28 +52,6 @@ const SETTINGS: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval
 /// Of the server: those before don't notice when a client has gone.
 const OLDEST: u32 = 14;
 
-struct Driver {
-    runtime: Runtime,
-    wire: Wire,
-    alarm: Arc<Alarm>,
-}
-
-/// Wakes the thread that moves the wire; what it has done itself needs no system call to wake it.
-#[derive(Default)]
-struct Alarm {
-    awake: AtomicBool,
-    /// Whether it was to be woken while it was awake.
-    rung: AtomicBool,
-    sleeper: Mutex<Option<Waker>>,
-}
-
-struct Wire {
-    socket: Socket,
-    /// What came besides answers.
-    messages: Vec<AsyncMessage>,
-    closed: bool,
-}
-
 /// A statement that goes out with others, and of which only its success is of interest.
 pub(crate) struct Request {
     statement: Statement,
@@ -105,15 +81,7 @@ impl Connection {
         }
         let connection = Connection {
             client,
-            driver: RefCell::new(Driver {
-                runtime,
-                wire: Wire {
-                    socket,
-                    messages: Vec::new(),
-                    closed: false,
-                },
-                alarm: Arc::default(),
-            }),
+            driver: RefCell::new(Driver::new(runtime, socket)),
             schema: RefCell::default(),
             statements: RefCell::default(),
             elsewhere: RefCell::default(),
@@ -160,7 +128,7 @@ impl Connection {
             && !self
                 .driver
                 .try_borrow()
-                .is_ok_and(|driver| driver.wire.closed)
+                .is_ok_and(|driver| driver.is_closed())
     }
 
     /// Whether it is there that statements look for tables.
@@ -264,15 +232,7 @@ impl Connection {
 
     /// What came besides answers since it was last asked; waits for some, if there is none, no longer than this.
     pub(crate) fn messages(&self, timeout: Duration) -> Result<Vec<AsyncMessage>> {
-        let mut driver = self.driver.borrow_mut();
-        if driver.wire.messages.is_empty() {
-            driver.wait_for_messages(timeout);
-        }
-        let wire = &mut driver.wire;
-        match wire.closed && wire.messages.is_empty() {
-            true => Err(failure::lost()),
-            false => Ok(std::mem::take(&mut wire.messages)),
-        }
+        self.driver.borrow_mut().messages(timeout)
     }
 
     /// Sends all of it at once, and waits for all the answers. If several fail, the first says why.
@@ -333,106 +293,5 @@ impl Connection {
         let answer = driver.block_on(future, self.patience.get());
         self.used.set(uptime());
         answer
-    }
-}
-
-impl Driver {
-    fn block_on<R>(&mut self, future: impl Future<Output = R>, patience: Duration) -> Result<R> {
-        let Driver {
-            runtime,
-            wire,
-            alarm,
-        } = self;
-        let mut future = pin!(future);
-        let waker = Waker::from(Arc::clone(alarm));
-        let answer = poll_fn(|context| {
-            alarm.stay_awake(context, || {
-                let mut context = Context::from_waker(&waker);
-                // First what is to be sent is made, then it goes out.
-                if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                    return Poll::Ready(Some(result));
-                }
-                wire.move_on(&mut context);
-                match future.as_mut().poll(&mut context) {
-                    Poll::Ready(result) => Poll::Ready(Some(result)),
-                    // Nobody will answer.
-                    Poll::Pending if wire.closed => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
-                }
-            })
-        });
-        let answer = runtime.block_on(async { tokio::time::timeout(patience, answer).await });
-        // What comes too late would be taken for the answer to something else.
-        wire.closed |= answer.is_err();
-        answer.ok().flatten().ok_or_else(failure::lost)
-    }
-
-    /// Takes in what has come by now.
-    fn listen(&mut self) {
-        let Driver { runtime, wire, .. } = self;
-        runtime.block_on(async {
-            // In which the runtime looks at what the kernel has.
-            tokio::task::yield_now().await;
-            poll_fn(|context| {
-                wire.move_on(context);
-                Poll::Ready(())
-            })
-            .await;
-        });
-    }
-
-    fn wait_for_messages(&mut self, timeout: Duration) {
-        let Driver { runtime, wire, .. } = self;
-        let come = poll_fn(|context| {
-            wire.move_on(context);
-            match wire.closed || !wire.messages.is_empty() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        });
-        let _ = runtime.block_on(async { tokio::time::timeout(timeout, come).await });
-    }
-}
-
-impl Alarm {
-    /// Polls until nothing is to be done but to sleep.
-    fn stay_awake<R>(&self, context: &Context<'_>, mut poll: impl FnMut() -> Poll<R>) -> Poll<R> {
-        *self.sleeper.lock() = Some(context.waker().clone());
-        self.awake.store(true, SeqCst);
-        loop {
-            self.rung.store(false, SeqCst);
-            let polled = poll();
-            if polled.is_ready() || !self.rung.load(SeqCst) {
-                self.awake.store(false, SeqCst);
-                if self.rung.load(SeqCst) {
-                    context.waker().wake_by_ref();
-                }
-                return polled;
-            }
-        }
-    }
-}
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        self.rung.store(true, SeqCst);
-        if !self.awake.load(SeqCst)
-            && let Some(sleeper) = &*self.sleeper.lock()
-        {
-            sleeper.wake_by_ref();
-        }
-    }
-}
-
-impl Wire {
-    /// Reads and writes what can be. An error is that of the requests that wait.
-    fn move_on(&mut self, context: &mut Context<'_>) {
-        while !self.closed {
-            match self.socket.poll_message(context) {
-                Poll::Pending => return,
-                Poll::Ready(Some(Ok(message))) => self.messages.push(message),
-                Poll::Ready(Some(Err(_)) | None) => self.closed = true,
-            }
-        }
     }
 }

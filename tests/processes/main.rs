@@ -24,6 +24,7 @@ mod hostile;
 mod jobs;
 mod locks;
 mod memoize;
+mod over;
 mod paper;
 mod postgres;
 #[cfg(all(

@@ -2,7 +2,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diskette_store::{Access, Result, Store, Structure};
+use diskette_store::{Access, Result, Store, Structure, Structures};
 
 use crate::cache::Cache;
 use crate::config::Asked;
@@ -80,6 +80,12 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
     /// The store that it is in.
     pub fn store(&self) -> &Store {
         self.access.home()
+    }
+}
+
+impl<K, V, C, A: Access> Structures for Cache<K, V, C, A> {
+    fn each(&self, visit: &mut dyn FnMut(&Structure) -> Result<()>) -> Result<()> {
+        visit(&self.inner.structure)
     }
 }
 

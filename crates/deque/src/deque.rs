@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use diskette_store::{
     Access, Ahead, Codec, Db, Error, ErrorKind, Inside, MessagePack, Result, Store, Structure,
-    Transaction,
+    Structures, Transaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -291,6 +291,12 @@ where
             .inside()
             .look(|db| db.query_one(sql::ANY, &self.inner.rows(), |_| Ok(())));
         self.doing("is_empty", any).map(|any| any.is_none())
+    }
+}
+
+impl<T, C, A> Structures for Deque<T, C, A> {
+    fn each(&self, visit: &mut dyn FnMut(&Structure) -> Result<()>) -> Result<()> {
+        visit(&self.inner.structure)
     }
 }
 

@@ -34,6 +34,7 @@ where
                 return Ok(());
             }
             self.inside().write(|db| {
+                other.structure.enter(db)?;
                 let len = other.len(db)?;
                 if len == 0 {
                     return Ok(());

@@ -93,7 +93,7 @@ pub use diskette_store::Zstd;
 pub use diskette_store::{
     Access, Arrivals, Bincode, Codec, Durability, Error, ErrorKind, Fence, Json, Like, MessagePack,
     Options, Problem, Report, Result, Snapshot, Stats, Stop, Store, StreamReader, StructureStats,
-    Transaction, key, wait_any,
+    Structures, Transaction, key, wait_any,
 };
 pub use diskette_throttle as throttle;
 pub use diskette_throttle::{Chain, Rate, Reservation, RetryAfter, Throttle, ThrottleOptions};

@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use diskette_store::entries::Iter;
-use diskette_store::{Access, Codec, Inside, Result, Store, Structure};
+use diskette_store::{Access, Codec, Inside, Result, Store, Structure, Structures};
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
@@ -90,6 +90,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             structure,
             types: PhantomData,
         }
+    }
+}
+
+impl<K, V, C, A> Structures for Index<K, V, C, A> {
+    fn each(&self, visit: &mut dyn FnMut(&Structure) -> Result<()>) -> Result<()> {
+        visit(&self.structure)
     }
 }
 

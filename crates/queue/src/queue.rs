@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use diskette_ipc::Mutex;
 use diskette_store::{
-    Access, Codec, Error, ErrorKind, Inside, MessagePack, Result, Store, Structure, Timeline,
-    Transaction,
+    Access, Codec, Error, ErrorKind, Inside, MessagePack, Result, Store, Structure, Structures,
+    Timeline, Transaction,
 };
 
 use crate::config::Config;
@@ -279,6 +279,12 @@ impl<J, C, A: Access> Queue<J, C, A> {
 
     pub(crate) fn inside(&self) -> Inside<'_, A> {
         self.inner.structure.inside(&self.access)
+    }
+}
+
+impl<J, C, A> Structures for Queue<J, C, A> {
+    fn each(&self, visit: &mut dyn FnMut(&Structure) -> Result<()>) -> Result<()> {
+        visit(&self.inner.structure)
     }
 }
 

@@ -1,4 +1,4 @@
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::ControlFlow;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, Connection};
 use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
+use crate::over;
 use crate::row::{Row, Source, Value};
 use crate::sqlite::fork;
 use crate::sqlite::value_file::StreamReader;
@@ -20,6 +21,8 @@ pub struct Db<'c> {
     store: &'c Store,
     link: Link<'c>,
     writes: bool,
+    /// The structures that it is over, in the order of their numbers, unless it is over all.
+    over: OnceCell<Box<[i64]>>,
     wrote: Cell<bool>,
     doomed: Cell<bool>,
     pages: Cell<usize>,
@@ -61,6 +64,7 @@ impl<'c> Db<'c> {
             store,
             link,
             writes,
+            over: OnceCell::new(),
             wrote: Cell::new(false),
             doomed: Cell::new(false),
             pages: Cell::new(0),
@@ -204,6 +208,27 @@ impl<'c> Db<'c> {
     /// Runs `then` once this is rolled back.
     pub fn on_rollback(&self, then: impl FnOnce(&Store) + 'static) {
         self.after_rollback.borrow_mut().push(Box::new(then));
+    }
+
+    /// From here on nothing is done to others than these, whose numbers are in order.
+    pub(crate) fn keep_to(&self, structures: &[i64]) {
+        let _ = self.over.set(structures.into());
+    }
+
+    /// Refuses a structure that the transaction isn't over.
+    pub(crate) fn must_be_over(&self, structure: i64) -> Result<()> {
+        match self.over.get() {
+            Some(over) if over.binary_search(&structure).is_err() => Err(over::not_over()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses to make a structure where the transaction isn't over all.
+    pub(crate) fn must_be_over_all(&self) -> Result<()> {
+        match self.over.get() {
+            Some(_) => Err(over::not_made_yet()),
+            None => Ok(()),
+        }
     }
 
     /// Says for which structure this is, so that its turn to write is enough.

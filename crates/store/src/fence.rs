@@ -41,9 +41,40 @@ impl Store {
     ) -> Result<R, E> {
         fence.each(&mut |holdable, hold| holdable.must_hold(hold))?;
         self.transaction(|tx| {
-            fence.each(&mut |holdable, hold| holdable.show(hold, tx))?;
+            tx.fence(fence)?;
             work(tx)
         })
+    }
+}
+
+impl Transaction<'_> {
+    /// Refuses if a guard in `fence` was overtaken: to be called first, in any transaction. [`Store::transaction_fenced`] does it
+    /// by itself. The locks are no part of what a transaction is [over](Store::transaction_over).
+    ///
+    /// # Errors
+    ///
+    /// [`is_overtaken`](Error::is_overtaken): then the transaction must end with an error.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diskette::{Index, Lock, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = Store::open("store")?;
+    /// let plan = Index::<String, u32>::new(&store, "plan")?;
+    /// let planner = Lock::new(&store, "planner")?;
+    ///
+    /// let guard = planner.lock()?;
+    /// store.transaction_over(&plan, |tx| {
+    ///     tx.fence(&guard)?;
+    ///     plan.within(tx).insert("pages", &12)
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fence(&self, fence: &(impl Fence + ?Sized)) -> Result<()> {
+        fence.each(&mut |holdable, hold| holdable.show(hold, self))
     }
 }
 

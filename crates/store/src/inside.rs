@@ -5,7 +5,7 @@ use crate::sqlite::memory::{Keeping, Kept, Recalled};
 use crate::structure::Structure;
 
 /// A structure as it is reached: through the store, a transaction or a snapshot of its own store. For each method of
-/// [`Access`] there is one here. Refused is what [`Structure::must_be_in`] refuses; and what
+/// [`Access`] there is one here. Refused is what [`Structure::must_be_in`] refuses, and a transaction over others; and what
 /// [`Structure::must_be_there`] does, by those that write, and by [`look`](Self::look) where nothing was found.
 #[derive(Debug)]
 pub struct Inside<'a, A> {
@@ -27,13 +27,19 @@ impl<A: Access> Inside<'_, A> {
     /// See [`Access::read`].
     pub fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         self.must_be_at_home()?;
-        self.access.read(operation)
+        self.access.read(|db| {
+            self.structure.must_be_named(db)?;
+            operation(db)
+        })
     }
 
     /// See [`Access::read_one`].
     pub fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
         self.must_be_at_home()?;
-        self.access.read_one(operation)
+        self.access.read_one(|db| {
+            self.structure.must_be_named(db)?;
+            operation(db)
+        })
     }
 
     /// A [`read_one`](Self::read_one) that finds something. If nothing, the structure may have been removed.
@@ -100,7 +106,7 @@ impl<A: Access> Inside<'_, A> {
     pub fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         self.must_be_at_home()?;
         self.access.write(|db| {
-            self.enter(db)?;
+            self.structure.enter(db)?;
             operation(db)
         })
     }
@@ -109,7 +115,7 @@ impl<A: Access> Inside<'_, A> {
     pub fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         self.must_be_at_home()?;
         self.access.write_one(|db| {
-            self.enter(db)?;
+            self.structure.enter(db)?;
             operation(db)
         })
     }
@@ -131,12 +137,6 @@ impl<A: Access> Inside<'_, A> {
     pub fn raw_file(&self, id: i64) -> Result<Vec<u8>> {
         let value = self.access.read_one(|db| db.open_file(id))?;
         value.read_whole()
-    }
-
-    /// In the structure's turn to write.
-    fn enter(&self, db: &Db<'_>) -> Result<()> {
-        db.is_for(self.structure.id());
-        self.structure.must_be_there(db)
     }
 
     fn must_be_at_home(&self) -> Result<()> {

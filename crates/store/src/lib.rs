@@ -28,6 +28,7 @@ pub mod key;
 mod kind;
 mod like;
 mod options;
+mod over;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod removal;
@@ -64,6 +65,7 @@ pub use inside::Inside;
 pub use kind::{Claims, GiveBack, Kind, Table};
 pub use like::Like;
 pub use options::{Durability, Options};
+pub use over::Structures;
 pub use report::{Problem, Report};
 pub use row::{Row, Value};
 pub use shards::{MOST_SHARDS, ShardSet};

@@ -56,6 +56,7 @@ impl Structure {
                     return Err(access.read_one(|db| cant_make(db, kind))?);
                 }
                 None => access.write(|db| {
+                    db.must_be_over_all()?;
                     kind.prepare(db)?;
                     match find(db, kind, name, codec)? {
                         Some(structure) => Ok(structure),
@@ -88,6 +89,7 @@ impl Structure {
                         return Err(access.read_one(|db| cant_make(db, kind))?);
                     }
                     access.write(|db| {
+                        db.must_be_over_all()?;
                         kind.prepare(db)?;
                         find(db, kind, name, codec)
                     })?
@@ -158,6 +160,26 @@ impl Structure {
         ))
     }
 
+    /// Begins a write to it, in its turn; for what writes to several, before the first statement. See [`Inside`](crate::Inside) else.
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](Error::is_misuse) in a transaction over others; [`is_removed`](Error::is_removed).
+    pub fn enter(&self, db: &Db<'_>) -> Result<()> {
+        self.must_be_named(db)?;
+        db.is_for(self.id());
+        self.must_be_there(db)
+    }
+
+    /// Refuses to be read in a transaction over others.
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](Error::is_misuse).
+    pub fn must_be_named(&self, db: &Db<'_>) -> Result<()> {
+        db.must_be_over(self.id())
+    }
+
     /// Whether nothing was removed since it was last seen; for who has just taken a slot on the board.
     pub(crate) fn is_known_to_be_there(&self, store: &Store) -> bool {
         let removals = store.removals_in_turn();
@@ -188,7 +210,8 @@ impl Structure {
         Ok(())
     }
 
-    fn look(&self, db: &Db<'_>) -> Result<()> {
+    /// Refuses if it isn't in the catalog.
+    pub(crate) fn look(&self, db: &Db<'_>) -> Result<()> {
         let there = db.query_one(IS_THERE, &[self.id().into()], |_| Ok(()))?;
         if there.is_none() {
             return Err(Error::new(

@@ -18,7 +18,8 @@ use crate::store::Store;
 /// # Process safety
 ///
 /// There is one writing transaction in a store at a time, over all processes; the others wait their
-/// turn, up to the store's timeout. Keep it short: no waiting for the network in it.
+/// turn, up to the store's timeout. Keep it short: no waiting for the network in it. On PostgreSQL those that are
+/// [over](Store::transaction_over) different structures run side by side.
 ///
 /// # Crashes
 ///

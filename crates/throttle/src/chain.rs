@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use diskette_store::{Access, Db, Error, ErrorKind, Result, Store};
+use diskette_store::{Access, Db, Error, ErrorKind, Result, Store, Structure, Structures};
 
 use crate::booking::{self, Latest, Wish};
 use crate::links::{self, Link, doing};
@@ -212,7 +212,7 @@ impl<A: Access> Chain<A> {
                 }
             }
             let book = |db: &Db<'_>| booking::book(db, &self.links, wish);
-            let booked = self.access.write(book)?;
+            let booked = links::write(&self.links, &self.access, book)?;
             for link in &*self.links {
                 link.refuses.store(booked.is_err(), Relaxed);
             }
@@ -242,6 +242,13 @@ impl<A: Access> Chain<A> {
 
     pub(crate) fn doing<R>(&self, verb: &str, result: Result<R>) -> Result<R> {
         doing(&self.links, verb, result)
+    }
+}
+
+impl<A> Structures for Chain<A> {
+    fn each(&self, visit: &mut dyn FnMut(&Structure) -> Result<()>) -> Result<()> {
+        let mut links = self.links.iter();
+        links.try_for_each(|link| visit(&link.structure))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diskette_store::{Access, Result};
+use diskette_store::{Access, Db, Result};
 
 use crate::links;
 use crate::rate::{self, DECADE, Rate, invalid};
@@ -64,16 +64,14 @@ impl<A: Access> Throttle<A> {
     pub(crate) fn recorded(&self) -> Result<Vec<Rate>> {
         let structure = &self.link().structure;
         structure.must_be_in(self.store())?;
-        let state = self
-            .chain
-            .access
-            .read_one(|db| State::load(db, structure))?;
+        let load = |db: &Db<'_>| State::load(db, structure);
+        let state = links::read(&self.chain.links, &self.chain.access, load)?;
         Ok(state.rates)
     }
 
     fn change(&self, change: impl FnOnce(&mut State, u64)) -> Result<()> {
         links::must_be_in(&self.chain.links, self.store())?;
-        self.chain.access.write(|db| {
+        links::write(&self.chain.links, &self.chain.access, |db| {
             let (mut states, now) = links::load(db, &self.chain.links)?;
             let state = &mut states[0];
             change(state, now);

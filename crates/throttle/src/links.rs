@@ -40,12 +40,29 @@ pub(crate) fn doing<R>(links: &[Link], verb: &str, result: Result<R>) -> Result<
     links[0].structure.doing(verb, result)
 }
 
+/// A change of the rows, in their turns.
+pub(crate) fn write<A: Access, R>(
+    links: &[Link],
+    access: &A,
+    change: impl FnOnce(&Db<'_>) -> Result<R>,
+) -> Result<R> {
+    access.write(|db| {
+        links.iter().try_for_each(|link| link.structure.enter(db))?;
+        change(db)
+    })
+}
+
 /// One consistent look at all rows.
 pub(crate) fn read<A: Access, R>(
     links: &[Link],
     access: &A,
     look: impl Fn(&Db<'_>) -> Result<R>,
 ) -> Result<R> {
+    let look = |db: &Db<'_>| {
+        let mut links = links.iter();
+        links.try_for_each(|link| link.structure.must_be_named(db))?;
+        look(db)
+    };
     match links {
         [_] => access.read_one(look),
         _ => access.read(look),

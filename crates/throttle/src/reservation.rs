@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use diskette_ipc::{Clock, Deadline, fork};
-use diskette_store::{Access, Error, ErrorKind, Result, Store};
+use diskette_store::{Access, Db, Error, ErrorKind, Result, Store};
 
 use crate::booking::{self, Latest, Wish};
 use crate::gcra::Ticket;
@@ -147,9 +147,8 @@ impl Reservation {
         if !self.is_booked || !self.is_ours() {
             return Ok(());
         }
-        let cancelled = self
-            .store
-            .write(|db| booking::cancel(db, &self.links, self.ticket));
+        let cancel = |db: &Db<'_>| booking::cancel(db, &self.links, self.ticket);
+        let cancelled = links::write(&self.links, &self.store, cancel);
         doing(&self.links, "cancelling a reservation", cancelled)?;
         self.is_booked = false;
         Ok(())
@@ -241,7 +240,8 @@ impl Reservation {
             }
             Latest::Now | Latest::Never => self.store.clone(),
         };
-        let booked = store.write(|db| booking::book(db, &self.links, wish))?;
+        let book = |db: &Db<'_>| booking::book(db, &self.links, wish);
+        let booked = links::write(&self.links, &store, book)?;
         self.is_booked = booked.is_ok_and(|slot| !slot.is_now);
         Ok(booked.map(|slot| self.at = slot.at))
     }
@@ -277,7 +277,7 @@ impl Drop for Reservation {
         let (links, ticket) = (Arc::clone(&self.links), self.ticket);
         self.store.when_free(move |store| {
             // If that fails, the slot goes unused.
-            let _ = store.write(|db| booking::cancel(db, &links, ticket));
+            let _ = links::write(&links, store, |db| booking::cancel(db, &links, ticket));
         });
     }
 }

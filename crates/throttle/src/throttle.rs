@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use diskette_ipc::Clock;
-use diskette_store::{Access, Result, Store, Structure};
+use diskette_store::{Access, Result, Store, Structure, Structures};
 
 use crate::chain::Chain;
 use crate::links::Link;
@@ -236,6 +236,12 @@ const CODEC: &str = "none";
 fn listed(rates: &[Rate]) -> String {
     let rates: Vec<_> = rates.iter().map(Rate::to_string).collect();
     rates.join(" and ")
+}
+
+impl<A> Structures for Throttle<A> {
+    fn each(&self, visit: &mut dyn FnMut(&Structure) -> Result<()>) -> Result<()> {
+        self.chain.each(visit)
+    }
 }
 
 impl<A: Clone> Clone for Throttle<A> {

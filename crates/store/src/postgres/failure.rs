@@ -32,6 +32,13 @@ pub(crate) fn from_postgres(error: tokio_postgres::Error) -> Error {
              timeout"
                 .into(),
         )
+    } else if *state == SqlState::T_R_DEADLOCK_DETECTED {
+        (
+            ErrorKind::Deadlock,
+            "this transaction and another waited for each other, for a guard that both were fenced by, say; nothing was changed: \
+             try again, and name guards in one order everywhere"
+                .into(),
+        )
     } else if state.code() == REMOVED {
         (
             ErrorKind::Removed,

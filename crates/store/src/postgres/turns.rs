@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use crate::access::Access;
 use crate::db::{Db, Link, Outcome};
 use crate::error::{Error, Result};
+use crate::over::Over;
 use crate::postgres::Postgres;
 use crate::postgres::work::{Manner, To, Turn, Work};
 use crate::store::{PutOff, Store};
@@ -25,7 +27,16 @@ impl Postgres {
         store: &Store,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        self.in_turn(store, true, work)
+        self.in_turn(store, Beginning::AtOnce, work)
+    }
+
+    pub(crate) fn transaction_over<R, E: From<Error>>(
+        &self,
+        store: &Store,
+        over: &Over<'_>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.in_turn(store, Beginning::Over(over), work)
     }
 
     pub(crate) fn snapshot<R, E: From<Error>>(
@@ -45,7 +56,7 @@ impl Postgres {
         store: &Store,
         operation: impl FnOnce(&Db<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.in_turn(store, false, |tx| operation(&tx.db))
+        self.in_turn(store, Beginning::WithTheFirst, |tx| operation(&tx.db))
     }
 
     pub(crate) fn write_one<R>(
@@ -108,15 +119,23 @@ impl Postgres {
     fn in_turn<R, E: From<Error>>(
         &self,
         store: &Store,
-        at_once: bool,
+        beginning: Beginning<'_>,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         self.must_be_writable()?;
         self.must_not_be_within()?;
         let connection = self.lend()?;
         let turn = Work::new(&connection, Manner::Write(self.turn(To::Structures)));
-        if at_once {
-            turn.begin()?;
+        match beginning {
+            Beginning::AtOnce => turn.begin()?,
+            Beginning::Over(over) => {
+                over.numbers.iter().for_each(|&it| turn.is_for(it));
+                if let Err(error) = turn.begin() {
+                    over.must_be_there(|it| store.read_one(|db| it.look(db)))?;
+                    return Err(error.into());
+                }
+            }
+            Beginning::WithTheFirst => {}
         }
         let tx = Transaction {
             db: Db::writing(store, Link::Postgres(&turn)),
@@ -178,6 +197,17 @@ impl Postgres {
             false => Ok(()),
         }
     }
+}
+
+/// When the turn to write is taken, and which.
+#[derive(Clone, Copy)]
+enum Beginning<'o> {
+    /// That of the store.
+    AtOnce,
+    /// Those of some structures.
+    Over(&'o Over<'o>),
+    /// With the first statement, that of the structures that it is for then.
+    WithTheFirst,
 }
 
 /// This thread is within a transaction, until it ends or this is dropped.

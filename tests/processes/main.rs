@@ -7,6 +7,7 @@
 
 mod cache;
 mod claims;
+mod clocks;
 mod coherent;
 mod conservation;
 mod crashes;

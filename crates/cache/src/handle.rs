@@ -57,7 +57,7 @@ impl<K, V, C, A: Access> Cache<K, V, C, A> {
 
     fn of(access: A, structure: &Arc<Structure>, asked: Asked, way: &Way) -> Result<Self> {
         let open = || {
-            let inner = Inner::open(&access, structure, Arc::clone(&way.clock), 1)?;
+            let inner = Inner::open(&access, structure, way.clock.clone(), 1)?;
             let inside = structure.inside(&access);
             asked.must_be(&inside.read_one(|db| inner.read_config(db))?)?;
             Ok(inner)

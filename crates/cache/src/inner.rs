@@ -51,7 +51,7 @@ impl Inner {
     pub(crate) fn open(
         access: &impl Access,
         structure: &Arc<Structure>,
-        clock: Arc<dyn Clock>,
+        clock: Option<Arc<dyn Clock>>,
         shards: u32,
     ) -> Result<Self> {
         let uses = Uses::default();

@@ -2,8 +2,8 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskette_ipc::{Clock, SystemClock};
-use diskette_store::{Codec, Content, Error, MessagePack, Result, Store, Transaction};
+use diskette_ipc::Clock;
+use diskette_store::{Codec, Content, MessagePack, Result, Store, Transaction};
 
 use crate::cache::{Cache, Types};
 use crate::config::Asked;
@@ -81,7 +81,8 @@ impl<K, V, C, A> CacheOptions<K, V, C, A> {
         self.of()
     }
 
-    /// The clock that tells the time, for tests; the [`SystemClock`] unless said. All who use a cache must go by the same.
+    /// The clock that tells the time, for tests; the [`SystemClock`](diskette_ipc::SystemClock) unless said, or that of the server
+    /// where the store is in a database. All who use a cache must go by the same.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -113,16 +114,11 @@ impl<K, V, C, A> CacheOptions<K, V, C, A> {
 }
 
 impl<K, V: Content<C>, C, A> CacheOptions<K, V, C, A> {
-    fn way(&self) -> Result<Way> {
-        let failed = |error| Error::io("can't read the clock that all processes share", error);
-        let clock = match &self.clock {
-            Some(clock) => Arc::clone(clock),
-            None => Arc::new(SystemClock::new().map_err(failed)?),
-        };
-        Ok(Way {
+    fn way(&self) -> Way {
+        Way {
             codec: V::CODEC,
-            clock,
-        })
+            clock: self.clock.clone(),
+        }
     }
 }
 
@@ -138,7 +134,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C> {
         reason = "it makes what these are the options of"
     )]
     pub fn new(self, store: &Store, name: &str) -> Result<Cache<K, V, C>> {
-        Cache::make(store.clone(), name, self.asked, &self.way()?)
+        Cache::make(store.clone(), name, self.asked, &self.way())
     }
 
     /// Opens the cache of this name; `None` if there is none.
@@ -147,7 +143,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C> {
     ///
     /// Those of [`new`](Self::new).
     pub fn find(self, store: &Store, name: &str) -> Result<Option<Cache<K, V, C>>> {
-        Cache::seek(store.clone(), name, self.asked, &self.way()?)
+        Cache::seek(store.clone(), name, self.asked, &self.way())
     }
 
     /// Opens the cache of this name within a transaction, or makes it, as part of that. It can be used there only.
@@ -160,7 +156,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C> {
         tx: &'t Transaction<'s>,
         name: &str,
     ) -> Result<Cache<K, V, C, &'t Transaction<'s>>> {
-        Cache::make(tx, name, self.asked, &self.way()?)
+        Cache::make(tx, name, self.asked, &self.way())
     }
 
     /// Opens a cache in a store of its own, as [`Cache::open`] does.
@@ -186,7 +182,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C, Shards> {
         reason = "it makes what these are the options of"
     )]
     pub fn new(self, store: &Store, name: &str) -> Result<Cache<K, V, C, Shards>> {
-        let made = Spread::make(store, name, self.shards, self.asked, &self.way()?);
+        let made = Spread::make(store, name, self.shards, self.asked, &self.way());
         made.map(Cache::of_spread)
     }
 
@@ -196,7 +192,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C, Shards> {
     ///
     /// Those of [`new`](Self::new).
     pub fn find(self, store: &Store, name: &str) -> Result<Option<Cache<K, V, C, Shards>>> {
-        let found = Spread::seek(store, name, self.shards, self.asked, &self.way()?);
+        let found = Spread::seek(store, name, self.shards, self.asked, &self.way());
         Ok(found?.map(Cache::of_spread))
     }
 

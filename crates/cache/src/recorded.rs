@@ -79,7 +79,7 @@ impl Recorded {
         let stores = home.shards(set, self.shards)?.into_iter();
         let open = |store: Store| {
             let structure = Inner::structure(&store, NAME, way.codec, share)?;
-            let clock = Arc::clone(&way.clock);
+            let clock = way.clock.clone();
             let inner = Arc::new(Inner::open(&store, &structure, clock, self.shards)?);
             Ok(Shard { store, inner })
         };

@@ -6,5 +6,6 @@ use diskette_ipc::Clock;
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
     pub(crate) codec: &'static str,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// Unless it is the store's.
+    pub(crate) clock: Option<Arc<dyn Clock>>,
 }

@@ -1,9 +1,7 @@
 //! What becomes of the jobs of workers who died.
 
-use std::sync::Arc;
-
-use diskette_ipc::{OwnerId, SystemClock};
-use diskette_store::{Db, Error, Result, Timeline};
+use diskette_ipc::OwnerId;
+use diskette_store::{Db, Result, Timeline};
 
 use crate::inner::promote;
 use crate::job::Why;
@@ -48,9 +46,7 @@ pub(crate) fn give_back(db: &Db<'_>, owner: OwnerId) -> Result<()> {
             kills: row.int(5)?,
         })
     })?;
-    let clock = SystemClock::new()
-        .map_err(|error| Error::io("can't read the clock that all processes share", error))?;
-    let now = Timeline::within(db, Arc::new(clock))?.now();
+    let now = Timeline::within(db)?.now();
     for job in left {
         match job.end() {
             None => drop(db.execute(sql::ROB, &[1_i64.into(), job.row.into()])?),

@@ -2,8 +2,8 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskette_ipc::{Clock, SystemClock};
-use diskette_store::{Codec, Error, MessagePack, Result, Store, Transaction};
+use diskette_ipc::Clock;
+use diskette_store::{Codec, MessagePack, Result, Store, Transaction};
 
 use crate::backoff::Backoff;
 use crate::keep::Keep;
@@ -38,7 +38,7 @@ pub struct QueueOptions<J, C = MessagePack> {
     pub(crate) backoff: Option<Backoff>,
     pub(crate) keep_done: Option<Keep>,
     pub(crate) keep_dead: Option<Keep>,
-    clock: Option<Arc<dyn Clock>>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
     types: PhantomData<fn() -> (J, C)>,
 }
 
@@ -93,23 +93,11 @@ impl<J, C> QueueOptions<J, C> {
         }
     }
 
-    /// The clock that tells the time, for tests; the [`SystemClock`] unless said. All who use a queue must go by the same.
+    /// The clock that tells the time, for tests; the [`SystemClock`](diskette_ipc::SystemClock) unless said, or that of the server
+    /// where the store is in a database. All who use a queue must go by the same.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
-    }
-
-    pub(crate) fn into_clock(self) -> Result<Arc<dyn Clock>> {
-        match self.clock {
-            Some(clock) => Ok(clock),
-            None => match SystemClock::new() {
-                Ok(clock) => Ok(Arc::new(clock)),
-                Err(error) => Err(Error::io(
-                    "can't read the clock that all processes share",
-                    error,
-                )),
-            },
-        }
     }
 }
 

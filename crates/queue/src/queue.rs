@@ -168,7 +168,7 @@ impl<J, C: Codec, A: Access> Queue<J, C, A> {
         );
         let open = || {
             let inner = Inner {
-                timeline: Timeline::open(&access, options.into_clock()?)?,
+                timeline: Timeline::open(&access, options.clock)?,
                 structure: Arc::clone(structure),
                 config: Mutex::default(),
             };

@@ -1,6 +1,9 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use diskette_ipc::Clock;
 
 use crate::error::Result;
 #[cfg(not(feature = "postgres"))]
@@ -70,6 +73,7 @@ pub struct Options {
     pub(crate) group: bool,
     pub(crate) read_only: bool,
     pub(crate) memory: usize,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for Options {
@@ -83,6 +87,7 @@ impl Default for Options {
             group: false,
             read_only: false,
             memory: 16 << 20,
+            clock: None,
         }
     }
 }
@@ -93,6 +98,14 @@ impl Options {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// The clock of this machine, for tests; the system's unless said.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod catalog;
+mod clock;
 mod connection;
 mod dialect;
 mod driver;
@@ -25,13 +26,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use diskette_ipc::{Doorbell, Mutex};
+use diskette_ipc::{Clock, Doorbell, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kind::Kind;
 use crate::options::{Durability, Options};
 use crate::postgres::address::Address;
 use crate::postgres::catalog::Known;
+use crate::postgres::clock::ServerClock;
 use crate::postgres::connection::Connection;
 use crate::postgres::errands::Errands;
 use crate::postgres::listening::Lines;
@@ -82,7 +84,8 @@ enum Home {
 
 /// What a process has of a store and of all its shards together.
 pub(crate) struct Commons {
-    pool: Pool,
+    pool: Arc<Pool>,
+    clock: Arc<ServerClock>,
     session: Session,
     errands: Errands,
     /// Rung by what others say.
@@ -101,8 +104,11 @@ impl Postgres {
             let second = Connection::open(&address.config, &address.trust, ways.timeout)?;
             first.must_be_a_session(&second)?;
             let known = catalog::prepare(&first, &address.schema, options.create)?;
+            let pool = Arc::new(Pool::new(&address, ways.timeout)?);
+            let clock = ServerClock::new(ways.clock()?, &pool, &address.schema, &first)?;
             let commons = Commons {
-                pool: Pool::new(&address, ways.timeout)?,
+                pool,
+                clock: Arc::new(clock),
                 session: Session::default(),
                 errands: Errands::default(),
                 bell: Doorbell::private().map_err(failure::cant_connect)?,
@@ -181,6 +187,11 @@ impl Postgres {
     /// The same as any store.
     pub(crate) fn store(&self) -> Store {
         self.clone().into()
+    }
+
+    /// That of the server.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::<ServerClock>::clone(&self.home().clock)
     }
 
     /// Refuses if the store is open for reading only.

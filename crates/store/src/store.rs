@@ -1,11 +1,12 @@
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use diskette_ipc::Stop;
+use diskette_ipc::{Clock, Stop, SystemClock};
 
 use crate::engine::Engine;
-use crate::error::{Result, stopped};
+use crate::error::{Error, Result, stopped};
 use crate::options::{Durability, Options};
 use crate::sqlite::Sqlite;
 
@@ -61,6 +62,8 @@ pub(crate) struct Ways {
     pub(crate) stop: Option<Stop>,
     pub(crate) read_only: bool,
     pub(crate) memory: bool,
+    /// That of this machine, unless it is the system's.
+    pub(crate) clock: Option<Arc<dyn Clock>>,
 }
 
 impl Ways {
@@ -70,7 +73,17 @@ impl Ways {
             stop: None,
             read_only: options.read_only,
             memory: options.memory > 0,
+            clock: options.clock.clone(),
         }
+    }
+
+    /// The clock of this machine.
+    pub(crate) fn clock(&self) -> Result<Arc<dyn Clock>> {
+        if let Some(clock) = &self.clock {
+            return Ok(Arc::clone(clock));
+        }
+        let failed = |error| Error::io("can't read the clock that all processes share", error);
+        Ok(Arc::new(SystemClock::new().map_err(failed)?))
     }
 }
 
@@ -195,6 +208,19 @@ impl Store {
     /// How long a call may wait for its turn to write.
     pub fn timeout(&self) -> Duration {
         self.ways().timeout
+    }
+
+    /// The clock by which all who use the store go: that of the machine, or that of the server.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SystemClock::new`].
+    pub fn clock(&self) -> Result<Arc<dyn Clock>> {
+        match &self.0 {
+            Engine::Sqlite(sqlite) => sqlite.ways().clock(),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => Ok(postgres.clock()),
+        }
     }
 
     /// What ends its waits.

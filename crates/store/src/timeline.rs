@@ -12,7 +12,7 @@ use crate::row::Row;
 ///
 /// It counts microseconds from the beginning of 1970, by the time of day when it was first asked for. From then on it goes as
 /// the system's uptime does, so that a step of the time of day doesn't move it; only while the system is down it
-/// goes by the time of day, and never back.
+/// goes by the time of day, and never back. In a database it goes as the server's clock does.
 #[derive(Debug)]
 pub struct Timeline {
     clock: Arc<dyn Clock>,
@@ -32,6 +32,9 @@ const FIND: &str = "SELECT boot, uptime, wall, time FROM timelines WHERE id = 1"
 const SET: &str = "INSERT INTO timelines (id, boot, uptime, wall, time) VALUES (1, $1, $2, $3, $4) \
     ON CONFLICT (id) DO UPDATE SET boot = excluded.boot, uptime = excluded.uptime, wall = excluded.wall, time = excluded.time";
 
+/// The run of a server's clock: it goes on for ever.
+pub(crate) const SERVER: u64 = 0;
+
 /// As old as this, in microseconds, a mark is renewed by who writes anyway.
 const OLD: i64 = 60_000_000;
 
@@ -39,12 +42,13 @@ const OLD: i64 = 60_000_000;
 const STEP: u64 = 1_000_000;
 
 impl Timeline {
-    /// The timeline of the store.
+    /// The timeline of the store, by another clock than [the store's](crate::Store::clock) if there is one.
     ///
     /// # Errors
     ///
-    /// Those of the database.
-    pub fn open(access: &impl Access, clock: Arc<dyn Clock>) -> Result<Self> {
+    /// Those of the database, and of the clock.
+    pub fn open(access: &impl Access, clock: Option<Arc<dyn Clock>>) -> Result<Self> {
+        let clock = clock.map_or_else(|| access.store().clock(), Ok)?;
         let find = |db: &Db<'_>| db.query_one(FIND, &[], Mark::of);
         let reading = clock.read();
         let goes_on = |mark: &Mark| mark.boot == reading.boot.cast_signed();
@@ -64,8 +68,9 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// Those of the database.
-    pub fn within(db: &Db<'_>, clock: Arc<dyn Clock>) -> Result<Self> {
+    /// Those of the database, and of the clock.
+    pub fn within(db: &Db<'_>) -> Result<Self> {
+        let clock = db.store().clock()?;
         let mark = Mark::after(db.query_one(FIND, &[], Mark::of)?, &clock.read());
         Ok(Timeline { clock, mark })
     }
@@ -106,6 +111,9 @@ impl Timeline {
     ///
     /// Those of the database.
     pub fn keep(&self, db: &Db<'_>) -> Result<()> {
+        if self.mark.boot == SERVER.cast_signed() {
+            return Ok(());
+        }
         let mark = Mark::after(Some(self.mark), &self.clock.read());
         let old = match db.query_one(FIND, &[], Mark::of)? {
             Some(found) => {
@@ -174,7 +182,7 @@ mod tests {
         let directory = tempfile::tempdir()?;
         let store = Store::open(directory.path())?;
         let clock = ManualClock::new();
-        let open = || Timeline::open(&store, Arc::new(clock.clone()));
+        let open = || Timeline::open(&store, Some(Arc::new(clock.clone())));
         let timeline = open()?;
         let start = timeline.now();
 

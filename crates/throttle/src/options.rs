@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use diskette_ipc::{Clock, SystemClock};
-use diskette_store::{Error, Result, Store};
+use diskette_ipc::Clock;
+use diskette_store::{Result, Store};
 
 use crate::rate::Rate;
 use crate::throttle::Throttle;
@@ -36,7 +36,8 @@ pub struct ThrottleOptions {
 }
 
 impl ThrottleOptions {
-    /// The clock that tells the time and sleeps; the [`SystemClock`] unless said. All who use a throttle
+    /// The clock that tells the time and sleeps; the [`SystemClock`](diskette_ipc::SystemClock) unless said, or that of the server
+    /// where the store is in a database. All who use a throttle
     /// must go by the same.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
@@ -59,7 +60,7 @@ impl ThrottleOptions {
         rates: impl IntoIterator<Item = Rate>,
     ) -> Result<Throttle> {
         let rates: Vec<_> = rates.into_iter().collect();
-        Throttle::make(store, name, &rates, self.into_clock()?)
+        Throttle::make(store, name, &rates, self.clock_of(store)?)
     }
 
     /// Opens the throttle of this name in a store and gives it these rates, whatever it had; makes it if there is none.
@@ -74,7 +75,7 @@ impl ThrottleOptions {
         rates: impl IntoIterator<Item = Rate>,
     ) -> Result<Throttle> {
         let rates: Vec<_> = rates.into_iter().collect();
-        Throttle::make_or_set(store, name, &rates, self.into_clock()?)
+        Throttle::make_or_set(store, name, &rates, self.clock_of(store)?)
     }
 
     /// Opens the throttle of this name, with the rates that it has; `None` if there is none.
@@ -83,19 +84,10 @@ impl ThrottleOptions {
     ///
     /// Those of [`Throttle::find`].
     pub fn find(self, store: &Store, name: &str) -> Result<Option<Throttle>> {
-        Throttle::seek(store, name, self.into_clock()?)
+        Throttle::seek(store, name, self.clock_of(store)?)
     }
 
-    fn into_clock(self) -> Result<Arc<dyn Clock>> {
-        match self.clock {
-            Some(clock) => Ok(clock),
-            None => match SystemClock::new() {
-                Ok(clock) => Ok(Arc::new(clock)),
-                Err(error) => Err(Error::io(
-                    "can't read the clock that all processes share",
-                    error,
-                )),
-            },
-        }
+    fn clock_of(self, store: &Store) -> Result<Arc<dyn Clock>> {
+        self.clock.map_or_else(|| store.clock(), Ok)
     }
 }

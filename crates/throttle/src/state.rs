@@ -22,6 +22,9 @@ pub(crate) struct State {
     pub(crate) must_save: bool,
 }
 
+/// So far apart, in nanoseconds, may be what two machines know of the time of a server that they go by.
+const CLOSE: u64 = 1_000_000_000;
+
 /// A reading of the clock, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Moment {
@@ -70,7 +73,11 @@ impl State {
 
     /// Brings the meter up to date; gives the present time, by which all its times go from here on.
     pub(crate) fn resume(&mut self, reading: &Reading) -> u64 {
-        let (then, now) = (self.touched, Moment::of(reading));
+        let (then, mut now) = (self.touched, Moment::of(reading));
+        if now.boot == then.boot && then.uptime.saturating_sub(now.uptime) <= CLOSE {
+            // Another machine knows the time of a server a little otherwise: no time has passed.
+            now.uptime = now.uptime.max(then.uptime);
+        }
         if now.boot != then.boot {
             // Only the time of day goes on over a restart, and it may have been set: what it says to have
             // elapsed is never below zero. Whoever had an appointment is dead.

@@ -19,7 +19,8 @@ use crate::state::State;
 /// # Process safety
 ///
 /// Any number of processes and threads may use a throttle at the same time. They must go by
-/// the same clock: one machine, and on Linux one time namespace.
+/// the same clock: one machine, and on Linux one time namespace; or, on any number of machines, that of the server that the
+/// store is in. How late that is each process knows to within a round trip.
 ///
 /// # Crashes
 ///

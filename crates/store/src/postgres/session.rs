@@ -13,6 +13,7 @@ use diskette_ipc::{Doorbell, Mutex, OwnerId, Party, background, fork, random};
 use tokio_postgres::AsyncMessage;
 
 use crate::error::{Error, Result};
+use crate::postgres::clock::ServerClock;
 use crate::postgres::connection::{Connection, SILENCE};
 use crate::postgres::{Postgres, Shared};
 
@@ -38,7 +39,6 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// than `TRUSTED` after it was last heard, so that it knows before others do.
 const BEAT: Duration = Duration::from_secs(4);
 const TRUSTED: Duration = Duration::from_secs(12);
-const HEARD: &str = "SELECT 1";
 
 /// How long a thread waits before it looks whether the store is still open here.
 const TICK: Duration = Duration::from_secs(1);
@@ -137,8 +137,9 @@ impl Postgres {
             SILENCE.as_millis()
         ))?;
         let (shared, watched) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.shared));
+        let clock = Arc::clone(&self.home().clock);
         background::spawn("diskette-listener", move || {
-            listen(&connection, &shared, me)
+            listen(&connection, &shared, &clock, me)
         })
         .map_err(failed)?;
         background::spawn("diskette-undertaker", move || watch(&watched, me)).map_err(failed)?;
@@ -190,15 +191,15 @@ fn hear(store: &Weak<Shared>, at: Duration) {
 }
 
 /// Until the store is closed, or the connection lost: then this process is another owner from the next claim on.
-fn listen(connection: &Connection, store: &Weak<Shared>, me: OwnerId) {
+fn listen(connection: &Connection, store: &Weak<Shared>, clock: &ServerClock, me: OwnerId) {
     let mut last = uptime();
     connection.allow(Duration::ZERO);
     loop {
         let mut heard = connection.messages(TICK);
         if uptime().saturating_sub(last) >= BEAT {
             last = uptime();
-            match connection.query(HEARD, &[]) {
-                Ok(_) => hear(store, last),
+            match clock.ask(connection) {
+                Ok(()) => hear(store, last),
                 Err(error) => heard = heard.and(Err(error)),
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use diskette_ipc::{Custody, Deadline, Holder, Link, OwnerId, Party, clock, fork};
+use diskette_ipc::{Custody, Deadline, Holder, Link, OwnerId, Party, fork};
 use tokio_postgres::Row;
 
 use crate::access::Access;
@@ -24,11 +24,12 @@ const LIMIT: &str = "SELECT most FROM slots WHERE structure = $1";
 const FREE: &str = "SELECT most - (SELECT count(*) FROM holds WHERE holds.structure = slots.structure) FROM slots \
     WHERE structure = $1";
 /// Takes the first `$2` free ones, if there are so many, and nobody has waited since before the arrival `$3`. They have one token.
-const TAKE: &str = "WITH held AS (SELECT count(*) AS n FROM holds WHERE structure = $1), this AS (SELECT nextval('tokens') AS token), \
+const TAKE: &str = "WITH held AS (SELECT count(*) AS n FROM holds WHERE structure = $1), this AS (SELECT nextval('tokens') AS token, \
+        CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS since), \
     free AS (SELECT slot FROM held, generate_series(0, held.n + $2 - 1) AS all_of(slot) \
         WHERE NOT EXISTS (SELECT 1 FROM holds WHERE holds.structure = $1 AND holds.slot = all_of.slot) ORDER BY slot LIMIT $2) \
     INSERT INTO holds (structure, slot, token, owner, thread, name, since, custody) \
-    SELECT $1, slot, token, $4, $5, $6, $7, $8 FROM free, this, held \
+    SELECT $1, slot, token, $4, $5, $6, since, $7 FROM free, this, held \
     WHERE held.n + $2 <= (SELECT most FROM slots WHERE structure = $1) \
     AND NOT EXISTS (SELECT 1 FROM waits WHERE waits.structure = $1 AND waits.arrival < $3) RETURNING slot, token";
 const HELD: &str = "SELECT count(*) FROM holds WHERE structure = $1 AND token = $2 \
@@ -38,7 +39,7 @@ const DISOWN: &str = "UPDATE holds SET custody = 0 WHERE structure = $1 AND toke
 /// Those of the structure can't be given back while the transaction is open.
 const SHOW: &str = "SELECT 1 FROM holds WHERE structure = $1 AND token = $2 FOR KEY SHARE";
 const HOLDERS: &str = "SELECT owner, name, count(*), max(token), since FROM holds WHERE structure = $1 \
-    GROUP BY owner, thread, name, since ORDER BY since";
+    GROUP BY owner, thread, name, since ORDER BY since, max(token)";
 const COME: &str =
     "INSERT INTO waits (structure, owner, thread, name) VALUES ($1, $2, $3, $4) RETURNING arrival";
 const GO: &str = "DELETE FROM waits WHERE arrival = $1";
@@ -166,7 +167,6 @@ impl Slots {
     fn take_after(&self, n: u32, custody: Custody, arrival: i64) -> Result<Option<Hold>> {
         let owner = self.postgres.claimant()?;
         let name = Party::me().thread;
-        let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
         let row = [
             self.id(),
             i64::from(n).into(),
@@ -174,7 +174,6 @@ impl Slots {
             owner.as_i64().into(),
             this_thread().into(),
             name.as_str().into(),
-            i64::try_from(since.as_micros()).unwrap_or(i64::MAX).into(),
             i64::from(custody == Custody::Thread).into(),
         ];
         let taken = self.in_turn(To::Slots(self.structure.id()), |work| {

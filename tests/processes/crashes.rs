@@ -1,5 +1,8 @@
 //! `kill -9` at any moment: nothing that was acknowledged is lost, and nothing is half done.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{fs, thread};
@@ -82,6 +85,53 @@ role! {
         });
         looked.unwrap();
     }
+}
+
+role! {
+    /// Writes until it is told that the log is long enough, then what it is told.
+    fn writer(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let numbers = Index::<u64, String>::new(&store, "numbers").unwrap();
+        for n in 0..200 {
+            numbers.insert(&n, &"x".repeat(100_000)).unwrap();
+        }
+        loop {
+            parent.say("written");
+            let number: u64 = parent.hear().parse().unwrap();
+            numbers.insert(&number, "new").unwrap();
+        }
+    }
+}
+
+role! {
+    /// Empties the log as SQLite does, and is killed before it says that none of it is copied.
+    fn half_beginner(parent) {
+        let path: PathBuf = parent.arg(0);
+        let index = OpenOptions::new().write(true).open(&path).unwrap();
+        let mut words = words(&path);
+        words.truncate(12);
+        words[4] = 0;
+        words[8] = words[8].swap_bytes().wrapping_add(1).swap_bytes();
+        let (one, two) = words[..10].chunks(2).fold((0_u32, 0_u32), |(one, two), it| {
+            let one = one.wrapping_add(it[0]).wrapping_add(two);
+            (one, two.wrapping_add(it[1]).wrapping_add(one))
+        });
+        (words[10], words[11]) = (one, two);
+        let header: Vec<u8> = words.iter().flat_map(|it| it.to_ne_bytes()).collect();
+        for copy in [48, 0] {
+            index.write_all_at(&header, copy).unwrap();
+        }
+        parent.say("begun");
+    }
+}
+
+/// Those of SQLite's WAL-index.
+fn words(index: &Path) -> Vec<u32> {
+    let bytes = fs::read(index).unwrap();
+    let words = bytes[..136].chunks_exact(4);
+    words
+        .map(|it| u32::from_ne_bytes(it.try_into().unwrap()))
+        .collect()
 }
 
 fn content(n: u64) -> String {
@@ -214,4 +264,31 @@ fn an_orphan_beside_a_snapshot_goes_and_keeps_nobody_out() {
     eventually(PATIENCE, || files_below(&path.join("values")).is_empty());
     assert!(store.check().unwrap().is_sound());
     child.kill();
+}
+
+/// SQLite empties its log in two steps. Who was killed between them left a log that passes for copied, and nobody saw what was
+/// committed to it next.
+#[test]
+fn what_is_written_after_a_kill_that_left_the_log_half_begun_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let index = path.join("store.db-shm");
+    let mut writer = Child::spawn(writer, &[&path.display()]);
+    assert_eq!(writer.hear(PATIENCE), "written");
+    // Else the next commit wouldn't begin it.
+    eventually(PATIENCE, || {
+        let (frames, copied) = (words(&index)[4], words(&index)[24]);
+        frames > 0 && copied == frames
+    });
+    let mut beginner = Child::spawn(half_beginner, &[&index.display()]);
+    assert_eq!(beginner.hear(PATIENCE), "begun");
+    assert!(beginner.wait(PATIENCE).success());
+
+    writer.say(1000);
+    assert_eq!(writer.hear(PATIENCE), "written");
+    let store = Store::open(&path).unwrap();
+    let numbers = Index::<u64, String>::new(&store, "numbers").unwrap();
+    assert_eq!(numbers.get(&1000).unwrap().as_deref(), Some("new"));
+    assert_eq!(numbers.len().unwrap(), 201);
+    assert!(store.check().unwrap().is_sound());
 }

@@ -49,6 +49,8 @@ mod eventually;
 mod files;
 mod forked;
 mod gate;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod instructions;
 mod linear;
 mod place;
 mod postgres;
@@ -72,6 +74,8 @@ pub use eventually::{PATIENCE, eventually};
 pub use files::files_below;
 pub use forked::Forked;
 pub use gate::Gate;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub use instructions::{kill_at_step, thread_id};
 pub use linear::{Call, linearizable};
 pub use nix::sys::signal::Signal;
 pub use place::{Place, cases, on_postgres};

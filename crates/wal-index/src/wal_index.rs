@@ -90,7 +90,7 @@ fn read(copy: &[AtomicU64; WORDS]) -> [u64; WORDS] {
 }
 
 /// Where the first part of the index is mapped, which SQLite has mapped already: nothing is made.
-fn first_part(connection: &Connection) -> Result<NonNull<c_void>> {
+pub(crate) fn first_part(connection: &Connection) -> Result<NonNull<c_void>> {
     let missing = || refused("SQLite's VFS has no shared memory");
     let mut file = ptr::null_mut::<ffi::sqlite3_file>();
     // SAFETY: the connection is open and nobody else uses it meanwhile. SQLite writes a pointer to its main database's file, which

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use diskette_ipc::clock::{self, Deadline};
 use diskette_ipc::{ArcMutexGuard, Baton, Hold, Mutex, MutexGuard, Queue, Relay};
+use diskette_wal_index::mend;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result, removed, timed_out};
@@ -116,11 +117,12 @@ impl Writer {
         if slot.is_none() {
             *slot = Some(store.connect(Role::Writer)?);
         }
-        if let Some(connection) = &*slot
-            && self.durability.get() != wanted
-        {
-            connection::set_durability(connection, wanted)?;
-            self.durability.raise_to(wanted);
+        if let Some(connection) = &*slot {
+            mend(connection);
+            if self.durability.get() != wanted {
+                connection::set_durability(connection, wanted)?;
+                self.durability.raise_to(wanted);
+            }
         }
         let shares =
             joins && wanted == Durability::Power && self.habits.share(self.relay.is_waited_for());

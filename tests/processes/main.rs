@@ -25,6 +25,7 @@ mod hostile;
 mod jobs;
 mod locks;
 mod memoize;
+mod moving;
 mod over;
 mod paper;
 mod postgres;

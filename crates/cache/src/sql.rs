@@ -22,8 +22,8 @@ pub(crate) static KIND: Kind = Kind {
             rank BIGINT, cost BIGINT NOT NULL, fresh BIGINT, took BIGINT, tag TEXT, value BLOB)",
         "CREATE TABLE cache_flights (id INTEGER PRIMARY KEY, cache BIGINT NOT NULL, key BLOB NOT NULL UNIQUE, \
             owner BIGINT NOT NULL, thread BIGINT NOT NULL, awaits BLOB)",
-        "CREATE INDEX cache_expiries ON cache_entries (cache, expires{id}) WHERE expires IS NOT NULL",
-        "CREATE INDEX cache_ranks ON cache_entries (cache, rank{id}) WHERE rank IS NOT NULL",
+        "CREATE INDEX cache_expiries ON cache_entries (cache, expires) WHERE expires IS NOT NULL",
+        "CREATE INDEX cache_ranks ON cache_entries (cache, rank) WHERE rank IS NOT NULL",
         "CREATE INDEX cache_tags ON cache_entries (tag) WHERE tag IS NOT NULL",
     ],
     tables: &[

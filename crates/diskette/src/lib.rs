@@ -95,6 +95,8 @@ pub use diskette_store::{
     Options, Problem, Report, Result, Snapshot, Stats, Stop, Store, StreamReader, StructureStats,
     Structures, Transaction, key, wait_any,
 };
+#[cfg(feature = "postgres")]
+pub use diskette_store::{Progress, Promoted, Step};
 pub use diskette_throttle as throttle;
 pub use diskette_throttle::{Chain, Rate, Reservation, RetryAfter, Throttle, ThrottleOptions};
 

@@ -286,12 +286,29 @@ impl<'c> Db<'c> {
         }
     }
 
-    /// By which an index ends with the `id` of its rows.
-    pub(crate) fn end_of_index(&self) -> &'static str {
+    /// Makes the tables of a kind, and their indexes.
+    pub(crate) fn make_tables(&self, schema: &[&str]) -> Result<()> {
         match self.link {
-            Link::Sqlite(_) => "",
+            Link::Sqlite(_) => schema
+                .iter()
+                .try_for_each(|sql| self.execute(sql, &[]).map(drop)),
             #[cfg(feature = "postgres")]
-            Link::Postgres(_) => ", id",
+            Link::Postgres(_) => crate::postgres::tables(schema)
+                .iter()
+                .try_for_each(|sql| self.execute(sql, &[]).map(drop)),
+        }
+    }
+
+    /// Writes down how the tables of a kind were made, as SQLite does by itself: for who copies the store.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
+    pub(crate) fn keep_schema(&self, kind: &str, schema: &[&str]) -> Result<()> {
+        match self.link {
+            Link::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => crate::postgres::keep_schema(self, kind, schema),
         }
     }
 

@@ -55,6 +55,8 @@ pub enum ErrorKind {
     NewerFormat,
     /// The directory of the store is gone or was replaced while the store was open.
     Removed,
+    /// The store was moved to a database while it was open: see [`Store::promote`](crate::Store::promote).
+    Moved,
     /// There is no room left on the device.
     DiskFull,
     /// The file system or the directory doesn't allow writing, or the store or the snapshot is for reading only.
@@ -123,6 +125,12 @@ impl Error {
     /// Was the directory of the store removed or replaced while the store was open?
     pub fn is_removed(&self) -> bool {
         self.kind() == ErrorKind::Removed
+    }
+
+    /// Was the store moved to a database while it was open? The message says where to; opening it anew, by its directory too, leads
+    /// there. Nothing was changed.
+    pub fn is_moved(&self) -> bool {
+        self.kind() == ErrorKind::Moved
     }
 
     /// Is the disk full?

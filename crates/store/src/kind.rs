@@ -10,8 +10,8 @@ pub struct Kind {
     pub name: &'static str,
     /// The format of its tables; grows when older versions can't use them any more.
     pub format: i64,
-    /// Makes the tables that its structures have together, if they aren't there. Where an index is to end with the row's `id`, that is `{id}` behind
-    /// the columns before it: on SQLite each does by itself, and one that names it has it twice.
+    /// Makes the tables that its structures have together, if they aren't there: each table with its first column as `INTEGER PRIMARY KEY`, or
+    /// with a key of its own, and behind it its indexes, which end with that first column as they do on SQLite by themselves.
     pub schema: &'static [&'static str],
     /// These tables.
     pub tables: &'static [Table],
@@ -106,9 +106,7 @@ impl Kind {
         if found.is_some() && before.is_none() {
             return self.must_know(found.unwrap_or_default());
         }
-        for statement in self.schema {
-            db.execute(&statement.replace("{id}", db.end_of_index()), &[])?;
-        }
+        db.make_tables(self.schema)?;
         for table in self.tables {
             let (name, column) = (table.name.into(), table.column.into());
             let row = [name, self.name.into(), column, table.items.into()];
@@ -122,7 +120,7 @@ impl Kind {
             }
         }
         db.execute(SET_FORMAT, &[self.name.into(), self.format.into()])?;
-        Ok(())
+        db.keep_schema(self.name, self.schema)
     }
 
     /// Refuses a format that a newer version wrote.

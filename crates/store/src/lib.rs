@@ -27,6 +27,8 @@ mod inside;
 pub mod key;
 mod kind;
 mod like;
+#[cfg(feature = "postgres")]
+mod moving;
 mod options;
 mod over;
 #[cfg(feature = "postgres")]
@@ -64,12 +66,16 @@ pub use holdable::Holdable;
 pub use inside::Inside;
 pub use kind::{Claims, GiveBack, Kind, Table};
 pub use like::Like;
+#[cfg(feature = "postgres")]
+pub use moving::{Progress, Step};
 pub use options::{Durability, Options};
 pub use over::Structures;
 pub use report::{Problem, Report};
 pub use row::{Row, Value};
 pub use shards::{MOST_SHARDS, ShardSet};
 pub use share::Share;
+#[cfg(feature = "postgres")]
+pub use sqlite::Promoted;
 pub use sqlite::memory::{Keeping, Memory};
 pub use sqlite::value_file::StreamReader;
 pub use stats::{Stats, StructureStats};

@@ -8,7 +8,7 @@ use diskette_ipc::Clock;
 use crate::error::Result;
 #[cfg(not(feature = "postgres"))]
 use crate::error::{Error, ErrorKind};
-use crate::sqlite::Sqlite;
+use crate::sqlite::{Moved, Sqlite};
 use crate::store::Store;
 
 /// What a power cut may take; a killed process takes nothing in either case.
@@ -244,7 +244,22 @@ impl Options {
                 ErrorKind::Unsupported,
                 "this is the address of a database: build diskette with its feature `postgres`",
             )),
-            None => Sqlite::open(path, &self).map(Store::from),
+            None => match Moved::find(path)? {
+                None => Sqlite::open(path, &self).map(Store::from),
+                #[cfg(feature = "postgres")]
+                Some(moved) => {
+                    crate::postgres::Postgres::open_moved(&moved, &self).map(Store::from)
+                }
+                #[cfg(not(feature = "postgres"))]
+                Some(moved) => Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!(
+                        "the store {} has moved to {}: build diskette with its feature `postgres`",
+                        path.display(),
+                        moved.shown
+                    ),
+                )),
+            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The engine of a store in a PostgreSQL database: a schema of its own there, for the processes of any number of machines.
 
 mod address;
+mod backup;
 mod catalog;
 mod clock;
 mod connection;
@@ -9,8 +10,10 @@ mod driver;
 mod errands;
 mod failure;
 mod listening;
+mod moving;
 mod parameter;
 mod pool;
+mod promotion;
 mod ringing;
 mod session;
 mod shards;
@@ -43,10 +46,13 @@ use crate::postgres::session::Session;
 use crate::sqlite::reading::refused;
 use crate::store::{Store, Ways};
 
-pub(crate) use dialect::writes;
+pub(crate) use address::shown;
+pub(crate) use catalog::keep_schema;
+pub(crate) use dialect::{tables, writes};
 pub(crate) use failure::from_postgres;
 pub(crate) use listening::Listening;
 pub(crate) use parameter::Column;
+pub(crate) use promotion::NewPlace;
 pub(crate) use slots::{Hold, Slots, forget_holds};
 pub(crate) use tenant::Tenant;
 pub(crate) use values::{NewObject, open as open_value};

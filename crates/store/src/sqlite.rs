@@ -15,7 +15,12 @@ mod gate;
 mod group;
 mod housekeeping;
 pub(crate) mod memory;
+mod moved;
+#[cfg(feature = "postgres")]
+mod moving;
 mod opening;
+#[cfg(feature = "postgres")]
+mod promotion;
 pub(crate) mod readers;
 pub(crate) mod reading;
 mod reserve;
@@ -28,7 +33,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use diskette_ipc::{Board, Doorbell, Mutex, Owners};
@@ -45,10 +50,16 @@ use crate::sqlite::housekeeping::Housekeeper;
 use crate::sqlite::memory::Shelves;
 use crate::sqlite::readers::Readers;
 use crate::sqlite::reading::Reading;
-use crate::sqlite::shards::Shard;
 use crate::sqlite::values::Values;
 use crate::sqlite::writer::Writer;
 use crate::store::{PutOff, Store, Ways};
+
+pub(crate) use moved::Moved;
+#[cfg(feature = "postgres")]
+pub(crate) use moving::NewFiles;
+#[cfg(feature = "postgres")]
+pub use promotion::Promoted;
+pub(crate) use shards::Shard;
 
 /// A store in a directory: what a [`Store`] is that stands on this engine.
 #[derive(Clone)]
@@ -76,6 +87,8 @@ pub(crate) struct Shared {
     /// Which shard it is, if it is one.
     shard: Option<Shard>,
     put_off: Arc<Mutex<Vec<PutOff>>>,
+    /// What was told on the board when it was last seen that the store hasn't moved.
+    here: AtomicU64,
     waiting: AtomicBool,
     /// Last: once it is gone, so are all the files that were open.
     open: Arc<()>,

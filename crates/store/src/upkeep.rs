@@ -108,6 +108,68 @@ impl Store {
         }
     }
 
+    /// Moves the store of a directory to a PostgreSQL database, where the processes of several machines can use it:
+    /// `postgres://user@host/database?store=name`, which must be free. `tell` hears how far it has come; it must not use the store.
+    ///
+    /// Nobody can write meanwhile: they wait, each as long as its store's timeout. All is copied as it is, in one go, and compared with what was
+    /// read, by the number of rows and a checksum of each table, before the new place becomes the store.
+    ///
+    /// From then on whoever opens the directory is led there. The directory keeps the address as it was given, password
+    /// and all, in a file that only its owner, or group, can read. Its other files stay as they were, for whoever wants to look.
+    ///
+    /// # Process safety
+    ///
+    /// Other processes may have the store open, and use it. Once it has moved, every call of theirs is an error
+    /// ([`is_moved`](crate::Error::is_moved)) that says where to, and has changed nothing; what waits is woken for it. They go on by opening the store, and its
+    /// structures, anew. What they hold then is lost: guards say `is_held() == false`, claims can't be completed any more, and their
+    /// items are there to be claimed at the new place, as if their owner had died.
+    ///
+    /// # Errors
+    ///
+    /// The store stays where it is, and goes on: [`is_timeout`](crate::Error::is_timeout) when the turn to write didn't come;
+    /// [`is_invalid_input`](crate::Error::is_invalid_input) for an address where there is something already, for a key of more than 2,600 bytes and
+    /// a text with a character 0, which PostgreSQL can't store; those of the connection;
+    /// [`is_misuse`](crate::Error::is_misuse) within a transaction of this thread. An error of opening the new place comes after the move.
+    ///
+    /// # Crashes
+    ///
+    /// Killed at any step, by a power cut too, either the directory is the store or the new place is, and whole. What was copied by then takes
+    /// room in the database until the move is asked for again, with the same address.
+    ///
+    /// # Cost
+    ///
+    /// The pause is as long as it takes to read the store, write it to the database and read it there.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use diskette::Store;
+    ///
+    /// let store = Store::open("crawl")?;
+    /// let moved = store.promote("postgres://crawler@db.example.org/crawls?store=std", |progress| {
+    ///     eprintln!("{} of {} rows", progress.rows, progress.all_rows);
+    /// })?;
+    /// println!("nobody could write for {:?}", moved.pause);
+    /// # Ok::<(), diskette::Error>(())
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn promote(
+        &self,
+        url: &str,
+        mut tell: impl FnMut(&crate::Progress),
+    ) -> Result<crate::Promoted> {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.promote(url, &mut tell),
+            Engine::Postgres(postgres) => Err(crate::Error::new(
+                crate::ErrorKind::InvalidInput,
+                format!(
+                    "the store {} is in a database already",
+                    postgres.path().display()
+                ),
+            )),
+        }
+    }
+
     /// Gives the free space of the database back to the file system, and empties the write-ahead log.
     /// Writers wait meanwhile, and it takes as much free disk as the store is large.
     ///

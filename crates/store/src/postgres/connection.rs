@@ -3,15 +3,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use diskette_ipc::clock::uptime;
 use diskette_ipc::fork;
 use tokio::runtime::Builder;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 
 use crate::error::Result;
+use crate::moving::{Datum, Table};
 use crate::postgres::dialect;
 use crate::postgres::driver::Driver;
 use crate::postgres::failure::{self, from_postgres};
@@ -228,6 +231,28 @@ impl Connection {
     /// Whether the server need not be asked what a statement means.
     pub(crate) fn knows(&self, sql: &str) -> bool {
         self.statements.borrow().contains_key(sql)
+    }
+
+    /// Adds rows to a table.
+    pub(crate) fn copy_in(&self, table: &Table, rows: &[Vec<Datum>]) -> Result<()> {
+        let columns = self.prepare(&table.select())?;
+        let types = columns
+            .columns()
+            .iter()
+            .map(|column| column.type_().clone());
+        let types: Vec<_> = types.collect();
+        let (name, columns) = (&table.name, table.columns.join(", "));
+        let copy = format!("COPY {name} ({columns}) FROM STDIN BINARY");
+        let copying = async {
+            let rows_to = self.client.copy_in(&copy).await?;
+            let mut writer = pin!(BinaryCopyInWriter::new(rows_to, &types));
+            for row in rows {
+                let row = row.iter().map(|datum| Parameter(datum.value()));
+                writer.as_mut().write_raw(row).await?;
+            }
+            writer.finish().await
+        };
+        self.block_on(copying)?.map(drop).map_err(from_postgres)
     }
 
     /// What came besides answers since it was last asked; waits for some, if there is none, no longer than this.

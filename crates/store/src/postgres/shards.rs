@@ -2,15 +2,16 @@
 
 use crate::error::Result;
 use crate::postgres::Postgres;
+use crate::postgres::connection::Connection;
 use crate::postgres::dialect::quoted;
 use crate::shards::ShardSet;
 
-const LIKE: &str = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, $1)";
+pub(crate) const LIKE: &str = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, $1)";
 
 impl Postgres {
     pub(crate) fn shards(&self, of: ShardSet, count: u32) -> Result<Vec<Self>> {
         (0..count)
-            .map(|number| self.open_shard(format!("{}{of}-{number:03}", self.prefix())))
+            .map(|number| self.open_shard(schema_of(&self.prefix(), of, number)))
             .collect()
     }
 
@@ -64,9 +65,22 @@ impl Postgres {
         Ok(sets.collect())
     }
 
-    /// Short enough for PostgreSQL, whatever the name of the store.
+    /// Of all shards of all structures, by the catalog that a transaction of this connection sees.
+    pub(crate) fn schemas_of_shards(
+        &self,
+        connection: &Connection,
+    ) -> Result<Vec<(ShardSet, u32, String)>> {
+        let prefix = self.prefix();
+        let rows = connection.query(LIKE, &[prefix.as_str().into()])?;
+        let shard = |schema: String| {
+            let (set, number) = schema.strip_prefix(&prefix)?.rsplit_once('-')?;
+            Some((set.parse().ok()?, number.parse().ok()?, schema))
+        };
+        Ok(rows.iter().filter_map(|row| shard(row.get(0))).collect())
+    }
+
     fn prefix(&self) -> String {
-        format!("diskette-{:016x}-", self.shared.identity)
+        prefix(self.shared.identity)
     }
 
     fn schemas(&self, prefix: &str) -> Result<Vec<String>> {
@@ -74,4 +88,13 @@ impl Postgres {
         let rows = connection.query(LIKE, &[prefix.into()])?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
+}
+
+/// Short enough for PostgreSQL, whatever the name of the store.
+pub(crate) fn prefix(identity: i64) -> String {
+    format!("diskette-{identity:016x}-")
+}
+
+pub(crate) fn schema_of(prefix: &str, set: ShardSet, number: u32) -> String {
+    format!("{prefix}{set}-{number:03}")
 }

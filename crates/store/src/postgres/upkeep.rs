@@ -1,9 +1,7 @@
 //! Looking after a store on this engine.
 
-use std::path::Path;
-
 use crate::access::Access;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::postgres::Postgres;
 use crate::postgres::dialect::quoted;
 use crate::report::{Problem, Report};
@@ -66,16 +64,6 @@ impl Postgres {
             shards.try_for_each(|(_, shard)| shard.compact_part())
         };
         self.saying("compacting", all())
-    }
-
-    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "a store in a database isn't copied to {} yet: back the database up by the server's own means (pg_dump)",
-                to.display()
-            ),
-        ))
     }
 
     /// The server sees to its own pages; what can be missing is a large object, which an administrator may have removed.

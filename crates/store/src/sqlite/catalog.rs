@@ -12,6 +12,9 @@ const APPLICATION: i32 = 0x6473_6b74;
 /// The format of the tables below; each kind of structures has its own beside it.
 const FORMAT: i32 = STEPS.len() as i32;
 
+/// The format that the header of a store has which has moved, or was about to: the directory says which. No diskette of before opens it.
+const MOVED: i32 = i32::MAX;
+
 /// What each format adds to the one before.
 const STEPS: [&str; 5] = [STRUCTURES, BOARDS, GARBAGE, KINDS, TIMELINES];
 
@@ -94,14 +97,50 @@ const TIMELINES: &str = "
 pub(crate) fn prepare(connection: &Connection) -> Result<()> {
     match format(connection)? {
         FORMAT => Ok(()),
+        // It was about to move, or somebody would have been led to where it is.
+        MOVED => set_format(connection, FORMAT),
         earlier => make(connection, earlier),
     }
+}
+
+/// Has no diskette of before open the store; no power cut takes that.
+#[cfg(feature = "postgres")]
+pub(crate) fn set_moved(connection: &Connection) -> Result<()> {
+    let synchronous: i64 = connection
+        .pragma_query_value(None, "synchronous", |row| row.get(0))
+        .map_err(from_sqlite)?;
+    let set = |level| connection.pragma_update(None, "synchronous", level);
+    set("FULL").map_err(from_sqlite)?;
+    let done = set_format(connection, MOVED);
+    connection
+        .pragma_update(None, "synchronous", synchronous)
+        .map_err(from_sqlite)?;
+    done
+}
+
+fn set_format(connection: &Connection, format: i32) -> Result<()> {
+    connection
+        .pragma_update(None, "user_version", format)
+        .map_err(from_sqlite)
+}
+
+/// Gives an empty database the tables of a store, which it is once it is told so.
+#[cfg(feature = "postgres")]
+pub(crate) fn make_tables(connection: &Connection) -> Result<()> {
+    let tables = format!("BEGIN IMMEDIATE; {} COMMIT;", STEPS.concat());
+    connection.execute_batch(&tables).map_err(from_sqlite)
+}
+
+/// Says that a database with these tables is a store.
+#[cfg(feature = "postgres")]
+pub(crate) fn make_store(connection: &Connection) -> Result<()> {
+    make(connection, FORMAT)
 }
 
 /// Refuses what is no store of this format, for who may only read.
 pub(crate) fn must_be_of_this_format(connection: &Connection) -> Result<()> {
     match format(connection)? {
-        FORMAT => Ok(()),
+        FORMAT | MOVED => Ok(()),
         0 => Err(empty()),
         earlier => Err(Error::new(
             ErrorKind::ReadOnly,
@@ -131,7 +170,7 @@ fn format(connection: &Connection) -> Result<i32> {
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
         .map_err(from_sqlite)?;
-    if application == APPLICATION && format > FORMAT {
+    if application == APPLICATION && format > FORMAT && format != MOVED {
         Err(Error::new(
             ErrorKind::NewerFormat,
             format!(

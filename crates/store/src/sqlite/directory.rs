@@ -283,7 +283,7 @@ fn refuse_shard(path: &Path) -> Result<()> {
 
 /// A directory that holds anything but a store is somebody else's.
 fn refuse_others(path: &Path) -> Result<()> {
-    const OURS: [&str; 12] = [
+    const OURS: [&str; 15] = [
         "store.db",
         "store.db-wal",
         "store.db-shm",
@@ -296,6 +296,9 @@ fn refuse_others(path: &Path) -> Result<()> {
         "board.new",
         "reserve",
         "shards",
+        "moving",
+        "moving.new",
+        "moved",
     ];
     let failed = |source| Error::io(format!("can't open the store {}", path.display()), source);
     if path.join("store.db").exists() {

@@ -182,7 +182,7 @@ impl Sqlite {
     /// Nothing within a transaction of this thread, where a plain call is an error, and where nobody may write.
     pub(crate) fn memory(&self) -> Option<Memory<'_>> {
         let is_wanted = self.ways.memory && !self.is_for_reading();
-        let is_free = !fork::is_torn() && !self.writer().is_mine();
+        let is_free = !fork::is_torn() && !self.writer().is_mine() && self.is_known_to_be_here();
         (is_wanted && is_free).then_some(Memory(self))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -78,6 +78,7 @@ impl Sqlite {
         }
         let shared = Shared::open(directory, identity, options)?;
         let store = keep(open, shared, options);
+        store.must_be_here()?;
         store.keep_reserve();
         store.mourn_the_dead()?;
         store.take_up_work()?;
@@ -269,6 +270,7 @@ impl Shared {
             reading: None,
             shard,
             put_off: Arc::default(),
+            here: AtomicU64::new(u64::MAX),
             waiting: AtomicBool::new(false),
             durability: durability.into(),
             identity,
@@ -305,6 +307,7 @@ impl Shared {
             reading: Some(reading),
             shard,
             put_off: Arc::default(),
+            here: AtomicU64::new(u64::MAX),
             waiting: AtomicBool::new(false),
             durability: durability.into(),
             identity,
@@ -315,7 +318,7 @@ impl Shared {
 }
 
 /// One process at a time creates or upgrades.
-fn alone(directory: &Directory, timeout: Duration) -> Result<FileLock> {
+pub(crate) fn alone(directory: &Directory, timeout: Duration) -> Result<FileLock> {
     let failed = |source| cant_open(directory, source);
     let opening = FileLock::open(directory.lock("open")).map_err(failed)?;
     match opening

@@ -35,6 +35,7 @@ impl Readers {
     /// Lends a connection.
     pub(crate) fn lend<'s>(&self, store: &'s Sqlite) -> Result<Reader<'s>> {
         fork::must_be_whole()?;
+        store.must_be_here()?;
         store.door().pass();
         let (idle, without_log) = {
             let mut pool = self.pool.lock();

@@ -123,6 +123,21 @@ impl Sqlite {
 }
 
 impl Shard {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of(of: ShardSet, number: u32) -> Self {
+        Shard { of, number }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn set(self) -> ShardSet {
+        self.of
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn number(self) -> u32 {
+        self.number
+    }
+
     /// Whose it is.
     pub(crate) fn structure(self) -> i64 {
         self.of.structure

@@ -110,6 +110,7 @@ impl Writer {
         joins: bool,
     ) -> Result<Turn<'s>> {
         let inside = self.pass(store, deadline)?;
+        store.must_be_here()?;
         store.door().pass();
         // Nobody else wants it, unless a fork is under way.
         let mut slot = self.connection.lock();

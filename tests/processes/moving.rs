@@ -93,7 +93,7 @@ fn a_store_that_has_moved_is_all_in_the_database_and_its_directory_leads_there()
     drop(moved.store);
 
     let again = here.promote(&url, |_| {}).unwrap_err();
-    assert!(again.is_invalid_input(), "{again}");
+    assert!(again.is_moved(), "{again}");
     let seen = house.leave();
     let there = Store::open(&path).unwrap();
     assert!(there.path().to_str().unwrap().starts_with("postgres://"));

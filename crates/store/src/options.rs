@@ -244,7 +244,7 @@ impl Options {
                 ErrorKind::Unsupported,
                 "this is the address of a database: build diskette with its feature `postgres`",
             )),
-            None => match Moved::find(path)? {
+            None => match Moved::find_for(path, &self)? {
                 None => Sqlite::open(path, &self).map(Store::from),
                 #[cfg(feature = "postgres")]
                 Some(moved) => {

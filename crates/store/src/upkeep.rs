@@ -73,12 +73,14 @@ impl Store {
     }
 
     /// Copies the store, as it is at one moment, into the directory `to`, while others go on writing.
-    /// The copy is a store like any other. Never copy the files of a store that this very process has open: reading the
+    /// The copy is a store like any other; that of a store in a PostgreSQL database too, which is so taken home. There the shards
+    /// are of that moment as well, all is read again and compared, and large values are copies. Never copy the files of a store that this very process has open: reading the
     /// database by other means takes SQLite's locks from the process.
     ///
     /// Once it returns, no power cut takes the copy, at either durability.
     ///
-    /// Each of the databases of a structure that is spread over several is copied as it is at a moment of its own.
+    /// Each of the databases of a structure that is spread over several is copied as it is at a moment of its own. Claims are
+    /// there to be claimed in the copy, as if their owners had died.
     ///
     /// Value files are hard links where the file system allows (they never change), copies elsewhere.
     ///

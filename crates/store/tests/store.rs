@@ -6,6 +6,7 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -368,4 +369,33 @@ fn a_store_that_is_open_gets_the_safer_of_two_durabilities() {
     assert_eq!(synchronous(&store), Some(2), "FULL");
     assert_eq!(open(Durability::Process).durability(), Durability::Power);
     assert_eq!(numbers.all(&safer), [1]);
+}
+
+#[test]
+fn a_directory_says_where_its_store_has_moved_but_nobody_is_sent_to_a_strangers() {
+    let (_dir, store, numbers) = store();
+    numbers.add(&store, 1).unwrap();
+    let path = store.path().to_owned();
+    drop((store, numbers));
+    let open = || Store::open(&path).unwrap_err();
+    let nowhere = "postgres://ada:secret@127.0.0.1:1/nothing?store=numbers";
+    let shown = "postgres://ada@127.0.0.1:1/nothing?store=numbers";
+    let moved = format!("diskette moved 1\n77\n{shown}\n{nowhere}\n");
+    fs::write(path.join("moved"), &moved).unwrap();
+    let error = open();
+    assert!(error.to_string().contains(shown), "{error}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+    #[cfg(not(feature = "postgres"))]
+    assert!(error.is_unsupported(), "{error}");
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    let error = open();
+    assert!(error.is_unsupported(), "{error}");
+    assert!(error.to_string().contains("chmod"), "{error}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+
+    fs::write(path.join("moved"), "elsewhere").unwrap();
+    assert!(open().is_corrupt());
+    fs::remove_file(path.join("moved")).unwrap();
+    Store::open(&path).unwrap();
 }

@@ -118,7 +118,7 @@ impl Original for Tables<'_> {
             for row in &rows {
                 let value = |column| {
                     let found = row.try_get::<_, Column<'_>>(column);
-                    value_of(found.map_err(from_postgres)?.0)
+                    value_of(&found.map_err(from_postgres)?.0)
                 };
                 let values = (0..table.columns.len()).map(value);
                 let values = values.collect::<Result<Vec<_>>>()?;
@@ -300,7 +300,7 @@ impl NewTables<'_> {
     }
 }
 
-fn value_of(field: Field<'_>) -> Result<Value<'_>> {
+fn value_of<'r>(field: &Field<'r>) -> Result<Value<'r>> {
     let strange = || {
         Error::new(
             ErrorKind::Corrupt,
@@ -309,7 +309,7 @@ fn value_of(field: Field<'_>) -> Result<Value<'_>> {
     };
     Ok(match field {
         Field::Null => Value::Null,
-        Field::Int(number) => Value::Int(number),
+        Field::Int(number) => Value::Int(*number),
         Field::Text(text) => Value::Text(str::from_utf8(text).map_err(|_| strange())?),
         Field::Blob(bytes) => Value::Blob(bytes),
         Field::Other => return Err(strange()),

@@ -23,7 +23,9 @@ use std::sync::atomic::Ordering;
 use diskette_ipc::plain_file;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Options;
 use crate::sqlite::Sqlite;
+use crate::sqlite::directory::Directory;
 
 const MOVED: &str = "moved";
 const MOVING: &str = "moving";
@@ -45,6 +47,16 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
+    /// The same for who opens the directory: nobody is led on by a file that a stranger may have put there.
+    pub(crate) fn find_for(path: &Path, options: &Options) -> Result<Option<Self>> {
+        let moved = Self::find(path)?;
+        if moved.is_some() {
+            Directory::find(path, options)
+                .map_err(|error| error.at(|| format!("opening the store {}", path.display())))?;
+        }
+        Ok(moved)
+    }
+
     /// Of a directory; `None`: its store is in it.
     pub(crate) fn find(directory: &Path) -> Result<Option<Self>> {
         Self::read(&directory.join(MOVED))

@@ -54,18 +54,26 @@ impl Sqlite {
                 "a shard moves with the store that it is part of",
             ));
         }
+        self.must_be_here()?;
         let mut meter = Meter::new(tell);
-        let place = self.find_place(address)?;
+        let intended = Moved::intended(self.path())?;
+        let place = self.find_place(address, intended.as_ref())?;
         // The copy names the shards that it has.
         let _tenancies = self.stay_with_all_shards()?;
         let shards = self.all_shards()?;
         self.measure(&shards, &mut meter)?;
 
         meter.step(Step::Waiting);
-        let asked = clock::now();
         let turn = self.writer().enter(self)?;
+        let begun = clock::now();
         let turns = shards.iter().map(|shard| shard.writer().enter(shard));
         let turns = turns.collect::<Result<Vec<_>>>()?;
+        if Moved::intended(self.path())? != intended {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "another process has tried to move it meanwhile, and was killed: try again",
+            ));
+        }
         self.copy_into(&place, (&turn, &turns), &shards, &mut meter)?;
         meter.step(Step::Copied);
         let _opening = alone(self.directory(), self.timeout())?;
@@ -78,7 +86,7 @@ impl Sqlite {
             ..Options::default()
         };
         let store = place.open(&options);
-        let pause = clock::now() - asked;
+        let pause = clock::now() - begun;
         Ok(Promoted {
             store: store?.into(),
             pause,
@@ -87,8 +95,7 @@ impl Sqlite {
         })
     }
 
-    fn find_place(&self, address: &str) -> Result<NewPlace> {
-        let intended = Moved::intended(self.path())?;
+    fn find_place(&self, address: &str, intended: Option<&Moved>) -> Result<NewPlace> {
         let again = intended.filter(|intended| intended.address == address);
         let identity = match &again {
             Some(again) => again.identity,

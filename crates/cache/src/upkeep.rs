@@ -83,7 +83,9 @@ where
         match lock.take(1, Deadline::never()) {
             Ok(Some(held)) => {
                 while !stop.wait_timeout(every) {
-                    let _ = cache.cull();
+                    if cache.cull().is_err_and(|error| error.is_moved()) {
+                        return;
+                    }
                     for part in cache.parts() {
                         let _ = part.access.write(|db| part.inner.settle(db));
                     }
@@ -91,7 +93,7 @@ where
                 let _ = lock.give_back(held);
             }
             Ok(None) => {}
-            Err(error) if error.is_removed() => return,
+            Err(error) if error.is_removed() || error.is_moved() => return,
             Err(_) => drop(stop.wait_timeout(every)),
         }
     }

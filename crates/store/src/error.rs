@@ -55,7 +55,7 @@ pub enum ErrorKind {
     NewerFormat,
     /// The directory of the store is gone or was replaced while the store was open.
     Removed,
-    /// The store was moved to a database while it was open: see [`Store::promote`](crate::Store::promote).
+    /// The store was moved to a database while it was open, by `Store::promote`.
     Moved,
     /// There is no room left on the device.
     DiskFull,

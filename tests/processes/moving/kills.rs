@@ -3,10 +3,11 @@
 use std::os::unix::process::ExitStatusExt;
 
 use diskette::{Deque, Store};
-use diskette_store::INLINE;
+use diskette_store::{INLINE, Step};
 use diskette_testkit::{Child, PATIENCE, Postgres, role, unique_store};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+use rusqlite::Connection;
 
 role! {
     /// Moves a store, and dies when it is told of a step for the nth time.
@@ -101,4 +102,50 @@ fn killed_at_any_step_one_of_the_two_is_the_store_and_nothing_is_lost_or_doubled
     }
     assert_eq!(next, [BATCH * (1 + steps.len() as u64); 3]);
     assert_eq!(store.check().unwrap().problems, []);
+    drop(store);
+    #[allow(clippy::disallowed_methods, reason = "nobody has it open")]
+    let left = Connection::open(path.join("store.db")).unwrap();
+    let format: i32 = left
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(format, i32::MAX, "which no diskette of before opens");
+}
+
+#[test]
+fn a_server_that_is_killed_leaves_the_store_where_it_is() {
+    let Some(mut server) = Postgres::private(&[]) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let numbers = Deque::<(u64, Vec<u8>)>::new(&store, "numbers").unwrap();
+    numbers
+        .extend((0..4).map(|n| (n, vec![7; INLINE + 1])))
+        .unwrap();
+    let url = server.url("store");
+    for (step, nth) in [(Step::Copying, 2), (Step::Copied, 1)] {
+        let mut told = 0;
+        let moved = store.promote(&url, |progress| {
+            if progress.step == step {
+                told += 1;
+                if told == nth {
+                    server.kill();
+                }
+            }
+        });
+        // At the second time it had come, but for being opened.
+        assert!(moved.is_err(), "{step:?}");
+        assert_eq!(
+            dir.path().join("store/moved").exists(),
+            step == Step::Copied
+        );
+        if step == Step::Copying {
+            numbers.push_back(&(4, Vec::new())).unwrap();
+        }
+        server.start();
+    }
+    let store = Store::open(store.path()).unwrap();
+    let numbers = Deque::<(u64, Vec<u8>)>::new(&store, "numbers").unwrap();
+    assert_eq!(numbers.len().unwrap(), 5);
+    assert_eq!(numbers.front().unwrap().unwrap().1.len(), INLINE + 1);
 }

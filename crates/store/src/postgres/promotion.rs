@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::moving::{self, Copy, Meter, Original};
+use crate::moving::{self, Meter, Original};
 use crate::options::Options;
 use crate::postgres::Postgres;
 use crate::postgres::address::Address;
@@ -68,7 +68,6 @@ impl NewPlace {
         if !self.connection.is_open() {
             return Err(crate::postgres::failure::lost());
         }
-        let _ = self.connection.batch("ROLLBACK");
         let schema = &self.address.schema;
         let mut schemas = Vec::new();
         if let Some(Some(known)) = catalog::find(&self.connection, schema)?
@@ -104,7 +103,8 @@ impl NewPlace {
         self.copy(from, schema, self.identity, true, meter)
     }
 
-    /// In a transaction, so that it is there whole or not at all.
+    /// The rows come in one transaction. The schema is there before, since PostgreSQL that is killed with its first process doesn't always start
+    /// again if a table without a log (`waiting`) wasn't committed.
     fn copy(
         &self,
         from: &dyn Original,
@@ -114,10 +114,12 @@ impl NewPlace {
         meter: &mut Meter<'_>,
     ) -> Result<()> {
         let make = catalog::make(schema, identity, arriving);
-        self.connection.batch(&format!("BEGIN; {make}"))?;
+        self.connection
+            .batch(&format!("BEGIN; {make} COMMIT; BEGIN"))?;
         let mut copy = NewTables::in_schema(&self.connection, schema);
-        moving::copy(from, &mut copy as &mut dyn Copy, meter)?;
-        self.connection.batch("COMMIT")
+        moving::copy(from, &mut copy, meter)
+            .and_then(|()| self.connection.batch("COMMIT"))
+            .inspect_err(|_| drop(self.connection.batch("ROLLBACK")))
     }
 
     /// Large objects don't go with their schema.

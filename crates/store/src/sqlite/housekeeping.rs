@@ -231,7 +231,7 @@ impl Sqlite {
     }
 }
 
-/// Until the store is closed; or for a store that was removed, of which nothing is left to keep.
+/// Until the store is closed; or for a store that was removed or has moved, of which nothing is left to keep.
 fn keep_house(commons: &Weak<Commons>) {
     let mut pause = FIRST_PAUSE;
     let mut gathered = false;
@@ -246,7 +246,8 @@ fn keep_house(commons: &Weak<Commons>) {
             for job in JOBS.into_iter().filter(|&job| due & job as u8 != 0) {
                 // The log is synced once for all the garbage there is by then.
                 let gathers = matches!(job, Job::Sweep) && !gathered;
-                if gathers || store.attempt(job).is_err() && store.is_intact() {
+                let may_succeed = |error: Error| store.is_intact() && !error.is_moved();
+                if gathers || store.attempt(job).is_err_and(may_succeed) {
                     left |= job as u8;
                 }
             }

@@ -10,6 +10,7 @@
 
 mod checksum;
 mod progress;
+mod schema;
 mod table;
 
 use std::collections::BTreeSet;
@@ -114,7 +115,11 @@ pub(crate) fn copy(from: &dyn Original, to: &mut dyn Copy, meter: &mut Meter<'_>
     from.must_be_known(&named.collect())?;
     for ((kind, format), tables) in &kinds {
         meter.doing(kind);
-        to.make_kind(kind, *format, &from.schema(kind, tables)?)?;
+        let schema = from.schema(kind, tables)?;
+        schema
+            .iter()
+            .try_for_each(|sql| schema::must_be_plain(sql))?;
+        to.make_kind(kind, *format, &schema)?;
         for table in tables_of(from, tables)? {
             let mut sum = Checksum::default();
             from.each_row(&table, &mut |row| {

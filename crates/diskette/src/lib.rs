@@ -62,7 +62,8 @@
 //! - `bundled`, on by default: SQLite is compiled in.
 //! - `chrono`, `jiff`, `uuid`: instants and ids of these crates as keys, in a [`key::Ordered`].
 //! - `cron`: jobs at the times of a cron expression, by `Queue::every`.
-//! - `postgres`: stores in a PostgreSQL database, for the processes of several machines, by `Store::open("postgres://…?store=name")`.
+//! - `postgres`: stores in a PostgreSQL database, for the processes of several machines, by `Store::open("postgres://…?store=name")`;
+//!   one in a directory moves there by `Store::promote`.
 //! - `zstd`: the codec `Zstd`, which compresses values; it compiles zstd in, and needs a C compiler.
 #![forbid(unsafe_code)]
 

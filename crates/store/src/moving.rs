@@ -76,8 +76,11 @@ pub(crate) struct Reached {
     pub(crate) token: i64,
 }
 
-/// What has to be compared once all is copied.
-type Sums = Vec<(Table, Checksum)>;
+/// What was read of the original, to be compared with the copy.
+struct Sums {
+    tables: Vec<(Table, Checksum)>,
+    values: Checksum,
+}
 
 /// How much there is to be copied.
 pub(crate) fn measure(from: &dyn Original, meter: &mut Meter<'_>) -> Result<()> {
@@ -95,7 +98,12 @@ pub(crate) fn measure(from: &dyn Original, meter: &mut Meter<'_>) -> Result<()> 
 
 /// Copies all, and compares it with what was read.
 pub(crate) fn copy(from: &dyn Original, to: &mut dyn Copy, meter: &mut Meter<'_>) -> Result<()> {
-    let mut sums = Sums::new();
+    let sums = transfer(from, to, meter)?;
+    verify(to, &sums)
+}
+
+fn transfer(from: &dyn Original, to: &mut dyn Copy, meter: &mut Meter<'_>) -> Result<Sums> {
+    let mut sums = Vec::new();
     for table in Table::of_the_catalog() {
         // A kind is made with its tables.
         let is_put = table.name != Table::KINDS;
@@ -149,11 +157,14 @@ pub(crate) fn copy(from: &dyn Original, to: &mut dyn Copy, meter: &mut Meter<'_>
     }
     to.end_table(&Table::value_files())?;
     to.finish(from.reached()?)?;
-    verify(to, &sums, &values)
+    Ok(Sums {
+        tables: sums,
+        values,
+    })
 }
 
 /// Reads the copy.
-fn verify(copy: &dyn Original, sums: &Sums, values: &Checksum) -> Result<()> {
+fn verify(copy: &dyn Original, sums: &Sums) -> Result<()> {
     let compare = |table: &str, here: &Checksum, there: &Checksum| match here == there {
         true => Ok(()),
         false => Err(Error::new(
@@ -163,7 +174,7 @@ fn verify(copy: &dyn Original, sums: &Sums, values: &Checksum) -> Result<()> {
             ),
         )),
     };
-    for (table, sum) in sums {
+    for (table, sum) in &sums.tables {
         let mut there = Checksum::default();
         copy.each_row(table, &mut |row| {
             there.add(row);
@@ -180,7 +191,7 @@ fn verify(copy: &dyn Original, sums: &Sums, values: &Checksum) -> Result<()> {
         })?;
         there.add(&content.row(id));
     }
-    compare(Table::VALUE_FILES, values, &there)
+    compare(Table::VALUE_FILES, &sums.values, &there)
 }
 
 type Kind = ((String, i64), Vec<String>);
@@ -214,4 +225,49 @@ fn value_files(from: &dyn Original) -> Result<Vec<(i64, i64)>> {
         Ok(())
     })?;
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::sqlite::directory::Directory;
+    use crate::sqlite::{Files, NewFiles, connect_to};
+    use crate::store::Store;
+
+    #[test]
+    fn a_copy_that_differs_is_not_taken() -> Result<(), Box<dyn std::error::Error>> {
+        let room = tempfile::tempdir()?;
+        let path = room.path().join("store");
+        drop(Store::open(&path)?);
+        let directory = Directory::prepare(&path, &Options::default())?;
+        let connection = connect_to(&directory.database())?;
+        fs::create_dir(directory.parent_of_value(7))?;
+        fs::write(directory.value(7), "a large value")?;
+        connection.execute_batch(
+            "INSERT INTO value_files (id, bytes) VALUES (7, 1); INSERT INTO fences (structure, slot, token) VALUES (1, 0, 5);",
+        )?;
+        let from = Files {
+            connection: &connection,
+            directory: &directory,
+        };
+        let copied_to = room.path().join("copy");
+        let mut copy = NewFiles::begin(Directory::prepare(&copied_to, &Options::default())?)?;
+        let mut tell = |_: &Progress| {};
+        let sums = transfer(&from, &mut copy, &mut Meter::new(&mut tell))?;
+        verify(&copy, &sums)?;
+
+        let value = Directory::prepare(&copied_to, &Options::default())?.value(7);
+        fs::write(&value, "a large vAlue")?;
+        assert!(verify(&copy, &sums).unwrap_err().is_corrupt());
+        fs::write(&value, "a large value")?;
+        verify(&copy, &sums)?;
+        let fences = &Table::of_the_catalog()[4];
+        copy.put_row(fences, &[1, 1, 5].map(Value::Int))?;
+        let error = verify(&copy, &sums).unwrap_err();
+        assert!(error.to_string().contains("fences has 2 rows"), "{error}");
+        Ok(())
+    }
 }

@@ -55,6 +55,8 @@ use crate::sqlite::writer::Writer;
 use crate::store::{PutOff, Store, Ways};
 
 pub(crate) use moved::Moved;
+#[cfg(all(test, feature = "postgres"))]
+pub(crate) use moving::Files;
 #[cfg(feature = "postgres")]
 pub(crate) use moving::NewFiles;
 #[cfg(feature = "postgres")]
@@ -291,4 +293,10 @@ impl Drop for Shared {
                 .finish(connection, &self.values, &self.directory);
         });
     }
+}
+
+/// For tests, where nobody has it open.
+#[cfg(all(test, feature = "postgres"))]
+pub(crate) fn connect_to(database: &Path) -> Result<Connection> {
+    connection::open(database, Role::Writer, Durability::Process)
 }

@@ -78,11 +78,7 @@ fn is_plain(sql: &str) -> bool {
             "(" if names(before[1]) && !["TABLE", "EXISTS", "ON"].contains(&before[0]) => {
                 return false;
             }
-            word if word.starts_with(|char: char| char.is_ascii_uppercase()) => {
-                if !WORDS.contains(&word) {
-                    return false;
-                }
-            }
+            word if first.is_ascii_uppercase() && !WORDS.contains(&word) => return false,
             _ => {}
         }
         before = [before[1], token];

@@ -213,3 +213,68 @@ fn a_role_needs_the_rights_that_are_documented_and_no_others() {
     assert!(refused.unwrap_err().is_read_only());
     assert_eq!(todo.len().unwrap(), 1);
 }
+
+/// Locks and settings are a session's.
+#[test]
+fn a_pooler_that_gives_each_transaction_another_session_is_refused() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let Some(bouncer) = server.bouncer("transaction") else {
+        return;
+    };
+    let error = Store::open(bouncer.url(&unique_store())).unwrap_err();
+    assert!(error.is_unsupported(), "{error}");
+    assert!(error.to_string().contains("pool_mode = session"), "{error}");
+}
+
+#[test]
+fn by_a_pooler_that_gives_each_client_a_session_it_works_and_the_dead_hold_nothing() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let Some(bouncer) = server.bouncer("session") else {
+        return;
+    };
+    let url = bouncer.url(&unique_store());
+    let (store, todo, lock) = todo(&url);
+    let mut child = Child::spawn(holder, &[&url]);
+    assert_eq!(child.hear(PATIENCE), "1");
+    assert!(lock.try_lock().unwrap().is_none());
+    child.kill();
+    is_there_for_others(&todo, &lock);
+    store
+        .transaction(|tx| todo.within(tx).extend([2, 3]))
+        .unwrap();
+    assert_eq!(todo.len().unwrap(), 2);
+}
+
+#[test]
+fn by_tls_only_a_server_with_a_certificate_of_the_named_root_is_trusted() {
+    let Some(server) = Postgres::private_with_tls() else {
+        return;
+    };
+    let name = unique_store();
+    let open = |mode: &str, root: &str| {
+        let root = server.certificate(root);
+        let parameters = format!("sslmode={mode}&sslrootcert={}", root.display());
+        Store::open(server.url_by_tls(&name, &parameters))
+    };
+    for mode in ["require", "verify-full"] {
+        let store = open(mode, "root").unwrap();
+        let todo = Deque::<u32>::new(&store, "todo").unwrap();
+        todo.push_back(&1).unwrap();
+        let by_tls = "SELECT count(*) > 0 AND bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+            WHERE application_name = 'diskette'";
+        assert_eq!(server.sql(by_tls), "t");
+
+        let error = open(mode, "other").unwrap_err();
+        assert!(error.to_string().contains("sslrootcert"), "{error}");
+    }
+    // Mozilla knows nothing of it.
+    let url = server.url_by_tls(&name, "sslmode=require");
+    let error = Store::open(url).unwrap_err();
+    assert!(error.to_string().contains("sslrootcert"), "{error}");
+    let nothing = open("require", "none").unwrap_err();
+    assert!(nothing.is_invalid_input(), "{nothing}");
+}

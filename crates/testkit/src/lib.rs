@@ -79,7 +79,7 @@ pub use instructions::{kill_at_step, thread_id};
 pub use linear::{Call, linearizable};
 pub use nix::sys::signal::Signal;
 pub use place::{Place, cases, on_postgres};
-pub use postgres::Postgres;
+pub use postgres::{Bouncer, Postgres};
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

@@ -1,8 +1,10 @@
 //! A PostgreSQL server of the tests' own.
 
+mod bouncer;
 mod janitor;
 mod programs;
 mod shared;
+mod tls;
 
 use std::fs::{self, File};
 use std::io;
@@ -18,6 +20,7 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 use crate::{PATIENCE, Proxy, eventually};
+pub use bouncer::Bouncer;
 use janitor::Janitor;
 use programs::Programs;
 
@@ -52,7 +55,18 @@ impl Postgres {
     #[must_use]
     pub fn private(settings: &[(&str, &str)]) -> Option<Self> {
         let programs = Programs::installed()?;
-        let directory = new_directory(programs);
+        Some(Self::private_in(
+            programs,
+            new_directory(programs),
+            settings,
+        ))
+    }
+
+    fn private_in(
+        programs: &'static Programs,
+        directory: PathBuf,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let users = directory.join("users");
         let mut postgres = Self::new(programs, directory, lock(&users, Mode::Shared));
         postgres.janitor = Some(Janitor::hire(&users, &postgres.directory, Duration::ZERO));
@@ -61,7 +75,7 @@ impl Postgres {
         }
         programs.make_data(&postgres.data());
         postgres.start();
-        Some(postgres)
+        postgres
     }
 
     /// Where `Store::open` finds the store `name` on this server.

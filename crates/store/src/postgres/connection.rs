@@ -11,7 +11,7 @@ use diskette_ipc::clock::uptime;
 use diskette_ipc::fork;
 use tokio::runtime::Builder;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Row, SimpleQueryMessage, Statement};
 
 use crate::error::Result;
 use crate::moving::{Datum, Table};
@@ -100,9 +100,9 @@ impl Connection {
     /// Refuses a pooler that gives each transaction another session: while the other connection is in a transaction, it has one
     /// of the sessions that there are.
     pub(crate) fn must_be_a_session(&self, other: &Connection) -> Result<()> {
-        let before = self.number()?;
+        let before = self.number_by_itself()?;
         other.batch("BEGIN; SELECT 1")?;
-        let after = self.number()?;
+        let after = self.number_by_itself()?;
         other.batch("ROLLBACK")?;
         match before == after {
             true => Ok(()),
@@ -117,6 +117,16 @@ impl Connection {
             .first()
             .map(|row| row.try_get(0).map_err(from_postgres));
         number.unwrap_or_else(|| Err(failure::lost()))
+    }
+
+    /// The same, by a statement that isn't prepared: in a session that it is not, it would be unknown.
+    fn number_by_itself(&self) -> Result<Option<String>> {
+        let said = self.block_on(self.client.simple_query("SELECT pg_backend_pid()"))?;
+        let said = said.map_err(from_postgres)?;
+        Ok(said.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }))
     }
 
     /// Has it wait for an answer no longer than this and a little.

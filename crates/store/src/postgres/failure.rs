@@ -131,6 +131,16 @@ pub(crate) fn pooled() -> Error {
     )
 }
 
+pub(crate) fn not_trusted(why: &rustls::CertificateError) -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        format!(
+            "the server's certificate is not to be trusted ({why}): name the file with its root by sslrootcert=/path/to/root.pem, and \
+             the server as its certificate does; in a network that you trust, sslmode=disable will do"
+        ),
+    )
+}
+
 pub(crate) fn no_answer(timeout: Duration) -> Error {
     Error::new(
         ErrorKind::Timeout,

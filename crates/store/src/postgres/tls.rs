@@ -1,15 +1,17 @@
 //! How a server is reached: over a Unix socket, in the clear, or by TLS, as the address says (`sslmode`).
 
+use std::error::Error as _;
+use std::io;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::postgres::failure::from_postgres;
+use crate::postgres::failure::{self, from_postgres};
 
 pub(crate) type Socket = tokio_postgres::Connection<
     tokio_postgres::Socket,
@@ -60,6 +62,19 @@ impl Trust {
     }
 
     pub(crate) async fn connect(&self, config: &Config) -> Result<(Client, Socket)> {
-        config.connect(self.0.clone()).await.map_err(from_postgres)
+        let connected = config.connect(self.0.clone()).await;
+        connected.map_err(|error| match distrust(&error) {
+            Some(why) => failure::not_trusted(&why).caused_by(error),
+            None => from_postgres(error),
+        })
+    }
+}
+
+/// What is wrong with the server's certificate, if that is what went wrong.
+fn distrust(error: &tokio_postgres::Error) -> Option<CertificateError> {
+    let by_tls = error.source()?.downcast_ref::<io::Error>()?.get_ref()?;
+    match by_tls.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(why) => Some(why.clone()),
+        _ => None,
     }
 }

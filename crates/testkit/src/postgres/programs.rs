@@ -162,8 +162,26 @@ fn copy(from: &Path, to: &Path) {
     output(Command::new("cp").arg("-a").arg(from).arg(to), "");
 }
 
+/// Another program that some tests need. If there is none, says so.
+pub(super) fn tool(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let places = env::split_paths(&path).chain(["/usr/sbin".into()]);
+    let found = places
+        .map(|place| place.join(name))
+        .find(|tool| tool.is_file());
+    if found.is_none() {
+        assert!(
+            env::var_os(REQUIRED).is_none(),
+            "there is no {name}, and {REQUIRED} is set"
+        );
+        // Not `eprintln`, which is shown for failed tests only.
+        let _ = writeln!(io::stderr(), "no tests with {name}: none is installed");
+    }
+    found
+}
+
 /// All that a program prints.
-fn output(command: &mut Command, input: &str) -> String {
+pub(super) fn output(command: &mut Command, input: &str) -> String {
     let mut file = tempfile::tempfile().expect("a file");
     file.write_all(input.as_bytes()).expect("a file");
     file.rewind().expect("a file");

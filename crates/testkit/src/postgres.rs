@@ -110,6 +110,12 @@ impl Postgres {
         self.directory.join(SOCKET)
     }
 
+    /// Its first process, if this one has started it.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.server.as_ref().map(Child::id)
+    }
+
     /// A network between clients and this server.
     ///
     /// # Panics

@@ -1,4 +1,4 @@
-"""A process of the benchmark, on a queue of Python. The other side, in the same words, is on_queues/work.rs."""
+"""A process of the benchmark, on a queue of Python. The other side, in the same words, is work.rs."""
 
 import json
 import os

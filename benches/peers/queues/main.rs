@@ -1,9 +1,11 @@
 //! Queues on SQLite beside each other: of Python, of diskette, and the raw statements that a careful user would write:
-//! `benches/peers/queues`, which installs them. Without it, of diskette and the raw statements alone.
+//! `benches/peers/run queues`, which installs them. Without it, of diskette and the raw statements alone.
 #![allow(clippy::expect_used, reason = "a bench that fails has nothing to say")]
 
 #[path = "../race.rs"]
 mod race;
+#[path = "../racer.rs"]
+mod racer;
 mod work;
 
 use std::collections::BTreeMap;
@@ -12,8 +14,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
+use diskette_benches::scaled;
 use diskette_testkit::Postgres;
 use serde::{Deserialize, Serialize};
+
+use crate::race::race;
 
 const PEERS: [&str; 7] = [
     "diskette",
@@ -25,7 +30,7 @@ const PEERS: [&str; 7] = [
     "procrastinate",
 ];
 pub(crate) const ON_POSTGRES: &str = "diskette on PostgreSQL";
-const PROCESSES: [u64; 2] = [1, 8];
+const PROCESSES: [u64; 2] = [1, scaled(8, 2)];
 const BATCHES: [u64; 2] = [1, 100];
 const PHASES: [&str; 2] = ["push", "claim + complete"];
 /// By which factor the issue wants diskette to be ahead of the queues.
@@ -57,11 +62,17 @@ fn main() {
             [number, jobs, batch].map(|number| number.parse().expect("a number"));
         return work::work(peer, Path::new(directory), number, phase, jobs, batch);
     }
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let (jobs, rounds) = (if quick { 4_000 } else { 40_000 }, 3);
-    if race::installed().is_none() {
+    let (jobs, rounds) = match quick {
+        true => (4_000, 3),
+        false => scaled((40_000, 3), (80, 1)),
+    };
+    if racer::installed().is_none() {
         println!(
-            "diskette and the raw statements alone; benches/peers/queues installs the others\n"
+            "diskette and the raw statements alone; `benches/peers/run queues` installs the others\n"
         );
     }
     let mut all: BTreeMap<&str, Cells> = BTreeMap::new();
@@ -86,8 +97,8 @@ fn main() {
 /// How a process of a peer is started; `None` if it isn't installed.
 fn starter(peer: &str) -> Option<Command> {
     let mut command = match peer {
-        "diskette" | "raw SQLite" | ON_POSTGRES => race::this(),
-        _ => race::python("queues", "on_queues.py")?,
+        "diskette" | "raw SQLite" | ON_POSTGRES => racer::this(),
+        _ => racer::python("queues", "queues/work.py")?,
     };
     if matches!(peer, ON_POSTGRES | "procrastinate") {
         command.env("PEERS_POSTGRES", server()?.url_of("diskette", "diskette"));
@@ -132,10 +143,10 @@ fn round(peer: &str, jobs: u64, cells: &mut Cells) {
                 command
             };
             // Makes the tables, before several come at once.
-            race::race([start("push", 0, 0)]);
+            race([start("push", 0, 0)]);
             for (phase, name) in PHASES.iter().enumerate() {
                 let some = |number| start(name, number, jobs / processes);
-                let done = race::race((0..processes).map(some));
+                let done = race((0..processes).map(some));
                 let cell = cells.entry((phase, batch, processes)).or_default();
                 cell.add(&done, jobs);
             }

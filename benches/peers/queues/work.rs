@@ -1,4 +1,4 @@
-//! A process of the benchmark, on diskette and on the raw statements. The other side, in the same words, is on_queues.py.
+//! A process of the benchmark, on diskette and on the raw statements. The other side, in the same words, is work.py.
 
 use std::env;
 use std::io::{Write, stdin, stdout};

@@ -1,4 +1,4 @@
-//! A process of the benchmark, on diskette. The other side, in the same words, is on_diskcache.py.
+//! A process of the benchmark, on diskette. The other side, in the same words, is work.py.
 
 use std::collections::BTreeMap;
 use std::io::{Write, stdin, stdout};

@@ -1,8 +1,11 @@
 //! The benchmark that diskcache comes with (90 % get, 9 % set, 1 % delete of a hundred keys, by 1 and by 8 processes), of
-//! diskcache, of its fork and of diskette: `benches/peers/diskcache`, which installs them. Without it, of diskette alone.
+//! diskcache, of its fork and of diskette: `benches/peers/run diskcache`, which installs them. Without it, of diskette alone.
 #![allow(clippy::expect_used, reason = "a bench that fails has nothing to say")]
 
+#[path = "../race.rs"]
 mod race;
+#[path = "../racer.rs"]
+mod racer;
 mod report;
 mod work;
 
@@ -10,9 +13,12 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
+use diskette_benches::scaled;
+
+use crate::race::race;
 use crate::report::{Report, Reports, gather};
 
-const PROCESSES: [u64; 2] = [1, 8];
+const PROCESSES: [u64; 2] = [1, scaled(8, 2)];
 const PEERS: [&str; 3] = ["diskcache", "diskcache-community", "diskette"];
 /// By which factors the issue wants diskette to be ahead: at the median; and at the p99 with several processes.
 const WANTED: [(&str, f64); 3] = [("get", 2.0), ("set", 4.0), ("delete", 4.0)];
@@ -29,10 +35,16 @@ fn main() {
             Err(_) => work::fill(directory),
         };
     }
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let (operations, rounds) = if quick { (10_000, 1) } else { (100_000, 3) };
-    if race::installed().is_none() {
-        println!("diskette alone; benches/peers/diskcache installs the others\n");
+    let (operations, rounds) = match quick {
+        true => (10_000, 1),
+        false => scaled((100_000, 3), (2_000, 1)),
+    };
+    if racer::installed().is_none() {
+        println!("diskette alone; `benches/peers/run diskcache` installs the others\n");
     }
     for processes in PROCESSES {
         println!(
@@ -66,9 +78,9 @@ fn main() {
 /// How a process of a peer is started; `None` if it isn't installed.
 fn starter(peer: &str) -> Option<Command> {
     if peer != "diskette" {
-        return race::python(peer, "on_diskcache.py");
+        return racer::python(peer, "diskcache/work.py");
     }
-    let mut command = race::this();
+    let mut command = racer::this();
     command.arg(peer);
     Some(command)
 }
@@ -84,7 +96,7 @@ fn round(start: &impl Fn() -> Command, processes: u64, operations: u64, reports:
         command.args([number.to_string(), operations.to_string()]);
         command
     };
-    for line in race::race((0..processes).map(work)) {
+    for line in race((0..processes).map(work)) {
         gather(reports, &line);
     }
 }

@@ -2,11 +2,13 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use diskette::{Cache, Policy, Store};
+use diskette_benches::scaled;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, Zipf};
 
-const REQUESTS: usize = 200_000;
+const REQUESTS: usize = scaled(200_000, 500);
+const CAPACITY: u64 = scaled(1_000, 20);
 
 /// Keys that are asked for, and how many of them a cache may have.
 struct Load {
@@ -24,10 +26,10 @@ const POLICIES: [Policy; 4] = [
 
 pub(crate) fn compare(trace: Option<&str>) {
     let mut loads = vec![
-        zipf(10_000, 0.9, 500),
-        zipf(10_000, 0.9, 1_000),
-        scanned(zipf(10_000, 0.9, 1_000)),
-        shifting(1_000),
+        zipf(10_000, 0.9, CAPACITY / 2),
+        zipf(10_000, 0.9, CAPACITY),
+        scanned(zipf(10_000, 0.9, CAPACITY)),
+        shifting(CAPACITY),
     ];
     loads.extend(trace.into_iter().flat_map(of_trace));
     print!("{:<46}{:>10}", "share of reads that hit, in %", "capacity");

@@ -14,7 +14,12 @@ mod pauses;
 use std::env;
 use std::fs;
 
+use diskette_benches::scaled;
+
 fn main() {
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     let argument = |name: &str| {
         let mut arguments = env::args().skip_while(|argument| argument != name);
         arguments.nth(1)
@@ -24,5 +29,5 @@ fn main() {
         let trace = argument("--trace").map(|path| fs::read_to_string(path).expect("a trace"));
         choices::compare(trace.as_deref());
     }
-    pauses::measure(entries.unwrap_or(1_000_000));
+    pauses::measure(entries.unwrap_or(scaled(1_000_000, 2_000)));
 }

@@ -7,10 +7,15 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use diskette::{Codec, Json, Zstd};
+use diskette_benches::scaled;
 use serde::{Deserialize, Serialize};
 use zstd::bulk::{Compressor, Decompressor};
 
 const SIZES: [usize; 8] = [100, 200, 300, 500, 1000, 10_000, 100_000, 1_000_000];
+
+/// Together, of each size, in at least so many values.
+const BYTES: usize = scaled(4_000_000, 10_000);
+const LEAST: usize = scaled(3, 1);
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -23,10 +28,13 @@ struct Record {
 }
 
 fn main() {
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     println!("  bytes                 ratio   write MB/s       us    read MB/s       us");
     for size in SIZES {
         let mut random = Random(88_172_645_463_325_252);
-        let values: Vec<_> = (0..(4_000_000 / size).clamp(3, 2000))
+        let values: Vec<_> = (0..(BYTES / size).clamp(LEAST, 2000))
             .map(|_| random.value(size))
             .collect();
         let texts: Vec<_> = values.iter().map(encode::<Json>).collect();

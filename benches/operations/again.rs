@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use diskette::{Cache, Index, Store, Terms};
+use diskette_benches::scaled;
 use quick_cache::sync;
 
 use crate::pairs::{KEYS, Pair, key, next, scattered, value, with};
@@ -14,7 +15,7 @@ use crate::pairs::{KEYS, Pair, key, next, scattered, value, with};
 const HOT: u64 = 1_000;
 
 const THREADS: u64 = 8;
-const EACH: u64 = 5_000;
+const EACH: u64 = scaled(5_000, 100);
 
 /// So many at once, since the clock takes as long as one.
 const MANY: u32 = 100;

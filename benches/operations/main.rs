@@ -24,6 +24,9 @@ use crate::pairs::Pair;
 use crate::table::{Row, Timings};
 
 fn main() {
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on the disk");
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use diskette::{Deque, Index, Store};
+use diskette_benches::scaled;
 use rusqlite::params;
 
 use crate::raw::Raw;
@@ -20,10 +21,10 @@ pub(crate) struct Pair {
 }
 
 /// Keys in the indexes.
-pub(crate) const KEYS: u64 = 50_000;
+pub(crate) const KEYS: u64 = scaled(50_000, 1_000);
 
 /// Items in the long deques.
-const ITEMS: i64 = 100_000;
+const ITEMS: i64 = scaled(100_000, 1_000);
 
 const INDEX: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB)";
 const UPSERT: &str = "INSERT INTO t (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";

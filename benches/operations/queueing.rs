@@ -4,13 +4,14 @@ use std::path::Path;
 use std::rc::Rc;
 
 use diskette::{Keep, Queue, Store};
+use diskette_benches::scaled;
 use rusqlite::params;
 
 use crate::pairs::{Pair, next, value, with};
 use crate::raw::Raw;
 
 /// Jobs that wait all along.
-const JOBS: u64 = 100_000;
+const JOBS: u64 = scaled(100_000, 1_000);
 
 const SCHEMA: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, state TEXT NOT NULL, priority INTEGER NOT NULL, due INTEGER, \
         pushed INTEGER NOT NULL, attempts INTEGER NOT NULL, owner INTEGER, error TEXT, value BLOB);

@@ -13,13 +13,16 @@ use std::thread;
 use std::time::Duration;
 
 use diskette::{Deque, Index, Store};
+use diskette_benches::scaled;
 use diskette_ipc::clock::{self, uptime};
 use diskette_testkit::{Child, PATIENCE, Postgres, is_child, role, unique_store};
 
 use crate::raw::Raw;
 
-const TIME: Duration = Duration::from_secs(2);
-const ROUNDS: usize = 3;
+const TIME: Duration = Duration::from_millis(scaled(2000, 20));
+const ROUNDS: usize = scaled(3, 1);
+const ENTRIES: u64 = scaled(1000, 20);
+const WAKE_UPS: u32 = scaled(300, 5);
 const VALUE: [u8; 30] = [7; 30];
 
 role! {
@@ -78,6 +81,9 @@ fn main() {
             .for_each(|role| role());
         return;
     }
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     let settings = [
         ("fsync", "on"),
         ("synchronous_commit", "on"),
@@ -116,7 +122,10 @@ fn pushes_and_pops(url: &str, store: &Store) {
             rate(
                 clients,
                 || todo.clone(),
-                |todo| assert!(todo.pop_front().unwrap().is_some()),
+                |todo| {
+                    let popped = todo.pop_front().unwrap().is_some();
+                    assert!(scaled(popped, true));
+                },
             )
         });
         compare(&format!("Deque::pop_front, {clients} clients"), raw, ours);
@@ -125,9 +134,11 @@ fn pushes_and_pops(url: &str, store: &Store) {
 
 fn gets(url: &str, store: &Store) {
     let entries = Index::<u64, [u8; 30]>::new(store, "entries").unwrap();
-    entries.extend((0..1000).map(|key| (key, VALUE))).unwrap();
+    entries
+        .extend((0..ENTRIES).map(|key| (key, VALUE)))
+        .unwrap();
     let mut raw = Raw::connect(url);
-    (0..1000_u64).for_each(|key| raw.insert(&key.to_be_bytes(), &VALUE));
+    (0..ENTRIES).for_each(|key| raw.insert(&key.to_be_bytes(), &VALUE));
     for clients in [1, 8] {
         let raw = median(|| {
             rate(
@@ -135,7 +146,7 @@ fn gets(url: &str, store: &Store) {
                 || (Raw::connect(url), 0_u64),
                 |(raw, n)| {
                     *n += 1;
-                    raw.get(&(*n % 1000).to_be_bytes());
+                    raw.get(&(*n % ENTRIES).to_be_bytes());
                 },
             )
         });
@@ -145,7 +156,7 @@ fn gets(url: &str, store: &Store) {
                 || (entries.clone(), 0_u64),
                 |(entries, n)| {
                     *n += 1;
-                    entries.get(&(*n % 1000)).unwrap().unwrap();
+                    entries.get(&(*n % ENTRIES)).unwrap().unwrap();
                 },
             )
         });
@@ -159,7 +170,7 @@ fn wake_ups(url: &str, store: &Store) {
     let mut raw = Raw::connect(url);
     let measure = |child: &mut Child, mut call: Box<dyn FnMut() + '_>| {
         assert_eq!(child.hear(PATIENCE), "ready");
-        let mut times: Vec<_> = (0..300)
+        let mut times: Vec<_> = (0..WAKE_UPS)
             .map(|_| {
                 // It is asleep by then.
                 clock::sleep(Duration::from_millis(3));

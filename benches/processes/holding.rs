@@ -4,18 +4,18 @@ use std::fs::File;
 use std::time::Duration;
 
 use diskette::{Lock, Store};
+use diskette_benches::scaled;
 use diskette_ipc::{Clock, SystemClock, clock};
 use diskette_testkit::{Child, Gate, PATIENCE, Parent, role};
 
 use crate::report::Report;
 use crate::roles::{dir, now};
-use crate::{PROCESSES, ROUNDS, SECONDS, median, tempdir};
+use crate::{DEATHS, PROCESSES, ROUNDS, SECONDS, median, tempdir};
 
 /// For so long a contended lock is held.
 const HELD: Duration = Duration::from_micros(20);
 
-const HAND_OVERS: usize = 300;
-const DEATHS: usize = 20;
+const HAND_OVERS: usize = scaled(300, 5);
 
 /// Plays the role that this process was started for.
 pub(crate) fn play() {

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use diskette::{Deque, Store};
+use diskette_benches::scaled;
 use diskette_testkit::{Child, Gate, PATIENCE, is_child};
 
 use crate::report::Report;
@@ -23,13 +24,17 @@ use crate::roles::{
     Mix, now, work_on_diskette, work_on_one_cache, work_on_raw_sqlite, work_on_shards,
 };
 
-pub(crate) const PROCESSES: usize = 8;
-pub(crate) const SECONDS: f64 = 2.0;
-pub(crate) const ROUNDS: usize = 3;
+pub(crate) const PROCESSES: usize = scaled(8, 2);
+pub(crate) const SECONDS: f64 = scaled(2.0, 0.02);
+pub(crate) const ROUNDS: usize = scaled(3, 1);
+const DEATHS: usize = scaled(20, 2);
 
 fn main() {
     if is_child() {
         return roles::play();
+    }
+    if !diskette_benches::is_asked_for() {
+        return;
     }
     println!(
         "{PROCESSES} processes, {SECONDS} s, medians of {ROUNDS} rounds; microseconds; share: smallest / largest\n"
@@ -115,7 +120,7 @@ fn deaths() {
     let todo = Deque::<u64>::new(&store, "todo").expect("a deque");
     todo.push_back(&1).expect("a write");
     let mut took = Report::new(SECONDS);
-    for _ in 0..20 {
+    for _ in 0..DEATHS {
         let mut child = Child::spawn(roles::claim_and_wait, &[&dir.path().display()]);
         assert_eq!(child.hear(PATIENCE), "claimed");
         let killed = now();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use diskette::{Cache, Deque, Index, Store};
+use diskette_benches::scaled;
 use diskette_ipc::{Deadline, Doorbell};
 use diskette_testkit::{Gate, PATIENCE, Parent, role};
 use rusqlite::{Connection, params};
@@ -12,7 +13,7 @@ use crate::report::Report;
 use crate::{PROCESSES, holding};
 
 const KEYS: u64 = 10_000;
-const ASKED: usize = 3_000;
+const ASKED: usize = scaled(3_000, 20);
 
 /// What is done, by its name.
 #[derive(Clone, Copy)]

@@ -26,7 +26,7 @@ pub(crate) fn measure(scale: u32) {
     };
     let mut workers: Vec<_> = (0..PROCESSES).map(|_| hire()).collect();
     let mut took = super::latencies();
-    for job in 0..KILLS / scale {
+    for job in 0..(KILLS / scale).max(2) {
         queue.push(&job).expect("a write");
         let (first, _) = who_began(&mut workers);
         let mut victim = workers.swap_remove(first);

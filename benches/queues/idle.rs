@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use diskette::{Queue, Stop, Store, Worker};
+use diskette_benches::scaled;
 use diskette_testkit::{Child, PATIENCE, Place, context_switches, cpu_time, role};
 
-const PROCESSES: usize = 8;
-const TIME: Duration = Duration::from_secs(10);
+const PROCESSES: usize = scaled(8, 2);
+const TIME: Duration = Duration::from_secs(scaled(10, 1));
 
 pub(crate) fn measure(_: u32) {
     let dir = Place::new();

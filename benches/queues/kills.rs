@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use diskette::{Deque, Index, JobState, Keep, Push, Queue, Stop, Store, Worker};
+use diskette_benches::scaled;
 use diskette_testkit::{Child, PATIENCE, Place, role};
 use rand::Rng;
 
 const JOBS: u32 = 100_000;
-const PROCESSES: usize = 8;
+const PROCESSES: usize = scaled(8, 2);
 const PAUSE: Duration = Duration::from_millis(100);
 const CHUNK: u32 = 10_000;
 const GROUPS: u32 = 50;

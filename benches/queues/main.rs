@@ -19,6 +19,7 @@ use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use diskette_benches::scaled;
 use diskette_testkit::{Parent, is_child};
 use hdrhistogram::Histogram;
 
@@ -30,10 +31,13 @@ fn main() {
         idle::work();
         return kills::work();
     }
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     let arguments: Vec<_> = env::args().skip(1).collect();
     let scale = match arguments.iter().any(|argument| argument == "--quick") {
         true => 10,
-        false => 1,
+        false => scaled(1, 1000),
     };
     let names = arguments
         .iter()

@@ -8,11 +8,15 @@
 use std::time::{Duration, Instant};
 
 use diskette::{Deque, Index, Store};
+use diskette_benches::scaled;
 
-const STRUCTURES: usize = 10_000;
-const LARGE: u64 = 200_000;
+const STRUCTURES: usize = scaled(10_000, 10);
+const LARGE: u64 = scaled(200_000, 1_000);
 
 fn main() {
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on the disk");
     let store = Store::open(dir.path().join("store")).expect("a store");
     let name = |n: usize| format!("deque {n}");

@@ -15,15 +15,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diskette::{Durability, Index, Store};
+use diskette_benches::scaled;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 const THREADS: [usize; 4] = [1, 2, 8, 32];
-const TIME: Duration = Duration::from_secs(2);
-const ROUNDS: usize = 3;
+const TIME: Duration = Duration::from_millis(scaled(2000, 20));
+const ROUNDS: usize = scaled(3, 1);
 const KEYS: usize = 10_000;
 
 fn main() {
+    if !diskette_benches::is_asked_for() {
+        return;
+    }
     slow_sync::begin_anew_if_asked();
     let asked: Option<usize> =
         argument("--threads").map(|number| number.parse().expect("a number of threads"));

@@ -127,7 +127,7 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C> {
     ///
     /// # Errors
     ///
-    /// Those of [`Cache::new`]; [`is_invalid_input`](Error::is_invalid_input) for a limit of 0, and for limits or a policy other
+    /// Those of [`Cache::new`]; [`is_invalid_input`](diskette_store::Error::is_invalid_input) for a limit of 0, and for limits or a policy other
     /// than the recorded ones.
     #[allow(
         clippy::new_ret_no_self,
@@ -174,9 +174,9 @@ impl<K, V: Content<C>, C> CacheOptions<K, V, C, Shards> {
     ///
     /// # Errors
     ///
-    /// Those of [`Cache::new`]; [`is_invalid_input`](Error::is_invalid_input) for a number of shards, limits or a policy other
+    /// Those of [`Cache::new`]; [`is_invalid_input`](diskette_store::Error::is_invalid_input) for a number of shards, limits or a policy other
     /// than the recorded ones, for more shards than 256 or none, and for a limit that is less than the number of shards;
-    /// [`is_timeout`](Error::is_timeout) while somebody [reshards](Cache::reshard) it.
+    /// [`is_timeout`](diskette_store::Error::is_timeout) while somebody [reshards](Cache::reshard) it.
     #[allow(
         clippy::new_ret_no_self,
         reason = "it makes what these are the options of"

@@ -106,7 +106,7 @@ impl<J, C: Codec> QueueOptions<J, C> {
     ///
     /// # Errors
     ///
-    /// Those of [`Queue::new`]; [`is_invalid_input`](Error::is_invalid_input) for `max_attempts` of 0, and for what differs from what
+    /// Those of [`Queue::new`]; [`is_invalid_input`](diskette_store::Error::is_invalid_input) for `max_attempts` of 0, and for what differs from what
     /// is recorded.
     #[allow(
         clippy::new_ret_no_self,

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diskette::{Index, Store};
+use diskette_benches::scaled;
 use diskette_testkit::{Child, Gate, PATIENCE, role};
 
 use crate::{Growth, Reach, directory, spread};
 
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_millis(scaled(2000, 20));
 const KEYS: u64 = 10_000;
 
 /// What one who writes has done, and its longest wait.

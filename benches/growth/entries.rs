@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use diskette::{Cache, Deque, Index, Keep, Queue, Store, Terms};
+use diskette_benches::scaled;
 
 use crate::{Growth, Reach, directory, median, openings, spread, time};
 
 const VALUE: [u8; 30] = [7; 30];
-const CALLS: usize = 2000;
+const CALLS: usize = scaled(2000, 10);
 /// So many are put in by one transaction.
 const BATCH: u64 = 10_000;
 

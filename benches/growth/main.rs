@@ -20,6 +20,7 @@ use std::env;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use diskette_benches::{is_asked_for, scaled};
 use diskette_testkit::is_child;
 
 /// How each operation's cost depends on a size.
@@ -51,7 +52,11 @@ fn main() {
         crowds::insert();
         return openings::open();
     }
-    let reach = match env::args().any(|argument| argument == "--quick") {
+    if !is_asked_for() {
+        return;
+    }
+    let is_quick = scaled(false, true) || env::args().any(|argument| argument == "--quick");
+    let reach = match is_quick {
         true => Reach {
             entries: 4,
             structures: 2,

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use diskette::{Deque, Store};
+use diskette_benches::scaled;
 use diskette_testkit::{Child, PATIENCE, role};
 
 use crate::time;
 
-const OPENINGS: usize = 11;
+const OPENINGS: usize = scaled(11, 1);
 
 role! {
     /// Opens a store, and a deque in it; says how many nanoseconds either took.

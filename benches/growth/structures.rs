@@ -1,10 +1,11 @@
 //! A store with ever more structures.
 
 use diskette::{Deque, Store};
+use diskette_benches::scaled;
 
 use crate::{Growth, Reach, directory, median, openings, spread};
 
-const CALLS: usize = 2000;
+const CALLS: usize = scaled(2000, 10);
 
 pub(crate) fn measure(reach: Reach) -> Growth {
     let directory = directory();

@@ -3,7 +3,7 @@
 use std::thread;
 
 use diskette::{
-    Access, BoundedSemaphore, Cache, Chain, Deque, Error, Index, Lock, Queue, Rate, Store,
+    Access, Barrier, BoundedSemaphore, Cache, Chain, Deque, Error, Index, Lock, Queue, Rate, Store,
     Structures, Throttle, Transaction,
 };
 use diskette_testkit::{Child, PATIENCE, Place, Postgres, eventually, role, unique_store};
@@ -260,6 +260,8 @@ fn on_postgresql_those_over_different_structures_run_side_by_side() {
     let store = Store::open(&url).unwrap();
     let deque = |name| Deque::<u32>::new(&store, name).unwrap();
     let (mine, theirs) = (deque("mine"), deque("theirs"));
+    let throttle = Throttle::new(&store, "throttle", Rate::per_hour(1)).unwrap();
+    let barrier = Barrier::new(&store, "barrier", 1).unwrap();
     let mut child = Child::spawn(pusher, &[&url]);
     let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objsubid = 2";
     assert_eq!(server.sql(waits), "0");
@@ -268,6 +270,11 @@ fn on_postgresql_those_over_different_structures_run_side_by_side() {
             mine.within(tx).push_back(&1)?;
             child.say("theirs");
             assert_eq!(child.hear(PATIENCE), "0");
+            let single_calls = || {
+                throttle.try_acquire().unwrap().unwrap();
+                barrier.wait().unwrap();
+            };
+            thread::scope(|threads| threads.spawn(single_calls).join()).unwrap();
             child.say("mine");
             eventually(PATIENCE, || server.sql(waits) == "1");
             mine.within(tx).push_back(&2)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use diskette_ipc::{OwnerId, fork};
-use diskette_store::{Access, Db, Error, ErrorKind, Result, Store};
+use diskette_store::{Db, Error, ErrorKind, Result, Store};
 
 use crate::inner::Inner;
 use crate::sql;
@@ -115,7 +115,8 @@ impl Drop for Flight {
         let pilot = self.pilot;
         // If it fails, the row goes with the process.
         self.store.when_free(move |store| {
-            let _ = store.write(|db| remove(&inner, db, &key, pilot));
+            let removed = |db: &Db<'_>| remove(&inner, db, &key, pilot);
+            let _ = inner.structure.inside(store).write(removed);
         });
     }
 }

@@ -92,7 +92,7 @@ impl Inner {
             self.store.in_background(move |store| {
                 if let Some(inner) = inner.upgrade() {
                     inner.uses.is_on_its_way.store(false, Ordering::Release);
-                    let _ = store.write(|db| inner.settle(db));
+                    let _ = inner.structure.inside(store).write(|db| inner.settle(db));
                 }
             });
         }
@@ -151,10 +151,7 @@ impl Drop for Inner {
         self.forget_what_was_inherited();
         if !self.uses.is_settled() {
             let store = self.store.with_timeout(LAST_WORDS);
-            let _ = store.write(|db| {
-                self.structure.must_be_there(db)?;
-                self.settle(db)
-            });
+            let _ = self.structure.inside(&store).write(|db| self.settle(db));
         }
     }
 }

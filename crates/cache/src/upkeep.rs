@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diskette_ipc::{Custody, Deadline, Stop, background};
-use diskette_store::{Access, Error, Holdable, Result, Store};
+use diskette_store::{Error, Holdable, Result, Store};
 
 use crate::cache::Cache;
 use crate::reach::Reach;
@@ -87,7 +87,7 @@ where
                         return;
                     }
                     for part in cache.parts() {
-                        let _ = part.access.write(|db| part.inner.settle(db));
+                        let _ = part.inside().write(|db| part.inner.settle(db));
                     }
                 }
                 let _ = lock.give_back(held);

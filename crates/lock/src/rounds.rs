@@ -59,7 +59,8 @@ impl Barrier {
 
     fn arrive(&self, party: Party, deadline: Deadline) -> Result<Arrival> {
         let id = self.structure.id();
-        self.store.hurried(deadline).write(|db| {
+        let store = self.store.hurried(deadline);
+        self.structure.inside(&store).write(|db| {
             let (round, parties) = self.round(db)?;
             if self.wait_there(db, parties - 1)? {
                 self.end_round(db)?;
@@ -128,7 +129,7 @@ impl Barrier {
 
     /// Ends the round in which all wait since there are fewer parties, if no other of them was faster.
     fn lead(&self, store: &Store, round: i64) -> Result<Option<BarrierWait>> {
-        store.write(|db| {
+        self.structure.inside(store).write(|db| {
             let (now, parties) = self.round(db)?;
             if now != round {
                 return Ok(Some(FOLLOWER));
@@ -144,7 +145,7 @@ impl Barrier {
     /// Takes an arrival back; `false` if the round is over, so that it has counted. With all the time that the store allows, since
     /// what is not taken back would count.
     fn withdraw(&self, round: i64, party: Party) -> Result<bool> {
-        self.store.write(|db| {
+        self.structure.inside(&self.store).write(|db| {
             if self.round(db)?.0 != round {
                 return Ok(false);
             }
@@ -177,7 +178,7 @@ impl Barrier {
 
     pub(crate) fn set(&self, parties: u32) -> Result<()> {
         let id = self.structure.id();
-        self.store.write(|db| {
+        self.structure.inside(&self.store).write(|db| {
             let changed = db.execute(sql::SET_PARTIES, &[i64::from(parties).into(), id.into()])?;
             if changed == 0 {
                 return Err(self.structure.missing(db));

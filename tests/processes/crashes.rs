@@ -108,6 +108,7 @@ role! {
     fn half_beginner(parent) {
         let path: PathBuf = parent.arg(0);
         // Else the next commit wouldn't begin it anew.
+        #[allow(clippy::disallowed_methods, reason = "as another program does")]
         let database = rusqlite::Connection::open(path.with_file_name("store.db")).unwrap();
         eventually(PATIENCE, || {
             let counts = |row: &rusqlite::Row<'_>| Ok((row.get(1)?, row.get(2)?));

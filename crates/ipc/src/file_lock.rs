@@ -174,6 +174,15 @@ impl FileLock {
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
+
+    pub(crate) fn inode(&self) -> u64 {
+        self.identity.1
+    }
+
+    /// Whether these are the metadata of the file that is locked here.
+    pub(crate) fn is_of(&self, metadata: &Metadata) -> bool {
+        identity(metadata) == self.identity
+    }
 }
 
 impl Drop for FileLock {

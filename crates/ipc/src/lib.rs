@@ -6,6 +6,7 @@
 //! |---|---|
 //! | one process at a time, released when its holder dies | [`FileLock`] |
 //! | the same for thousands of names, in the order of arrival, and see who holds what | [`Board`] |
+//! | the same for who takes it a million times a second | [`Roster`] |
 //! | sleep until another process has changed something | [`Doorbell`] |
 //! | know whether the process that left a mark still lives | [`Owners`], [`DeathWatch`] |
 //! | throw away what nobody needs any more | [`Eras`] |
@@ -20,7 +21,7 @@
 //! | refuse a network file system | [`filesystem`] |
 //! | open no file that was put in the way | [`plain_file`] |
 //! | name a thing as nobody else does | [`random`] |
-#![allow(unsafe_code)] // the only crate that has any: all the others forbid it
+#![allow(unsafe_code)] // but for wal-index and vfs the only crate that has any: all the others forbid it
 
 mod back_off;
 pub mod background;
@@ -58,6 +59,8 @@ mod queue;
 pub mod random;
 mod record;
 mod relay;
+#[cfg(target_os = "linux")]
+mod roster;
 mod seat;
 mod shared_range;
 mod slots;
@@ -77,6 +80,8 @@ pub use owner_id::OwnerId;
 pub use owners::Owners;
 pub use queue::{Custody, Taken};
 pub use relay::{Baton, Handing, Queue, Relay};
+#[cfg(target_os = "linux")]
+pub use roster::{Member, Roster};
 pub use seat::Party;
 pub use shared_range::SharedRange;
 pub use slots::{Hold, Holder, Lost, Slots};

@@ -5,12 +5,12 @@
 //! was read under one header is that of the database for as long as [`WalIndex::is`] says that this header is still there.
 //!
 //! By the same way [`mend`] keeps what SQLite would lose when a process is killed at one certain instruction.
-#![allow(unsafe_code)] // beside ipc the only crate that has any: all the others forbid it
+#![allow(unsafe_code)] // beside ipc and vfs the only crate that has any: all the others forbid it
 
 mod header;
 mod mend;
 mod wal_index;
 
 pub use header::Header;
-pub use mend::mend;
+pub use mend::{mend, mend_at};
 pub use wal_index::WalIndex;

@@ -29,10 +29,12 @@ pub fn mend(connection: &Connection) {
     }
 }
 
+/// The same, for an index of which is known where it is mapped.
+///
 /// # Safety
 ///
-/// `start` is that of the first part of an index, which stays mapped during the call.
-unsafe fn mend_at(start: NonNull<c_void>) {
+/// `start` is that of its first 32 KiB, which stay mapped during the call.
+pub unsafe fn mend_at(start: NonNull<c_void>) {
     // SAFETY: within the part, and aligned. Others change it by such words, too.
     let word = |at| unsafe { start.byte_add(at).cast::<AtomicU32>().as_ref() };
     let copied = word(COPIED).load(SeqCst);

@@ -1,0 +1,273 @@
+//! The file of a database, as SQLite calls it: all that isn't about the locks of the WAL-index goes on to the `unix` VFS.
+
+use std::ffi::{c_int, c_void};
+use std::mem::size_of;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use diskette_ipc::Roster;
+use rusqlite::ffi::{
+    SQLITE_IOERR_SHMLOCK, SQLITE_IOERR_SHMMAP, SQLITE_OK, SQLITE_SHM_LOCK, SQLITE_SHM_UNLOCK,
+    sqlite3_file, sqlite3_int64, sqlite3_io_methods,
+};
+
+use crate::index::Index;
+use crate::locks::Locks;
+
+/// What SQLite has in hand; behind it, in the same memory, is the file of the `unix` VFS.
+#[repr(C)]
+pub(crate) struct File {
+    base: sqlite3_file,
+    ours: *mut Ours,
+}
+
+struct Ours {
+    roster: Arc<Roster>,
+    /// From the first look at the WAL-index to the last.
+    locks: Option<Locks>,
+}
+
+/// The room that a file takes before that of the `unix` VFS.
+pub(crate) const HEAD: usize = size_of::<File>();
+
+/// The file of the `unix` VFS.
+#[derive(Clone, Copy)]
+pub(crate) struct Real(NonNull<sqlite3_file>);
+
+// SAFETY: it goes where its connection goes, which one thread at a time uses.
+unsafe impl Send for Real {}
+
+impl Real {
+    /// # Safety
+    ///
+    /// `file` is open, by a VFS whose methods are of version 3, for as long as this is used.
+    pub(crate) unsafe fn new(file: NonNull<sqlite3_file>) -> Self {
+        Real(file)
+    }
+
+    /// Locks some of the WAL-index in the kernel; what SQLite answers.
+    pub(crate) fn lock(self, first: usize, count: usize, how: c_int) -> c_int {
+        self.change(first, count, SQLITE_SHM_LOCK | how)
+    }
+
+    pub(crate) fn unlock(self, first: usize, count: usize, how: c_int) {
+        // Giving up a lock doesn't fail.
+        let _ = self.change(first, count, SQLITE_SHM_UNLOCK | how);
+    }
+
+    fn change(self, first: usize, count: usize, flags: c_int) -> c_int {
+        let Some(lock) = self.methods().xShmLock else {
+            return SQLITE_IOERR_SHMLOCK;
+        };
+        // SAFETY: an open file.
+        unsafe { lock(self.0.as_ptr(), first as c_int, count as c_int, flags) }
+    }
+
+    fn methods(self) -> &'static sqlite3_io_methods {
+        // SAFETY: an open file has some, which stay.
+        unsafe { &*(*self.0.as_ptr()).pMethods }
+    }
+}
+
+/// Makes an open file of the `unix` VFS one of ours.
+///
+/// # Safety
+///
+/// `file` has `HEAD` bytes before those of the file behind it, which is open and of version 3.
+pub(crate) unsafe fn make(file: *mut sqlite3_file, roster: Arc<Roster>) {
+    let ours = Box::new(Ours {
+        roster,
+        locks: None,
+    });
+    let made = File {
+        base: sqlite3_file {
+            pMethods: &raw const METHODS,
+        },
+        ours: Box::into_raw(ours),
+    };
+    // SAFETY: room enough, and nobody else's.
+    unsafe { ptr::write(file.cast(), made) };
+}
+
+/// # Safety
+///
+/// As of [`make`], whether or not the file is open.
+pub(crate) unsafe fn behind(file: *mut sqlite3_file) -> *mut sqlite3_file {
+    // SAFETY: within the room that SQLite has made.
+    unsafe { file.byte_add(HEAD) }
+}
+
+unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
+    // SAFETY: SQLite calls it once, for a file of ours.
+    unsafe {
+        let ours = (*file.cast::<File>()).ours;
+        drop(Box::from_raw(ours));
+        let real = behind(file);
+        match (*(*real).pMethods).xClose {
+            Some(close) => close(real),
+            None => SQLITE_OK,
+        }
+    }
+}
+
+unsafe extern "C" fn shm_map(
+    file: *mut sqlite3_file,
+    block: c_int,
+    size: c_int,
+    extend: c_int,
+    found: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: SQLite calls it for an open file of ours, by one thread at a time.
+    let (ours, real) = unsafe { (&mut *(*file.cast::<File>()).ours, behind(file)) };
+    // SAFETY: the file behind is open, and what SQLite gives is handed on.
+    let answer = unsafe {
+        match (*(*real).pMethods).xShmMap {
+            Some(map) => map(real, block, size, extend, found),
+            None => SQLITE_IOERR_SHMMAP,
+        }
+    };
+    // Who can't write to it stays a stranger.
+    if answer != SQLITE_OK {
+        return answer;
+    }
+    // SAFETY: the file behind is there for as long as this one.
+    let real = unsafe { Real::new(NonNull::new_unchecked(real)) };
+    let settled = ours.settle(real).and_then(|locks| {
+        // SAFETY: SQLite has said where it is.
+        match NonNull::new(unsafe { *found }).filter(|_| block == 0) {
+            // SAFETY: mapped until `shm_unmap`, before which the locks go.
+            Some(start) => match locks.look_at(unsafe { Index::new(start) }) {
+                SQLITE_OK => Ok(()),
+                refused => Err(refused),
+            },
+            None => Ok(()),
+        }
+    });
+    match settled {
+        Ok(()) => SQLITE_OK,
+        Err(refused) => {
+            ours.locks = None;
+            // SAFETY: as above.
+            unsafe { *found = ptr::null_mut() };
+            refused
+        }
+    }
+}
+
+impl Ours {
+    fn settle(&mut self, real: Real) -> Result<&mut Locks, c_int> {
+        let locks = match self.locks.take() {
+            Some(locks) => locks,
+            None => Locks::enter(real, &self.roster)?,
+        };
+        Ok(self.locks.insert(locks))
+    }
+}
+
+unsafe extern "C" fn shm_lock(
+    file: *mut sqlite3_file,
+    first: c_int,
+    count: c_int,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: SQLite calls it for an open file of ours, by one thread at a time.
+    let (ours, real) = unsafe { (&mut *(*file.cast::<File>()).ours, behind(file)) };
+    match &mut ours.locks {
+        Some(locks) => locks.change(first as usize, count as usize, flags),
+        // SAFETY: the file behind is open.
+        None => unsafe { Real::new(NonNull::new_unchecked(real)) }.change(
+            first as usize,
+            count as usize,
+            flags,
+        ),
+    }
+}
+
+unsafe extern "C" fn shm_unmap(file: *mut sqlite3_file, delete: c_int) -> c_int {
+    // SAFETY: SQLite calls it for an open file of ours, by one thread at a time.
+    unsafe {
+        (*(*file.cast::<File>()).ours).locks = None;
+        let real = behind(file);
+        match (*(*real).pMethods).xShmUnmap {
+            Some(unmap) => unmap(real, delete),
+            None => SQLITE_OK,
+        }
+    }
+}
+
+/// Calls of SQLite that go on as they are.
+macro_rules! handed_on {
+    ($($name:ident = $method:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        $(
+            unsafe extern "C" fn $name(file: *mut sqlite3_file $(, $arg: $type)*) $(-> $result)? {
+                // SAFETY: SQLite calls it for an open file of ours, and the one behind has all methods of version 3.
+                unsafe {
+                    let real = behind(file);
+                    let method = (*(*real).pMethods).$method.unwrap_unchecked();
+                    method(real $(, $arg)*)
+                }
+            }
+        )*
+    };
+}
+
+handed_on! {
+    read = xRead(into: *mut c_void, size: c_int, from: sqlite3_int64) -> c_int;
+    write = xWrite(bytes: *const c_void, size: c_int, to: sqlite3_int64) -> c_int;
+    truncate = xTruncate(size: sqlite3_int64) -> c_int;
+    sync = xSync(flags: c_int) -> c_int;
+    file_size = xFileSize(size: *mut sqlite3_int64) -> c_int;
+    lock = xLock(level: c_int) -> c_int;
+    unlock = xUnlock(level: c_int) -> c_int;
+    check_reserved_lock = xCheckReservedLock(held: *mut c_int) -> c_int;
+    file_control = xFileControl(what: c_int, arg: *mut c_void) -> c_int;
+    sector_size = xSectorSize() -> c_int;
+    device_characteristics = xDeviceCharacteristics() -> c_int;
+    shm_barrier = xShmBarrier();
+    fetch = xFetch(from: sqlite3_int64, size: c_int, found: *mut *mut c_void) -> c_int;
+    unfetch = xUnfetch(from: sqlite3_int64, given: *mut c_void) -> c_int;
+}
+
+static METHODS: sqlite3_io_methods = sqlite3_io_methods {
+    iVersion: 3,
+    xClose: Some(close),
+    xRead: Some(read),
+    xWrite: Some(write),
+    xTruncate: Some(truncate),
+    xSync: Some(sync),
+    xFileSize: Some(file_size),
+    xLock: Some(lock),
+    xUnlock: Some(unlock),
+    xCheckReservedLock: Some(check_reserved_lock),
+    xFileControl: Some(file_control),
+    xSectorSize: Some(sector_size),
+    xDeviceCharacteristics: Some(device_characteristics),
+    xShmMap: Some(shm_map),
+    xShmLock: Some(shm_lock),
+    xShmBarrier: Some(shm_barrier),
+    xShmUnmap: Some(shm_unmap),
+    xFetch: Some(fetch),
+    xUnfetch: Some(unfetch),
+};
+
+/// Whether the methods are all there that are handed on.
+pub(crate) fn is_complete(methods: &sqlite3_io_methods) -> bool {
+    methods.iVersion >= 3
+        && methods.xRead.is_some()
+        && methods.xWrite.is_some()
+        && methods.xTruncate.is_some()
+        && methods.xSync.is_some()
+        && methods.xFileSize.is_some()
+        && methods.xLock.is_some()
+        && methods.xUnlock.is_some()
+        && methods.xCheckReservedLock.is_some()
+        && methods.xFileControl.is_some()
+        && methods.xSectorSize.is_some()
+        && methods.xDeviceCharacteristics.is_some()
+        && methods.xShmMap.is_some()
+        && methods.xShmLock.is_some()
+        && methods.xShmBarrier.is_some()
+        && methods.xShmUnmap.is_some()
+        && methods.xFetch.is_some()
+        && methods.xUnfetch.is_some()
+}

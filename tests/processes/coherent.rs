@@ -8,7 +8,8 @@ use std::time::Duration;
 use diskette::{Cache, Error, Index, Store, Transaction};
 use diskette_ipc::Deadline;
 use diskette_testkit::{Child, Forked, PATIENCE, Random, eventually, role};
-use rusqlite::Connection;
+use diskette_vfs::LogLocks;
+use rusqlite::{Connection, OpenFlags};
 
 const WRITERS: u64 = 3;
 
@@ -116,10 +117,10 @@ role! {
 }
 
 role! {
-    /// A stranger who copies the log into the database in each way that there is.
+    /// Copies the log into the database in each way that there is.
     fn checkpointer(parent) {
         let dir: PathBuf = parent.arg(0);
-        let database = stranger(&dir);
+        let database = member(&dir);
         for how in ["PASSIVE", "FULL", "RESTART", "TRUNCATE"].iter().cycle() {
             let _ = database.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(()));
             parent.say(how);
@@ -127,9 +128,16 @@ role! {
     }
 }
 
+/// A connection like those of the store, which has to be open.
 #[allow(clippy::disallowed_methods)]
-fn stranger(dir: &Path) -> Connection {
-    let database = Connection::open(dir.join("store/store.db")).unwrap();
+fn member(dir: &Path) -> Connection {
+    let database = dir.join("store/store.db");
+    let locks = LogLocks::open(&dir.join("store/locks/log")).unwrap();
+    let database = locks.connect(|vfs| match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(&database, OpenFlags::default(), vfs),
+        None => Connection::open(&database),
+    });
+    let database = database.unwrap();
     // In vain if somebody reads: nobody is to wait for it.
     database.busy_timeout(Duration::from_millis(20)).unwrap();
     database

@@ -1,9 +1,11 @@
 //! Stores that an earlier diskette has made.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diskette::{Bincode, Deque, Error, Index, Problem, Store, key};
+use diskette_ipc::Owners;
+use diskette_testkit::{Child, PATIENCE, eventually, role};
 use rusqlite::Connection;
 
 /// Format 3: tables of their own for each deque and index.
@@ -113,4 +115,41 @@ fn a_store_of_the_format_before_is_brought_over() {
         ages.is_wrong_kind() && ages.to_string().contains("bincode"),
         "{ages}"
     );
+}
+
+role! {
+    /// Has a store open as a diskette did that knows of no locks in memory, and writes as it is told.
+    fn earlier(parent) {
+        let path: PathBuf = parent.arg(0);
+        let owners = Owners::open(&path.join("owners"), path.join("locks/owners")).unwrap();
+        owners.me().unwrap();
+        #[allow(clippy::disallowed_methods)]
+        let database = Connection::open(path.join("store.db")).unwrap();
+        loop {
+            let era = "UPDATE boards SET era = era + 1";
+            parent.say(database.execute(era, ()).is_ok());
+            parent.hear();
+        }
+    }
+}
+
+#[test]
+fn a_store_is_not_brought_over_under_who_has_it_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    drop(Store::open(&path).unwrap());
+    eventually(PATIENCE, || !path.join("store.db-wal").exists());
+    #[allow(clippy::disallowed_methods, reason = "nobody has it open")]
+    let before = Connection::open(path.join("store.db")).unwrap();
+    before.execute_batch("PRAGMA user_version = 5").unwrap();
+    drop(before);
+    let mut earlier = Child::spawn(earlier, &[&path.display()]);
+    assert_eq!(earlier.hear(PATIENCE), "true");
+    let error = Store::open(&path).unwrap_err();
+    let way_out = error.to_string().contains("end them");
+    assert!(error.is_unsupported() && way_out, "{error}");
+    earlier.say("");
+    assert_eq!(earlier.hear(PATIENCE), "true");
+    earlier.kill();
+    assert!(Store::open(&path).unwrap().check().unwrap().is_sound());
 }

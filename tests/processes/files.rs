@@ -157,6 +157,7 @@ fn no_link_in_the_place_of_a_file_is_followed() {
         "board.new",
         "bell",
         "locks/open",
+        "locks/log",
         "locks/seats",
         "locks",
         "values",

@@ -310,3 +310,35 @@ fn a_fork_does_not_wait_for_the_work_of_the_program() {
     assert_eq!(child.hear(PATIENCE), "true");
     assert_eq!(child.hear(PATIENCE), "done");
 }
+
+role! {
+    /// Leaves a child behind, and is killed within a transaction.
+    fn bereaver(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let entries = Index::<u64, u64>::new(&store, "entries").unwrap();
+        Forked::child(|| loop {
+            std::thread::park();
+        })
+        .let_go();
+        store.transaction::<(), Error>(|tx| {
+            entries.within(tx).insert(&1, &1)?;
+            parent.say("inside");
+            parent.hear();
+            Ok(())
+        }).unwrap();
+    }
+}
+
+/// What a child inherits in its memory must not keep what its killed parent held.
+#[test]
+fn the_child_of_a_killed_process_stands_in_nobody_s_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let entries = Index::<u64, u64>::new(&store, "entries").unwrap();
+    let mut process = Child::spawn(bereaver, &[&dir.path().display()]);
+    assert_eq!(process.hear(PATIENCE), "inside");
+    process.kill();
+    entries.insert(&2, &2).unwrap();
+    store.compact().unwrap();
+    assert!(entries.get(&1).unwrap().is_none());
+}

@@ -296,6 +296,12 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> Error {
             ErrorKind::Timeout,
             "another program held the database for longer than the store's timeout".into(),
         ),
+        Code::FileLockingProtocolFailed => (
+            ErrorKind::Timeout,
+            "another program has been writing to the database for longer than the store's timeout (or the file `locks/log` was \
+             replaced while the store was open: then end all who have it open)"
+                .into(),
+        ),
         Code::DiskFull => (
             ErrorKind::DiskFull,
             "the disk is full; nothing was changed: make room and try again".into(),

@@ -37,6 +37,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use diskette_ipc::{Board, Doorbell, Mutex, Owners};
+use diskette_vfs::LogLocks;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result, removed};
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     directory: Directory,
     identity: Identity,
     durability: AtomicDurability,
+    /// `None`: the store is open for reading only.
+    log_locks: Option<LogLocks>,
     door: Door,
     writer: Writer,
     readers: Readers,
@@ -265,7 +268,12 @@ impl Sqlite {
     fn connect(&self, role: Role) -> Result<Connection> {
         match self.reading() {
             Some(reading) => reading.connect(),
-            None => connection::open(&self.directory().database(), role, self.durability()),
+            None => connection::open(
+                &self.directory().database(),
+                self.shared.log_locks.as_ref(),
+                role,
+                self.durability(),
+            ),
         }
     }
 }
@@ -298,5 +306,5 @@ impl Drop for Shared {
 /// For tests, where nobody has it open.
 #[cfg(all(test, feature = "postgres"))]
 pub(crate) fn connect_to(database: &Path) -> Result<Connection> {
-    connection::open(database, Role::Writer, Durability::Process)
+    connection::open(database, None, Role::Writer, Durability::Process)
 }

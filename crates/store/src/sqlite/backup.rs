@@ -43,7 +43,8 @@ impl Sqlite {
         directory.create_database()?;
         // Until the copy is made, no file that belongs to it goes.
         let _files = self.keep_files()?;
-        let mut copy = connection::open(&directory.database(), Role::Writer, self.durability())?;
+        let mut copy =
+            connection::open(&directory.database(), None, Role::Writer, self.durability())?;
         {
             let reader = self.readers().lend(self)?;
             Backup::new(reader.connection()?, &mut copy)

@@ -50,7 +50,8 @@ pub(crate) fn open(
     Ok(board)
 }
 
-fn others_live(owners: &Owners) -> io::Result<bool> {
+/// Whether another process has the store open.
+pub(crate) fn others_live(owners: &Owners) -> io::Result<bool> {
     for other in owners.others()? {
         if owners.is_alive(other)? {
             return Ok(true);

@@ -16,7 +16,7 @@ const FORMAT: i32 = STEPS.len() as i32;
 const MOVED: i32 = i32::MAX;
 
 /// What each format adds to the one before.
-const STEPS: [&str; 5] = [STRUCTURES, BOARDS, GARBAGE, KINDS, TIMELINES];
+const STEPS: [&str; 6] = [STRUCTURES, BOARDS, GARBAGE, KINDS, TIMELINES, LOG_LOCKS];
 
 const STRUCTURES: &str = "
     CREATE TABLE structures (
@@ -93,12 +93,26 @@ const TIMELINES: &str = "
     );
 ";
 
-/// Makes an empty database a store; refuses what is not one. Called by one process at a time.
-pub(crate) fn prepare(connection: &Connection) -> Result<()> {
+/// No other table: who knows of no locks in `locks/log` could read beside those who do, and not write.
+const LOG_LOCKS: &str = "";
+
+/// Makes an empty database a store, and one of an earlier format, unless `others_live` with it, one of this; refuses what is no
+/// store. Called by one process at a time.
+pub(crate) fn prepare(
+    connection: &Connection,
+    others_live: impl FnOnce() -> Result<bool>,
+) -> Result<()> {
     match format(connection)? {
         FORMAT => Ok(()),
         // It was about to move, or somebody would have been led to where it is.
         MOVED => set_format(connection, FORMAT),
+        earlier if earlier > 0 && others_live()? => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the store has format {earlier}, and processes of an earlier diskette have it open, which can't use it in format \
+                 {FORMAT}: end them, then open it again"
+            ),
+        )),
         earlier => make(connection, earlier),
     }
 }
@@ -192,7 +206,7 @@ fn format(connection: &Connection) -> Result<i32> {
 /// The names of the tables that every store has, and how they are made.
 pub(crate) fn tables_of_a_new_store() -> Result<BTreeMap<String, String>> {
     let afresh = Connection::open_in_memory().map_err(from_sqlite)?;
-    prepare(&afresh)?;
+    prepare(&afresh, || Ok(false))?;
     tables(&afresh)
 }
 
@@ -232,8 +246,8 @@ mod tests {
                 "{earlier} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {format};"
             );
             connection.execute_batch(&earlier).map_err(from_sqlite)?;
-            prepare(&connection)?;
-            prepare(&connection)?;
+            prepare(&connection, || Ok(false))?;
+            prepare(&connection, || Ok(true))?;
             assert_eq!(tables(&connection)?, afresh);
         }
         Ok(())

@@ -1,10 +1,11 @@
 //! The one place that opens connections, and how they are set.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::Duration;
 
+use diskette_vfs::LogLocks;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
@@ -44,9 +45,18 @@ pub(crate) fn require_sound_sqlite() -> Result<()> {
     Ok(())
 }
 
-/// Opens the database, which exists.
-pub(crate) fn open(database: &Path, role: Role, durability: Durability) -> Result<Connection> {
-    let connection = connect(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+/// Opens the database, which exists. Without `locks` it is a copy that nobody knows of yet.
+pub(crate) fn open(
+    database: &Path,
+    locks: Option<&LogLocks>,
+    role: Role,
+    durability: Durability,
+) -> Result<Connection> {
+    let access = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let connection = match locks {
+        Some(locks) => locks.connect(|vfs| connect(database, access, vfs)),
+        None => connect(database, access, None),
+    }?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(from_sqlite)?;
@@ -89,7 +99,7 @@ pub(crate) fn open_to_read(database: &Path, log: Log) -> Result<Connection> {
     }
     uri.extend(format!("?{how}").bytes());
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let connection = connect(Path::new(&OsString::from_vec(uri)), flags)?;
+    let connection = connect(Path::new(&OsString::from_vec(uri)), flags, None)?;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .and_then(|_| connection.execute_batch(&format!("{COMMON} PRAGMA cache_size = -{CACHE};")))
@@ -107,9 +117,13 @@ pub(crate) enum Log {
 const COMMON: &str = "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;";
 
 #[allow(clippy::disallowed_methods)]
-fn connect(database: &Path, access: OpenFlags) -> Result<Connection> {
+fn connect(database: &Path, access: OpenFlags, vfs: Option<&CStr>) -> Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(database, flags).map_err(from_sqlite)?;
+    let connection = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(database, flags, vfs),
+        None => Connection::open_with_flags(database, flags),
+    };
+    let connection = connection.map_err(from_sqlite)?;
     connection.busy_timeout(STRANGERS).map_err(from_sqlite)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Nothing that somebody else has put into the database is run.

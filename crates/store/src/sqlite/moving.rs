@@ -154,7 +154,7 @@ impl NewFiles {
     pub(crate) fn begin(directory: Directory) -> Result<Self> {
         directory.create_database()?;
         let database = directory.database();
-        let connection = connection::open(&database, Role::Writer, Durability::default())?;
+        let connection = connection::open(&database, None, Role::Writer, Durability::default())?;
         catalog::make_tables(&connection)?;
         connection
             .execute_batch("PRAGMA wal_autocheckpoint = 4000; BEGIN IMMEDIATE")

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use diskette_ipc::clock::{self, Deadline};
 use diskette_ipc::{Doorbell, Eras, FileLock, Mode, Mutex, Owners};
+use diskette_vfs::LogLocks;
 
 use rusqlite::Connection;
 
@@ -148,7 +149,8 @@ impl Sqlite {
             let shared = match &opening {
                 Some(_) => {
                     let durability = self.durability();
-                    let first = first_connection(&directory, durability)?;
+                    // Those who have the shards open have the store open as well.
+                    let first = First::open(&directory, durability, || Ok(false))?;
                     Shared::with_first(first, directory, identity, durability, commons, Some(shard))
                 }
                 None => {
@@ -228,10 +230,11 @@ impl Shared {
     fn open(directory: Directory, identity: Identity, options: &Options) -> Result<Self> {
         let failed = |source| cant_open(&directory, source);
         let opening = alone(&directory, options.timeout)?;
-        let first = first_connection(&directory, options.durability)?;
         let owners = Owners::open(&directory.owners(), directory.lock("owners")).map_err(failed)?;
+        let others_live = || board::others_live(&owners).map_err(failed);
+        let first = First::open(&directory, options.durability, others_live)?;
         let owners = Arc::new(owners);
-        let board = Arc::new(board::open(&directory, &owners, &first)?);
+        let board = Arc::new(board::open(&directory, &owners, &first.connection)?);
         opening.unlock().map_err(failed)?;
         let bell = Doorbell::open(directory.bell()).map_err(failed)?;
         let commons = Arc::new(Commons::new(
@@ -244,7 +247,7 @@ impl Shared {
     }
 
     fn with_first(
-        first: Connection,
+        first: First,
         directory: Directory,
         identity: Identity,
         durability: Durability,
@@ -260,7 +263,8 @@ impl Shared {
         let eras = Eras::open(&directory.lock("eras")).map_err(failed)?;
         Ok(Shared {
             door: Door::default(),
-            writer: Writer::new(gate, first, durability),
+            log_locks: Some(first.log_locks),
+            writer: Writer::new(gate, first.connection, durability),
             readers: Readers::default(),
             memory: Shelves::default(),
             housekeeper: Housekeeper::default(),
@@ -297,6 +301,7 @@ impl Shared {
         let durability = Durability::default();
         Ok(Shared {
             door: Door::default(),
+            log_locks: None,
             writer: Writer::nobody(durability),
             readers: Readers::default(),
             memory: Shelves::default(),
@@ -333,11 +338,33 @@ pub(crate) fn alone(directory: &Directory, timeout: Duration) -> Result<FileLock
     }
 }
 
-fn first_connection(directory: &Directory, durability: Durability) -> Result<Connection> {
-    directory.create_database()?;
-    let first = connection::open(&directory.database(), Role::Writer, durability)?;
-    catalog::prepare(&first)?;
-    Ok(first)
+/// The first connection to a database in this process, and the locks of its log.
+struct First {
+    connection: Connection,
+    log_locks: LogLocks,
+}
+
+impl First {
+    fn open(
+        directory: &Directory,
+        durability: Durability,
+        others_live: impl FnOnce() -> Result<bool>,
+    ) -> Result<Self> {
+        directory.create_database()?;
+        let log_locks = LogLocks::open(&directory.lock("log"));
+        let log_locks = log_locks.map_err(|source| cant_open(directory, source))?;
+        let connection = connection::open(
+            &directory.database(),
+            Some(&log_locks),
+            Role::Writer,
+            durability,
+        )?;
+        catalog::prepare(&connection, others_live)?;
+        Ok(First {
+            connection,
+            log_locks,
+        })
+    }
 }
 
 fn cant_open(directory: &Directory, source: io::Error) -> Error {

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use diskette_ipc::clock::{self, Deadline};
 use diskette_ipc::{ArcMutexGuard, Baton, Hold, Mutex, MutexGuard, Queue, Relay};
-use diskette_wal_index::mend;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result, removed, timed_out};
@@ -119,7 +118,9 @@ impl Writer {
             *slot = Some(store.connect(Role::Writer)?);
         }
         if let Some(connection) = &*slot {
-            mend(connection);
+            if let Some(locks) = &store.shared.log_locks {
+                locks.mend(connection);
+            }
             if self.durability.get() != wanted {
                 connection::set_durability(connection, wanted)?;
                 self.durability.raise_to(wanted);

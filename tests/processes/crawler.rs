@@ -328,7 +328,9 @@ fn two_supervisors_crawl_as_one_through_a_server() {
     let data = PathBuf::from(server.url(&name));
     let site = Site::serve(PAGES, Manner::Held);
     let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let start = |dir: &tempfile::TempDir| crawler_into(&data, &[&site], dir.path(), &[]);
+    // Pages are held until both are there, however long that takes.
+    let patient = ["--timeout", "300"];
+    let start = |dir: &tempfile::TempDir| crawler_into(&data, &[&site], dir.path(), &patient);
     let mut first = start(&dirs[0]);
     eventually(PATIENCE, || !site.fetched().is_empty());
     let mut second = start(&dirs[1]);

@@ -98,7 +98,7 @@ impl<'c> Db<'c> {
     }
 
     /// Runs a statement of which only its success is of interest. Where statements travel it goes with the next one, or with the
-    /// commit, so that an error may be that of a later call.
+    /// commit, so that its error may be theirs.
     pub fn run(&self, sql: &str, params: &[Value<'_>]) -> Result<()> {
         match self.link {
             Link::Sqlite(_) => self.execute(sql, params).map(drop),

@@ -77,6 +77,7 @@ struct Header {
     id: AtomicU64,
     /// All members that ever were are before this one.
     used: AtomicU32,
+    told: AtomicU64,
 }
 
 // SAFETY: it consists of atomics.
@@ -150,6 +151,17 @@ impl Roster {
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Another number whenever somebody has [told](Self::tell).
+    #[must_use]
+    pub fn told(&self) -> u64 {
+        self.header().told.load(SeqCst)
+    }
+
+    /// Tells all who have it open to look whether something has changed that they go by.
+    pub fn tell(&self) {
+        self.header().told.fetch_add(1, SeqCst);
     }
 
     /// Makes a member.
@@ -292,7 +304,7 @@ impl Drop for Member {
 
 impl Roster {
     fn clear(&self) -> io::Result<()> {
-        let header: &Header = self.mapping.at(0);
+        let header = self.header();
         // In this order: others lengthen the file before they use more of it.
         let used = header.used.load(SeqCst);
         let room = self.file.file().metadata()?.len() as usize - FIRST_ENTRY;
@@ -354,8 +366,7 @@ impl Roster {
         entry.shows.store(0, SeqCst);
         self.mine[at].store(mark(key), SeqCst);
         entry.key.store(key, SeqCst);
-        let header: &Header = self.mapping.at(0);
-        header.used.fetch_max(at as u32 + 1, SeqCst);
+        self.header().used.fetch_max(at as u32 + 1, SeqCst);
         Ok(Member {
             roster: Arc::clone(self),
             at,
@@ -379,8 +390,12 @@ impl Roster {
         Ok(is_there(&found))
     }
 
+    fn header(&self) -> &Header {
+        self.mapping.at(0)
+    }
+
     fn used(&self) -> usize {
-        let header: &Header = self.mapping.at(0);
+        let header = self.header();
         (header.used.load(SeqCst) as usize).min(MEMBERS)
     }
 

@@ -66,6 +66,17 @@ impl LogLocks {
         Roster::open(path).map(Self)
     }
 
+    /// Another number whenever somebody has [told](Self::tell), at the cost of a look into shared memory; `None` where there is none.
+    #[must_use]
+    pub fn told(&self) -> Option<u64> {
+        Some(self.0.told())
+    }
+
+    /// Tells all who have the locks open to look whether something has changed that they go by.
+    pub fn tell(&self) {
+        self.0.tell();
+    }
+
     /// Calls `open` with the name of the VFS by which it is to open a connection; `None`, the default one, if SQLite has no `unix` VFS.
     pub fn connect<R>(&self, open: impl FnOnce(Option<&CStr>) -> R) -> R {
         if registered().is_none() {

@@ -116,12 +116,25 @@ impl Sqlite {
     }
 
     pub(crate) fn is_known_to_be_here(&self) -> bool {
-        let told = self.shared.board().map(|it| it.removals_after_look());
-        told.is_some_and(|told| self.shared.here.load(Ordering::Acquire) == told)
+        self.told()
+            .is_some_and(|told| self.shared.here.load(Ordering::Acquire) == told)
+    }
+
+    /// Tells all who have this database open to look.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn tell_to_look(&self) {
+        if let Some(locks) = &self.shared.log_locks {
+            locks.tell();
+        }
+    }
+
+    /// Another number once somebody was told; `None`: one has to look each time.
+    fn told(&self) -> Option<u64> {
+        self.shared.log_locks.as_ref()?.told()
     }
 
     fn look_whether_moved(&self) -> Result<()> {
-        let told = self.shared.board().map(|it| it.removals_after_look());
+        let told = self.told();
         let home = self.commons().directory.path();
         if let Some(moved) = Moved::find(home)? {
             return Err(moved.error());

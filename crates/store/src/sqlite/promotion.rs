@@ -1,5 +1,6 @@
 //! Moving the store of a directory to a database: see [`moved`](crate::sqlite::moved) for what is written in which order.
 
+use std::iter;
 use std::time::Duration;
 
 use diskette_ipc::{Doorbell, clock, random};
@@ -77,9 +78,9 @@ impl Sqlite {
         self.copy_into(&place, (&turn, &turns), &shards, &mut meter)?;
         meter.step(Step::Copied);
         let _opening = alone(self.directory(), self.timeout())?;
-        self.leave(&turn, &place)?;
+        self.leave(&turn, &place, &shards)?;
         meter.step(Step::Moved);
-        self.tell_moved(turn.connection()?);
+        self.tell_moved(turn.connection()?, &shards);
         drop((turns, turn));
         let options = Options {
             timeout: self.timeout(),
@@ -106,7 +107,7 @@ impl Sqlite {
     }
 
     fn measure(&self, shards: &[Sqlite], meter: &mut Meter<'_>) -> Result<()> {
-        for part in std::iter::once(self).chain(shards) {
+        for part in iter::once(self).chain(shards) {
             let reader = part.readers().lend(part)?;
             moving::measure(&part.files(reader.connection()?), meter)?;
         }
@@ -148,11 +149,11 @@ impl Sqlite {
     }
 
     /// Steps 3 to 5.
-    fn leave(&self, turn: &Turn<'_>, place: &NewPlace) -> Result<()> {
+    fn leave(&self, turn: &Turn<'_>, place: &NewPlace, shards: &[Sqlite]) -> Result<()> {
         let connection = turn.connection()?;
         let leave = || {
             catalog::set_moved(connection)?;
-            self.take_all(connection)?;
+            self.take_all(connection, shards)?;
             Moved::decide(self.path())
         };
         leave().inspect_err(|_| {
@@ -164,7 +165,7 @@ impl Sqlite {
     }
 
     /// What is held is held no more.
-    fn take_all(&self, connection: &Connection) -> Result<()> {
+    fn take_all(&self, connection: &Connection, shards: &[Sqlite]) -> Result<()> {
         let all = connection
             .prepare(STRUCTURES)
             .and_then(|mut all| {
@@ -172,13 +173,16 @@ impl Sqlite {
                 ids.collect::<Result<Vec<i64>, _>>()
             })
             .map_err(from_sqlite)?;
+        for part in iter::once(self).chain(shards) {
+            part.tell_to_look();
+        }
         all.into_iter().try_for_each(|id| self.tell_removed(id))?;
         self.tell_changed()
     }
 
     /// Step 6. Who waits looks.
-    fn tell_moved(&self, connection: &Connection) {
-        let _ = self.take_all(connection);
+    fn tell_moved(&self, connection: &Connection, shards: &[Sqlite]) {
+        let _ = self.take_all(connection, shards);
         if let Ok(bell) = self.bell() {
             (0..Doorbell::LINES).for_each(|line| bell.ring(line));
         }

@@ -75,7 +75,7 @@ impl Inner {
 
     /// Takes down that something was looked for, and found or not.
     pub(crate) fn count(self: &Arc<Self>, found: Option<Use>) {
-        let [hits, misses] = &self.uses.counts;
+        let [hits, misses] = &*self.uses.counts;
         let Some(found) = found else {
             return misses.add();
         };
@@ -134,8 +134,7 @@ impl Inner {
                 sql::COUNT_READS,
                 &[some_more, none_more, self.structure.id().into()],
             )?;
-            hits.settle(some);
-            misses.settle(none);
+            self.uses.settle(db, [some, none]);
         }
         let id = self.structure.id().into();
         let oldest = db.query_one(sql::OLDEST_RANK, &[id], |row| row.int(0))?;

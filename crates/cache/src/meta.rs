@@ -97,7 +97,8 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
         })
     }
 
-    /// How often it was asked, how often it had an answer, and what it holds.
+    /// How often it was asked, how often it had an answer, and what it holds. Reads that are written down at this very moment may be
+    /// counted twice.
     ///
     /// # Errors
     ///
@@ -116,8 +117,8 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
 
 impl<A: Access> Part<'_, A> {
     fn stats(&self) -> Result<CacheStats> {
-        let [hits, misses] = &self.inner.uses.counts;
-        let unsettled = [hits.unsettled(), misses.unsettled()];
+        let [hits, misses] = &*self.inner.uses.counts;
+        let uncommitted = [hits.uncommitted(), misses.uncommitted()];
         let id = self.inner.structure.id().into();
         self.inside().read(|db| {
             let number = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -130,8 +131,8 @@ impl<A: Access> Part<'_, A> {
                 false => db.query_one(sql::SUM_BYTES, &self.entries().all(), |row| row.int(0))?,
             };
             Ok(CacheStats {
-                hits: counts[0] + unsettled[0],
-                misses: counts[1] + unsettled[1],
+                hits: counts[0] + uncommitted[0],
+                misses: counts[1] + uncommitted[1],
                 hits_here: hits.here.load(Ordering::Relaxed),
                 misses_here: misses.here.load(Ordering::Relaxed),
                 evicted: counts[2],

@@ -1,11 +1,12 @@
 //! Reads that are to be written down, gathered in memory until somebody writes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use diskette_ipc::Mutex;
-use diskette_store::{Result, Row};
+use diskette_store::{Db, Result, Row};
 
 use crate::policy::Policy;
 
@@ -16,7 +17,7 @@ pub(crate) struct Uses {
     policy: Mutex<Option<Policy>>,
     /// The least rank there was; `i64::MIN`: not known.
     pub(crate) oldest: AtomicI64,
-    pub(crate) counts: [Tally; 2],
+    pub(crate) counts: Arc<[Tally; 2]>,
     pub(crate) is_on_its_way: AtomicBool,
 }
 
@@ -25,6 +26,8 @@ pub(crate) struct Uses {
 pub(crate) struct Tally {
     pub(crate) here: AtomicU64,
     settled: AtomicU64,
+    /// How much of what is settled isn't committed yet.
+    under_way: AtomicU64,
 }
 
 /// A read of an entry.
@@ -133,9 +136,23 @@ impl Uses {
     pub(crate) fn forget(&self) {
         self.notes.lock().clear();
         self.is_on_its_way.store(false, Release);
-        for tally in &self.counts {
-            tally.settle(tally.unsettled());
+        for tally in &*self.counts {
+            tally.settled.store(tally.here.load(Relaxed), Relaxed);
+            tally.under_way.store(0, Relaxed);
         }
+    }
+
+    /// So many hits and misses are in the store once this is committed.
+    pub(crate) fn settle(&self, db: &Db<'_>, settled: [u64; 2]) {
+        let each = move |counts: &[Tally; 2], what: fn(&Tally, u64)| {
+            for (tally, count) in counts.iter().zip(settled) {
+                what(tally, count);
+            }
+        };
+        each(&self.counts, Tally::settle);
+        let [committed, rolled_back] = [0, 1].map(|_| Arc::clone(&self.counts));
+        db.on_commit(move |_| each(&committed, Tally::committed));
+        db.on_rollback(move |_| each(&rolled_back, Tally::rolled_back));
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -155,8 +172,23 @@ impl Tally {
             .saturating_sub(self.settled.load(Relaxed))
     }
 
-    /// So much of it is in the store now.
-    pub(crate) fn settle(&self, count: u64) {
+    /// How much is not in the store, or is there by a transaction that isn't committed.
+    pub(crate) fn uncommitted(&self) -> u64 {
+        self.unsettled() + self.under_way.load(Relaxed)
+    }
+
+    /// So much of it is in the store once the transaction is committed.
+    fn settle(&self, count: u64) {
+        self.under_way.fetch_add(count, Relaxed);
         self.settled.fetch_add(count, Relaxed);
+    }
+
+    fn committed(&self, count: u64) {
+        self.under_way.fetch_sub(count, Relaxed);
+    }
+
+    fn rolled_back(&self, count: u64) {
+        self.settled.fetch_sub(count, Relaxed);
+        self.under_way.fetch_sub(count, Relaxed);
     }
 }

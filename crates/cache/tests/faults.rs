@@ -312,7 +312,8 @@ fn who_reads_waits_for_nobody_whatever_the_policy() {
             Ok::<_, Error>(in_another_thread(read))
         });
         assert!(found_all.unwrap(), "{policy:?}");
-        assert_eq!(cache.stats().unwrap().hits, 10_000);
+        // Those that are written down at this very moment may be counted twice.
+        eventually(PATIENCE, || cache.stats().unwrap().hits == 10_000);
     }
 }
 

@@ -174,7 +174,11 @@ impl FileLock {
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
+}
 
+/// For the roster.
+#[cfg(target_os = "linux")]
+impl FileLock {
     pub(crate) fn inode(&self) -> u64 {
         self.identity.1
     }

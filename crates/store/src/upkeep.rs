@@ -103,11 +103,14 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.backup(to.as_ref()),
+        let to = to.as_ref();
+        let copied = match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.backup(to),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.backup(to.as_ref()),
-        }
+            Engine::Postgres(postgres) => postgres.backup(to),
+        };
+        let between = || format!("backing up {} to {}", self.path().display(), to.display());
+        copied.map_err(|error| error.at(between))
     }
 
     /// Moves the store of a directory to a PostgreSQL database, where the processes of several machines can use it:

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use diskette_ipc::Deadline;
 
-use crate::error::{Error, ErrorKind, Result, timed_out};
+use crate::error::{Result, timed_out};
 use crate::moving::{self, Meter};
-use crate::options::Options;
 use crate::postgres::Postgres;
 use crate::postgres::moving::Tables;
 use crate::sqlite::directory::Directory;
@@ -16,22 +15,9 @@ use crate::tenancy::Tenancy;
 const ONE_STATE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 impl Postgres {
-    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
-        self.copy_to(to).map_err(|error| {
-            error.at(|| format!("backing up {} to {}", self.path().display(), to.display()))
-        })
-    }
-
     /// The store itself comes last, so that what a killed process leaves is none.
-    fn copy_to(&self, to: &Path) -> Result<()> {
-        if to.join("store.db").exists() {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "there is a store already: name a new directory",
-            ));
-        }
-        let options = Options::default().allow_network_file_system(true);
-        let directory = Directory::prepare(to, &options)?;
+    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
+        let directory = Directory::prepare_for_copy(to)?;
         let _tenancies = self.stay_with_all_shards()?;
         let connection = self.open_another()?;
         connection.batch(ONE_STATE)?;

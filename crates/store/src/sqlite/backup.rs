@@ -6,8 +6,7 @@ use std::{fs, io};
 use diskette_ipc::plain_file;
 use rusqlite::backup::Backup;
 
-use crate::error::{Error, ErrorKind, Result, from_sqlite};
-use crate::options::Options;
+use crate::error::{Error, Result, from_sqlite};
 use crate::sqlite::Sqlite;
 use crate::sqlite::connection::{self, Role};
 use crate::sqlite::directory::Directory;
@@ -15,20 +14,7 @@ use crate::sqlite::reading::overtaken;
 
 impl Sqlite {
     pub(crate) fn backup(&self, to: &Path) -> Result<()> {
-        self.copy_to(to).map_err(|error| {
-            error.at(|| format!("backing up {} to {}", self.path().display(), to.display()))
-        })
-    }
-
-    fn copy_to(&self, to: &Path) -> Result<()> {
-        if to.join("store.db").exists() {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "there is a store already: name a new directory",
-            ));
-        }
-        let directory =
-            Directory::prepare(to, &Options::default().allow_network_file_system(true))?;
+        let directory = Directory::prepare_for_copy(to)?;
         // The copy names the shards that it has.
         let _tenancies = self.stay_with_all_shards()?;
         self.copy_part(&directory)?;

@@ -18,6 +18,17 @@ pub(crate) struct Directory(PathBuf);
 pub(crate) type Identity = (u64, u64);
 
 impl Directory {
+    /// A new one, for the copy of a store.
+    pub(crate) fn prepare_for_copy(path: &Path) -> Result<Self> {
+        if path.join("store.db").exists() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "there is a store already: name a new directory",
+            ));
+        }
+        Self::prepare(path, &Options::default().allow_network_file_system(true))
+    }
+
     /// Finds or creates the directory, whoever else is creating it now.
     pub(crate) fn prepare(path: &Path, options: &Options) -> Result<Self> {
         let failed = |source| Error::io(format!("can't open the store {}", path.display()), source);

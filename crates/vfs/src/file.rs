@@ -2,22 +2,25 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::size_of;
+use std::process;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use diskette_ipc::Roster;
 use rusqlite::ffi::{
-    SQLITE_IOERR_SHMLOCK, SQLITE_IOERR_SHMMAP, SQLITE_OK, SQLITE_SHM_LOCK, SQLITE_SHM_UNLOCK,
-    sqlite3_file, sqlite3_int64, sqlite3_io_methods,
+    SQLITE_IOERR_SHMLOCK, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_WRITE, SQLITE_OK, SQLITE_SHM_LOCK,
+    SQLITE_SHM_UNLOCK, sqlite3_file, sqlite3_int64, sqlite3_io_methods,
 };
 
 use crate::index::Index;
-use crate::locks::Locks;
+use crate::locks::{Locks, WRITE};
+use crate::log::{self, Log};
 
 /// What SQLite has in hand; behind it, in the same memory, is the file of the `unix` VFS.
 #[repr(C)]
 pub(crate) struct File {
     base: sqlite3_file,
+    /// The database file's, also where this is its log, which is closed before it.
     ours: *mut Ours,
 }
 
@@ -25,6 +28,7 @@ struct Ours {
     roster: Arc<Roster>,
     /// From the first look at the WAL-index to the last.
     locks: Option<Locks>,
+    log: Option<Log>,
 }
 
 /// The room that a file takes before that of the `unix` VFS.
@@ -43,6 +47,23 @@ impl Real {
     /// `file` is open, by a VFS whose methods are of version 3, for as long as this is used.
     pub(crate) unsafe fn new(file: NonNull<sqlite3_file>) -> Self {
         Real(file)
+    }
+
+    /// # Safety
+    ///
+    /// As of [`new`](Self::new), of the file behind an open one of ours.
+    pub(crate) unsafe fn behind(file: *mut sqlite3_file) -> Self {
+        // SAFETY: it isn't null, as `file` isn't.
+        unsafe { Real::new(NonNull::new_unchecked(behind(file))) }
+    }
+
+    /// Writes bytes; what SQLite answers.
+    pub(crate) fn write(self, bytes: &[u8], to: i64) -> c_int {
+        let (Some(write), Ok(size)) = (self.methods().xWrite, c_int::try_from(bytes.len())) else {
+            return SQLITE_IOERR_WRITE;
+        };
+        // SAFETY: an open file, and bytes that are there.
+        unsafe { write(self.0.as_ptr(), bytes.as_ptr().cast(), size, to) }
     }
 
     /// Locks some of the WAL-index in the kernel; what SQLite answers.
@@ -78,6 +99,7 @@ pub(crate) unsafe fn make(file: *mut sqlite3_file, roster: Arc<Roster>) {
     let ours = Box::new(Ours {
         roster,
         locks: None,
+        log: None,
     });
     let made = File {
         base: sqlite3_file {
@@ -87,6 +109,40 @@ pub(crate) unsafe fn make(file: *mut sqlite3_file, roster: Arc<Roster>) {
     };
     // SAFETY: room enough, and nobody else's.
     unsafe { ptr::write(file.cast(), made) };
+}
+
+/// Makes the open file of a log one of ours; is its database's?
+///
+/// # Safety
+///
+/// As of [`make`]; `database` is open, and closed after the log.
+pub(crate) unsafe fn make_log(file: *mut sqlite3_file, database: *mut sqlite3_file) -> bool {
+    // SAFETY: as the caller says; what has our methods is ours.
+    unsafe {
+        if !ptr::eq((*database).pMethods, &raw const METHODS) {
+            return false;
+        }
+        let ours = (*database.cast::<File>()).ours;
+        (*ours).log = Some(Log::of(Real::behind(file)));
+        let made = File {
+            base: sqlite3_file {
+                pMethods: &raw const log::METHODS,
+            },
+            ours,
+        };
+        ptr::write(file.cast(), made);
+    }
+    true
+}
+
+/// The log of this database, or this log.
+///
+/// # Safety
+///
+/// `file` is an open one of ours, that SQLite calls by one thread at a time; the result is used during that call only.
+pub(crate) unsafe fn log<'a>(file: *mut sqlite3_file) -> &'a mut Option<Log> {
+    // SAFETY: the database's file is closed last.
+    unsafe { &mut (*(*file.cast::<File>()).ours).log }
 }
 
 /// # Safety
@@ -131,7 +187,7 @@ unsafe extern "C" fn shm_map(
         return answer;
     }
     // SAFETY: the file behind is there for as long as this one.
-    let real = unsafe { Real::new(NonNull::new_unchecked(real)) };
+    let real = unsafe { Real::behind(file) };
     let settled = ours.settle(real).and_then(|locks| {
         // SAFETY: SQLite has said where it is.
         match NonNull::new(unsafe { *found }).filter(|_| block == 0) {
@@ -171,15 +227,32 @@ unsafe extern "C" fn shm_lock(
     flags: c_int,
 ) -> c_int {
     // SAFETY: SQLite calls it for an open file of ours, by one thread at a time.
-    let (ours, real) = unsafe { (&mut *(*file.cast::<File>()).ours, behind(file)) };
+    let (ours, real) = unsafe { (&mut *(*file.cast::<File>()).ours, Real::behind(file)) };
+    let (first, count) = (first as usize, count as usize);
+    if let Some(log) = &mut ours.log
+        && first == WRITE
+        && flags & SQLITE_SHM_UNLOCK != 0
+    {
+        log.end_transaction();
+    }
     match &mut ours.locks {
-        Some(locks) => locks.change(first as usize, count as usize, flags),
-        // SAFETY: the file behind is open.
-        None => unsafe { Real::new(NonNull::new_unchecked(real)) }.change(
-            first as usize,
-            count as usize,
-            flags,
-        ),
+        Some(locks) => locks.change(first, count, flags),
+        None => real.change(first, count, flags),
+    }
+}
+
+/// SQLite calls it also between the two copies of the header that tells others of a transaction.
+unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
+    // SAFETY: SQLite calls it for an open file of ours, by one thread at a time, and the file behind is open.
+    unsafe {
+        if log(file).as_mut().map_or(SQLITE_OK, Log::put_out) != SQLITE_OK {
+            // No SQLite that is known commits with something gathered still. Nobody may read frames that aren't there.
+            process::abort();
+        }
+        let real = behind(file);
+        if let Some(barrier) = (*(*real).pMethods).xShmBarrier {
+            barrier(real);
+        }
     }
 }
 
@@ -197,9 +270,9 @@ unsafe extern "C" fn shm_unmap(file: *mut sqlite3_file, delete: c_int) -> c_int 
 
 /// Calls of SQLite that go on as they are.
 macro_rules! handed_on {
-    ($($name:ident = $method:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+    ($($name:ident = $method:ident($($arg:ident: $type:ty),*);)*) => {
         $(
-            unsafe extern "C" fn $name(file: *mut sqlite3_file $(, $arg: $type)*) $(-> $result)? {
+            pub(crate) unsafe extern "C" fn $name(file: *mut sqlite3_file $(, $arg: $type)*) -> c_int {
                 // SAFETY: SQLite calls it for an open file of ours, and the one behind has all methods of version 3.
                 unsafe {
                     let real = behind(file);
@@ -212,23 +285,22 @@ macro_rules! handed_on {
 }
 
 handed_on! {
-    read = xRead(into: *mut c_void, size: c_int, from: sqlite3_int64) -> c_int;
-    write = xWrite(bytes: *const c_void, size: c_int, to: sqlite3_int64) -> c_int;
-    truncate = xTruncate(size: sqlite3_int64) -> c_int;
-    sync = xSync(flags: c_int) -> c_int;
-    file_size = xFileSize(size: *mut sqlite3_int64) -> c_int;
-    lock = xLock(level: c_int) -> c_int;
-    unlock = xUnlock(level: c_int) -> c_int;
-    check_reserved_lock = xCheckReservedLock(held: *mut c_int) -> c_int;
-    file_control = xFileControl(what: c_int, arg: *mut c_void) -> c_int;
-    sector_size = xSectorSize() -> c_int;
-    device_characteristics = xDeviceCharacteristics() -> c_int;
-    shm_barrier = xShmBarrier();
-    fetch = xFetch(from: sqlite3_int64, size: c_int, found: *mut *mut c_void) -> c_int;
-    unfetch = xUnfetch(from: sqlite3_int64, given: *mut c_void) -> c_int;
+    read = xRead(into: *mut c_void, size: c_int, from: sqlite3_int64);
+    write = xWrite(bytes: *const c_void, size: c_int, to: sqlite3_int64);
+    truncate = xTruncate(size: sqlite3_int64);
+    sync = xSync(flags: c_int);
+    file_size = xFileSize(size: *mut sqlite3_int64);
+    lock = xLock(level: c_int);
+    unlock = xUnlock(level: c_int);
+    check_reserved_lock = xCheckReservedLock(held: *mut c_int);
+    file_control = xFileControl(what: c_int, arg: *mut c_void);
+    sector_size = xSectorSize();
+    device_characteristics = xDeviceCharacteristics();
+    fetch = xFetch(from: sqlite3_int64, size: c_int, found: *mut *mut c_void);
+    unfetch = xUnfetch(from: sqlite3_int64, given: *mut c_void);
 }
 
-static METHODS: sqlite3_io_methods = sqlite3_io_methods {
+pub(crate) static METHODS: sqlite3_io_methods = sqlite3_io_methods {
     iVersion: 3,
     xClose: Some(close),
     xRead: Some(read),
@@ -250,10 +322,9 @@ static METHODS: sqlite3_io_methods = sqlite3_io_methods {
     xUnfetch: Some(unfetch),
 };
 
-/// Whether the methods are all there that are handed on.
-pub(crate) fn is_complete(methods: &sqlite3_io_methods) -> bool {
-    methods.iVersion >= 3
-        && methods.xRead.is_some()
+/// Whether the methods are there that each file hands on,
+pub(crate) fn writes(methods: &sqlite3_io_methods) -> bool {
+    methods.xRead.is_some()
         && methods.xWrite.is_some()
         && methods.xTruncate.is_some()
         && methods.xSync.is_some()
@@ -264,6 +335,11 @@ pub(crate) fn is_complete(methods: &sqlite3_io_methods) -> bool {
         && methods.xFileControl.is_some()
         && methods.xSectorSize.is_some()
         && methods.xDeviceCharacteristics.is_some()
+}
+
+/// and those that a database's does besides.
+pub(crate) fn shares(methods: &sqlite3_io_methods) -> bool {
+    methods.iVersion >= 3
         && methods.xShmMap.is_some()
         && methods.xShmLock.is_some()
         && methods.xShmBarrier.is_some()

@@ -58,7 +58,7 @@ use crate::file::Real;
 use crate::index::{Index, MARKS};
 
 /// The locks by SQLite's numbers, which are those of the words too.
-const WRITE: usize = 0;
+pub(crate) const WRITE: usize = 0;
 const CHECKPOINT: usize = 1;
 const RECOVER: usize = 2;
 const OF_READERS: usize = 3;

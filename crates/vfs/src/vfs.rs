@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use diskette_ipc::Roster;
 use rusqlite::Connection;
 use rusqlite::ffi::{
-    SQLITE_CANTOPEN, SQLITE_OK, SQLITE_OPEN_MAIN_DB, sqlite3_file, sqlite3_filename, sqlite3_vfs,
-    sqlite3_vfs_find, sqlite3_vfs_register,
+    SQLITE_CANTOPEN, SQLITE_OK, SQLITE_OPEN_MAIN_DB, SQLITE_OPEN_WAL, sqlite3_database_file_object,
+    sqlite3_file, sqlite3_filename, sqlite3_vfs, sqlite3_vfs_find, sqlite3_vfs_register,
 };
 
 use crate::file;
@@ -148,31 +148,43 @@ unsafe extern "C" fn open_file(
         let Some(open) = (*unix).xOpen else {
             return SQLITE_CANTOPEN;
         };
-        if flags & SQLITE_OPEN_MAIN_DB == 0 {
+        if flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL) == 0 {
             return open(unix, name, opened, flags, flags_out);
         }
         (*opened).pMethods = ptr::null();
         let real = file::behind(opened);
         (*real).pMethods = ptr::null();
         let answer = open(unix, name, real, flags, flags_out);
-        let roster = ROSTER.with_borrow(Option::clone);
-        let methods = (*real).pMethods.as_ref();
-        let complete = methods.is_some_and(file::is_complete);
-        match roster {
-            Some(roster) if answer == SQLITE_OK && complete => {
-                file::make(opened, roster);
-                SQLITE_OK
-            }
-            // SQLite closes what has methods, even if it could not be opened.
-            _ => {
-                if let Some(close) = methods.and_then(|methods| methods.xClose) {
-                    close(real);
-                }
-                match answer {
-                    SQLITE_OK => SQLITE_CANTOPEN,
-                    answer => answer,
-                }
-            }
+        if answer == SQLITE_OK && make(name, opened, flags) {
+            return SQLITE_OK;
         }
+        // SQLite closes what has methods, even if it could not be opened.
+        let methods = (*real).pMethods.as_ref();
+        if let Some(close) = methods.and_then(|methods| methods.xClose) {
+            close(real);
+        }
+        match answer {
+            SQLITE_OK => SQLITE_CANTOPEN,
+            answer => answer,
+        }
+    }
+}
+
+/// Makes a file ours, the one behind which is open; is it one that can be?
+///
+/// # Safety
+///
+/// As of [`file::make`]; `name` is what SQLite has it opened by.
+unsafe fn make(name: sqlite3_filename, opened: *mut sqlite3_file, flags: c_int) -> bool {
+    // SAFETY: as the caller says; SQLite knows the database of a log, which is closed after it.
+    unsafe {
+        let methods = &*(*file::behind(opened)).pMethods;
+        if flags & SQLITE_OPEN_WAL != 0 {
+            let database = sqlite3_database_file_object(name);
+            return file::writes(methods) && file::make_log(opened, database);
+        }
+        let roster = ROSTER.with_borrow(Option::clone);
+        let roster = roster.filter(|_| file::writes(methods) && file::shares(methods));
+        roster.map(|roster| file::make(opened, roster)).is_some()
     }
 }

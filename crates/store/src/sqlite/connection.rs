@@ -67,7 +67,8 @@ pub(crate) fn open(
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
     set_durability(&connection, durability)?;
-    let longest_log = CAP * 4096;
+    // A quarter more, so that a log of that length isn't shortened, to grow again, whenever it is begun anew.
+    let longest_log = (CAP + CAP / 4) * 4096;
     connection
         .execute_batch(&format!(
             "{COMMON} PRAGMA cache_size = -{CACHE};

@@ -25,7 +25,7 @@ const DUE: usize = 1_000;
 const LOOK: usize = DUE / 4;
 
 /// A log longer than this, in pages, after a checkpoint beside the writers, is finished inside the gate, so that the next
-/// writer begins it anew. And no file of a log that was begun anew stays longer.
+/// writer begins it anew. And the file of a log that was begun anew is cut to a quarter more.
 pub(crate) const CAP: usize = 4_000;
 
 /// So few pages of it are left by then, unless so many passes beside the writers don't come so far.

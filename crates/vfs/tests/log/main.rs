@@ -8,6 +8,7 @@
 mod contents;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod killed;
+mod spilled;
 #[cfg(target_os = "linux")]
 mod strangers;
 mod torture;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use diskette_ipc::Deadline;
-use diskette_store::entries::{PAGE, own, unreadable};
+use diskette_store::entries::{Gone, PAGE, own, unreadable};
 use diskette_store::{Access, Error, ErrorKind, Result, Row, Store, Structure, Value};
 
 use crate::cache::Cache;
@@ -307,12 +307,13 @@ impl Shard {
     /// Counts the bytes of all entries, and `[hits, misses, evicted, expired]` of others.
     fn count(&self, [hits, misses, evicted, expired]: [i64; 4]) -> Result<()> {
         self.part().inside().write(|db| {
-            let [first, end] = self.part().entries().all();
+            let (entries, none) = (self.part().entries(), Gone::default());
+            let [first, end] = entries.all();
             let id = || self.inner.structure.id().into();
             db.run(sql::COUNT_BYTES, &[first, end, id()])?;
             db.run(sql::COUNT_READS, &[hits.into(), misses.into(), id()])?;
             let row = [0.into(), evicted.into(), expired.into(), id()];
-            db.run(sql::SHED, &row)
+            db.run(sql::SHED, &[&entries.without(none)[..], &row].concat())
         })
     }
 }

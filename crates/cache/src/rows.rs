@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use diskette_store::entries::{Place, unreadable};
+use diskette_store::entries::{Gone, Place, unreadable};
 use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Row, Stored};
 use serde::de::DeserializeOwned;
 
@@ -220,24 +220,19 @@ impl<A: Access> Part<'_, A> {
         if going.is_empty() {
             return Ok(());
         }
-        let entries = self.entries();
-        let count = entries.count(db)?;
+        let (entries, mut gone) = (self.entries(), Gone::default());
         for entry in going {
-            entries.drop_row(db, entry.place)?;
+            entries.drop_row(db, entry.place, &mut gone)?;
         }
-        let gone = i64::try_from(going.len()).unwrap_or(i64::MAX);
         let bytes: i64 = match self.inner.config(db)?.is_limited() {
             true => going.iter().map(|entry| entry.cost).sum(),
             false => 0,
         };
-        let counted = |this| if why == this { gone } else { 0 };
+        let counted = |this| if why == this { gone.rows } else { 0 };
         let (evicted, expired) = (counted(Why::Evicted), counted(Why::Expired));
-        if bytes != 0 || evicted + expired > 0 {
-            let id = self.inner.structure.id().into();
-            let row = [bytes.into(), evicted.into(), expired.into(), id];
-            db.run(sql::SHED, &row)?;
-        }
-        entries.recount(db, count.saturating_sub(gone))
+        let id = self.inner.structure.id().into();
+        let counts = [bytes.into(), evicted.into(), expired.into(), id];
+        db.run(sql::SHED, &[&entries.without(gone)[..], &counts].concat())
     }
 
     /// A value on its way to a key.

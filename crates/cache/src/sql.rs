@@ -6,7 +6,7 @@
 //! a cache is the sum of its entries' `cost`; it is kept, as the ranks are, only where there is a limit.
 
 use diskette_store::entries::{Directions, Statements};
-use diskette_store::{Claims, GiveBack, Kind, Result, Row, Table, entry_statements};
+use diskette_store::{Claims, GiveBack, Kind, Result, Row, Table, base_without, entry_statements};
 
 use crate::policy::{Policy, Standing};
 
@@ -121,8 +121,12 @@ pub(crate) const COUNT_BYTES: &str = "UPDATE caches \
     SET bytes = (SELECT coalesce(sum(cost), 0) FROM cache_entries WHERE id >= $1 AND id < $2) WHERE id = $3";
 pub(crate) const SUM_BYTES: &str =
     "SELECT coalesce(sum(cost), 0) FROM cache_entries WHERE id >= $1 AND id < $2";
-/// After `$2` entries were evicted and `$3` had expired, `$1` bytes in all.
-pub(crate) const SHED: &str = "UPDATE caches SET bytes = bytes - $1, evicted = evicted + $2, expired = expired + $3 WHERE id = $4";
+/// After entries have gone, of `$6` bytes, of which `$7` were evicted and `$8` had expired.
+pub(crate) const SHED: &str = concat!(
+    "UPDATE caches SET base = ",
+    base_without!("cache_entries"),
+    ", bytes = bytes - $6, evicted = evicted + $7, expired = expired + $8 WHERE id = $9"
+);
 pub(crate) const COUNT_READS: &str =
     "UPDATE caches SET hits = hits + $1, misses = misses + $2 WHERE id = $3";
 pub(crate) const COUNTS: &str = "SELECT hits, misses, evicted, expired FROM caches WHERE id = $1";

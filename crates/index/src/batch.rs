@@ -1,6 +1,6 @@
 //! Many entries in one transaction.
 
-use diskette_store::entries::{End, PAGE, Page, Place, Reading, decode_value, read_entry};
+use diskette_store::entries::{End, Gone, PAGE, Page, Place, Reading, decode_value, read_entry};
 use diskette_store::{Access, Codec, Like, Result};
 use serde::de::DeserializeOwned;
 
@@ -108,17 +108,14 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 .map(|key| self.key(key))
                 .collect::<Result<Vec<_>>>()?;
             self.inside().free(|db| {
-                let entries = self.entries();
-                let count = entries.count(db)?;
-                let mut removed = 0;
+                let (entries, mut gone) = (self.entries(), Gone::default());
                 for key in &keys {
                     if let Some(place) = entries.place(db, key)? {
-                        entries.drop_row(db, place)?;
-                        removed += 1;
+                        entries.drop_row(db, place, &mut gone)?;
                     }
                 }
-                entries.recount(db, count - removed)?;
-                Ok(usize::try_from(removed).unwrap_or(0))
+                entries.count_off(db, gone)?;
+                Ok(usize::try_from(gone.rows).unwrap_or(0))
             })
         })
     }
@@ -144,9 +141,8 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                 Ok(Some((Place::of(row)?, read_entry::<K, V, C>(store, row)?)))
             });
             self.inside().free(|db| {
-                let entries = self.entries();
+                let (entries, mut gone) = (self.entries(), Gone::default());
                 let mut left = entries.ids(db)?;
-                let mut count = entries.count(db)?;
                 while let Some(range) = left {
                     let page = Page::fetch(db, &reading, &range, End::Front, PAGE)?;
                     left = page.left;
@@ -155,12 +151,11 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
                             slot.read(db, sql.find_entry, &reading)?
                             && !keep(&key, &value)
                         {
-                            entries.drop_row(db, place)?;
-                            count -= 1;
+                            entries.drop_row(db, place, &mut gone)?;
                         }
                     }
                 }
-                entries.recount(db, count)
+                entries.count_off(db, gone)
             })
         })
     }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeBounds;
 
-use diskette_store::entries::{Bounds, Place, RangeKeys, Reading, ends, read_key};
+use diskette_store::entries::{Bounds, Gone, Place, RangeKeys, Reading, ends, read_key};
 use diskette_store::{Access, Like, Result};
 use serde::de::DeserializeOwned;
 
@@ -86,13 +86,12 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             let entries = self.entries();
             let range = entries.closed(entries.bounds::<K, Q, R>(&range)?);
             self.inside().free(|db| {
-                let count = entries.count(db)?;
                 let places = db.query(sql::ENTRIES.places_in_range, &ends(&range), Place::of)?;
+                let mut gone = Gone::default();
                 for &place in &places {
-                    entries.drop_row(db, place)?;
+                    entries.drop_row(db, place, &mut gone)?;
                 }
-                let removed = i64::try_from(places.len()).unwrap_or(i64::MAX);
-                entries.recount(db, count.saturating_sub(removed))?;
+                entries.count_off(db, gone)?;
                 Ok(places.len())
             })
         })

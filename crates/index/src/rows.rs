@@ -1,6 +1,6 @@
 //! What the methods are made of: each of these runs within one operation.
 
-use diskette_store::entries::{Entries, Place, read_value, unreadable};
+use diskette_store::entries::{Entries, Gone, Place, read_value, unreadable};
 use diskette_store::{Access, Ahead, Codec, Db, Keeping, Like, Result, Stored};
 use serde::de::DeserializeOwned;
 
@@ -72,10 +72,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
 
     /// Removes.
     pub(crate) fn take(&self, db: &Db<'_>, place: Place) -> Result<()> {
-        let entries = self.entries();
-        let count = entries.count(db)?;
-        entries.drop_row(db, place)?;
-        entries.recount(db, count - 1)?;
+        let (entries, mut gone) = (self.entries(), Gone::default());
+        entries.drop_row(db, place, &mut gone)?;
+        entries.count_off(db, gone)?;
         entries.stay_in_the_middle(db, place.id)
     }
 }

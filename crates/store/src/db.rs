@@ -432,8 +432,10 @@ impl<'c> Db<'c> {
             self.pages.set(self.pages.get() + 2 + bytes / 4096);
         }
         debug_assert!(
-            (1..=params.len()).all(|n| statement.parameter_name(n) == Some(&format!("${n}"))),
-            "parameters are numbered in the order in which they first appear: {sql}"
+            statement.parameter_count() == params.len()
+                && (1..=params.len())
+                    .all(|n| statement.parameter_name(n) == Some(&format!("${n}"))),
+            "parameters are numbered in the order in which they first appear, and there is a value for each: {sql}"
         );
         for (index, value) in params.iter().enumerate() {
             let value = match *value {

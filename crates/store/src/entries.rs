@@ -65,6 +65,24 @@ pub struct Place {
     pub file: Option<i64>,
 }
 
+/// Rows that have gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Gone {
+    /// How many.
+    pub rows: i64,
+    /// The greatest of their ids.
+    last: i64,
+}
+
+impl Default for Gone {
+    fn default() -> Self {
+        Gone {
+            rows: 0,
+            last: i64::MIN,
+        }
+    }
+}
+
 /// So many bytes of a key say whose it is.
 const BEGINNING: usize = size_of::<[u8; 3]>();
 
@@ -178,10 +196,32 @@ impl<'a, A: Access> Entries<'a, A> {
         db.query_one(self.sql.place, &[key.into()], Place::of)
     }
 
-    /// Removes a row; to be followed by [`recount`](Self::recount).
-    pub fn drop_row(&self, db: &Db<'_>, place: Place) -> Result<()> {
+    /// Removes a row; to be followed by [`count_off`](Self::count_off).
+    pub fn drop_row(&self, db: &Db<'_>, place: Place, gone: &mut Gone) -> Result<()> {
         db.run(self.sql.drop, &[place.id.into()])?;
+        gone.rows += 1;
+        gone.last = gone.last.max(place.id);
         self.store().forget_value(db, place.file)
+    }
+
+    /// Counts off the rows that have gone.
+    pub fn count_off(&self, db: &Db<'_>, gone: Gone) -> Result<()> {
+        if gone.rows == 0 {
+            return Ok(());
+        }
+        let [rows, last, first, end, middle] = self.without(gone);
+        let structure = self.share().structure().into();
+        db.run(
+            self.sql.count_off,
+            &[rows, last, first, end, middle, structure],
+        )
+    }
+
+    /// The parameters of [`base_without`](crate::base_without).
+    pub fn without(&self, gone: Gone) -> [Value<'static>; 5] {
+        let [first, end] = self.all();
+        let middle = self.share().middle().into();
+        [gone.rows.into(), gone.last.into(), first, end, middle]
     }
 
     /// Removes all rows.
@@ -206,7 +246,7 @@ impl<'a, A: Access> Entries<'a, A> {
         Ok(Some(self.count(db)?).filter(|&count| count > 0))
     }
 
-    /// Makes `count` the number of rows, after some have gone or moved.
+    /// Makes `count` the number of rows, after some have moved.
     pub fn recount(&self, db: &Db<'_>, count: i64) -> Result<()> {
         let (share, [first, end]) = (self.share(), self.all());
         let (structure, middle) = (share.structure().into(), share.middle().into());

@@ -18,6 +18,8 @@ pub struct Statements {
     pub shift: &'static str,
     /// The number of rows of the structure `$3`.
     pub count: &'static str,
+    /// Counts off rows of the structure `$6` that have gone: see [`base_without`](crate::base_without).
+    pub count_off: &'static str,
     /// Makes `$3` the number of rows of the structure `$5`; `$4` is where the first place is.
     pub recount: &'static str,
     /// The least and the greatest id.
@@ -55,6 +57,22 @@ impl Directions {
             End::Back => self.down,
         }
     }
+}
+
+/// The `base` of a structure after `$1` rows have gone, of which the last was at `$2`. The first of all ids is `$3`, the one after
+/// the last `$4`; `$5` is where the first place is.
+///
+/// The number of rows was the greatest id there was less the base: that of the last that is left, or of the last that has gone.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! base_without {
+    ($entries:literal) => {
+        concat!(
+            "coalesce((SELECT base + $1 + CASE WHEN id < $2 THEN id - $2 ELSE 0 END FROM ",
+            $entries,
+            " WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1), $5)"
+        )
+    };
 }
 
 /// The [`Statements`] of the entries in one table, whose structures are rows of another; the rows that they read are
@@ -95,6 +113,13 @@ macro_rules! entry_statements {
                  FROM ",
                 $structures,
                 " WHERE id = $3"
+            ),
+            count_off: concat!(
+                "UPDATE ",
+                $structures,
+                " SET base = ",
+                $crate::base_without!($entries),
+                " WHERE id = $6"
             ),
             recount: concat!(
                 "UPDATE ",

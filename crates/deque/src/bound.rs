@@ -76,6 +76,7 @@ where
             let stored = check_max_len(max_len)?;
             self.inside().write(|db| {
                 let id = self.inner.structure.id().into();
+                self.inner.structure.tell_changed(db)?;
                 db.run(sql::SET_MAX_LEN, &[stored.into(), id])?;
                 self.inner.make_room(db, End::Back, 0)?;
                 db.ring(self.inner.structure.departures());

@@ -2,7 +2,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use diskette_store::{
     Access, Ahead, Codec, Db, Error, ErrorKind, Inside, MessagePack, Result, Store, Structure,
@@ -177,9 +177,13 @@ impl<T, C: Codec, A: Access> Deque<T, C, A> {
     }
 
     fn of(access: A, structure: Arc<Structure>, options: &DequeOptions<T, C>) -> Result<Self> {
-        let bounded = AtomicBool::new(false);
+        let inner = Inner {
+            structure,
+            bounded: AtomicBool::new(false),
+            unbounded_at: AtomicU64::new(u64::MAX),
+        };
         let deque = Deque {
-            inner: Arc::new(Inner { structure, bounded }),
+            inner: Arc::new(inner),
             access,
             stored_as: PhantomData,
         };

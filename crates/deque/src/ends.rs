@@ -196,17 +196,20 @@ where
     }
 
     fn insert_unless_bounded(&self, db: &Db<'_>, end: End, stored: &Stored) -> Result<bool> {
-        let (share, [first, end_of_rows]) = (self.inner.share(), self.inner.rows());
-        let params = [
-            first,
-            end_of_rows,
-            share.middle().into(),
-            stored.value(),
-            share.structure().into(),
-        ];
+        let (share, [first, last]) = (self.inner.share(), self.inner.rows());
+        let (middle, structure) = (share.middle().into(), share.structure().into());
+        let row = [first, last, middle, stored.value(), structure];
+        let changes = self.inner.structure.changes(db.store())?;
         // Before the statement, with which the commit goes out. To ring for nothing harms nobody.
         db.ring(self.inner.structure.arrivals());
-        Ok(db.execute(sql::push(end), &params)? > 0)
+        if self.inner.unbounded_at.load(Ordering::Relaxed) == changes {
+            return db.run(sql::push(end), &row[..4]).map(|()| true);
+        }
+        let inserted = db.execute(sql::push_unless_bounded(end), &row)? > 0;
+        if inserted {
+            self.inner.unbounded_at.store(changes, Ordering::Relaxed);
+        }
+        Ok(inserted)
     }
 
     fn push_many<I>(&self, end: End, items: I) -> Result<()>

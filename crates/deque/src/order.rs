@@ -1,7 +1,7 @@
 //! Taking, putting and finding rows: for within a transaction, and for items of any type.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use diskette_store::{Db, Error, ErrorKind, Result, Row, Share, Stored, Structure, Value};
 
@@ -14,6 +14,8 @@ pub(crate) struct Inner {
     pub(crate) structure: Arc<Structure>,
     /// Was there a bound when it was last looked at? Spares the statement that only works without.
     pub(crate) bounded: AtomicBool,
+    /// There was none when [`changes`](Structure::changes) was this.
+    pub(crate) unbounded_at: AtomicU64,
 }
 
 impl Inner {

@@ -77,21 +77,51 @@ macro_rules! last {
     };
 }
 
-/// Only where there is no bound: else no row is inserted. `$3` is where the first item of all goes, `$4` the value, `$5` the
-/// number of the deque.
-const PUSH_BACK: &str = concat!(
-    "INSERT INTO deque_items (pos, value) SELECT 1 + coalesce((SELECT max(pos) FROM (SELECT ",
-    last!("deque_items"),
-    " AS pos UNION ALL SELECT ",
-    last!("deque_gaps"),
-    ") AS ends), $3), $4 FROM deques WHERE id = $5 AND max_len IS NULL",
-);
+/// Where an item goes at an end of a deque with the parameters `$1`, `$2` and, for the first of all, `$3`.
+macro_rules! new_front {
+    () => {
+        concat!(
+            "coalesce((SELECT min(pos) FROM (SELECT ",
+            first!("deque_items"),
+            " AS pos UNION ALL SELECT ",
+            first!("deque_gaps"),
+            ") AS ends), $3) - 1"
+        )
+    };
+}
+macro_rules! new_back {
+    () => {
+        concat!(
+            "1 + coalesce((SELECT max(pos) FROM (SELECT ",
+            last!("deque_items"),
+            " AS pos UNION ALL SELECT ",
+            last!("deque_gaps"),
+            ") AS ends), $3)"
+        )
+    };
+}
+
+/// `$4` is the value.
 const PUSH_FRONT: &str = concat!(
-    "INSERT INTO deque_items (pos, value) SELECT coalesce((SELECT min(pos) FROM (SELECT ",
-    first!("deque_items"),
-    " AS pos UNION ALL SELECT ",
-    first!("deque_gaps"),
-    ") AS ends), $3) - 1, $4 FROM deques WHERE id = $5 AND max_len IS NULL",
+    "INSERT INTO deque_items (pos, value) VALUES (",
+    new_front!(),
+    ", $4)"
+);
+const PUSH_BACK: &str = concat!(
+    "INSERT INTO deque_items (pos, value) VALUES (",
+    new_back!(),
+    ", $4)"
+);
+/// The same, but only where the deque `$5` has no bound. (SQLite makes a table of what it inserts by a `SELECT` from the same.)
+const PUSH_FRONT_UNLESS_BOUNDED: &str = concat!(
+    "INSERT INTO deque_items (pos, value) SELECT ",
+    new_front!(),
+    ", $4 FROM deques WHERE id = $5 AND max_len IS NULL"
+);
+const PUSH_BACK_UNLESS_BOUNDED: &str = concat!(
+    "INSERT INTO deque_items (pos, value) SELECT ",
+    new_back!(),
+    ", $4 FROM deques WHERE id = $5 AND max_len IS NULL"
 );
 pub(crate) const PUT: &str = "INSERT INTO deque_items (pos, file, value) VALUES ($1, $2, $3)";
 pub(crate) const SET: &str = "UPDATE deque_items SET file = $1, value = $2 WHERE pos = $3";
@@ -210,6 +240,13 @@ pub(crate) fn push(end: End) -> &'static str {
     match end {
         End::Front => PUSH_FRONT,
         End::Back => PUSH_BACK,
+    }
+}
+
+pub(crate) fn push_unless_bounded(end: End) -> &'static str {
+    match end {
+        End::Front => PUSH_FRONT_UNLESS_BOUNDED,
+        End::Back => PUSH_BACK_UNLESS_BOUNDED,
     }
 }
 

@@ -272,7 +272,8 @@ impl Shared {
             durability,
             number: known.number,
             identity: known.identity,
-            numbers: AtomicU64::new(0),
+            // Above all that a board gives: a store that moves here brings what is known by those.
+            numbers: AtomicU64::new(1 << 63),
             kinds: Mutex::default(),
             home,
         }

@@ -75,3 +75,29 @@ fn a_bound_is_recorded_and_changed_by_name() {
     assert_eq!(deque.max_len().unwrap(), Some(1));
     assert_eq!(deque.when_full().unwrap(), WhenFull::Refuse);
 }
+
+/// Who knows by heart that there is no bound learns of one before his next push.
+#[test]
+fn a_bound_that_another_sets_is_kept_at_once() {
+    let (_dir, store) = store();
+    let [one, other] = [0, 1].map(|_| Deque::<u32>::new(&store, "todo").unwrap());
+    one.push_back(&1).unwrap();
+    one.push_front(&0).unwrap();
+    other.set_max_len(Some(2)).unwrap();
+    assert!(one.push_back(&2).unwrap_err().is_full());
+
+    let undone = store.transaction(|tx| {
+        let todo = other.within(tx);
+        todo.set_max_len(None)?;
+        todo.push_back(&2)?;
+        one.within(tx).push_back(&3)?;
+        Err::<(), _>(todo.set(99, &1).unwrap_err())
+    });
+    assert!(undone.is_err());
+    for deque in [&one, &other] {
+        assert!(deque.push_back(&4).unwrap_err().is_full());
+    }
+    other.set_max_len(None).unwrap();
+    one.push_back(&2).unwrap();
+    assert_eq!(one.to_vec().unwrap(), [0, 1, 2]);
+}

@@ -14,13 +14,10 @@ use crate::rows::Found;
 use crate::sql;
 
 /// At most so many entries go in one turn to write, so that nobody waits for long.
-const STEP: i64 = 256;
+pub(crate) const STEP: i64 = 256;
 
 /// At most so many that have expired go with what somebody writes.
 const IN_PASSING: i64 = 32;
-
-/// At most so many that were used are passed over, one after the other: the next goes all the same.
-const SPARED: usize = 64;
 
 /// What others insert that expires sooner is looked for after so long at the latest, in microseconds.
 const LOOK_AGAIN: i64 = 10_000_000;
@@ -34,7 +31,7 @@ pub(crate) struct Going {
 
 impl Going {
     /// Of a row that begins with `id, file, cost`.
-    fn of(row: &Row<'_>) -> Result<Self> {
+    pub(crate) fn of(row: &Row<'_>) -> Result<Self> {
         Ok(Going {
             place: Place::of(row)?,
             cost: row.int(2)?,
@@ -209,13 +206,16 @@ impl<A: Access> Part<'_, A> {
         config.must_fit(cost, self.inner.shards)?;
         let more = i64::from(found.is_none());
         let by = cost - found.map_or(0, |found| found.cost);
+        if (by, more) == (0, 0) {
+            return Ok(Admission::Room);
+        }
         if config.policy == Policy::Refuse {
             return self.admit_or_refuse(db, config, by, more, now);
         }
-        let mut excess = self.excess(db, config, by, more)?;
-        if excess.is_none() {
+        if self.take_room(db, by, more)? {
             return Ok(Admission::Room);
         }
+        let mut excess = self.excess(db, config, by, more)?;
         let id = self.inner.structure.id().into();
         let expired = db.query(sql::EXPIRED, &[id, now.into(), STEP.into()], Going::of)?;
         let own = found.map(|found| found.place.id);
@@ -259,6 +259,14 @@ impl<A: Access> Part<'_, A> {
         Ok(Admission::Room)
     }
 
+    /// Counts so many bytes more, if the cache is within its limits then, with so many more entries; is it?
+    fn take_room(&self, db: &Db<'_>, by: i64, more: i64) -> Result<bool> {
+        let [first, end] = self.entries().all();
+        let id = self.inner.structure.id().into();
+        let room = db.execute(sql::TAKE_ROOM, &[by.into(), id, first, end, more.into()])?;
+        Ok(room == 1)
+    }
+
     /// Counts so many bytes more; how far is the cache then over its limits, with so many more entries?
     fn excess(&self, db: &Db<'_>, config: &Config, by: i64, more: i64) -> Result<Excess> {
         let [first, end] = self.entries().all();
@@ -268,65 +276,6 @@ impl<A: Access> Part<'_, A> {
         })?;
         let (bytes, entries) = totals.ok_or_else(|| self.inner.structure.missing(db))?;
         Ok(config.excess(bytes, entries + more))
-    }
-
-    /// Who is to go by the policy, but not `own`.
-    fn choose(
-        &self,
-        db: &Db<'_>,
-        config: &Config,
-        mut excess: Excess,
-        own: Option<i64>,
-    ) -> Result<Chosen> {
-        let mut entries = Vec::new();
-        if excess.is_none() {
-            return Ok(Chosen {
-                entries,
-                are_enough: true,
-            });
-        }
-        self.inner.settle(db)?;
-        let id = self.inner.structure.id().into();
-        let has_hand = config.policy.spares_the_used();
-        let start = match has_hand {
-            true => db.query_one(sql::HAND, &[id], |row| row.int(0))?,
-            false => None,
-        };
-        let start = start.unwrap_or(i64::MIN);
-        let candidates = db.query(sql::VICTIMS, &[id, start.into(), STEP.into()], |row| {
-            Ok((Going::of(row)?, row.int(3)?, row.int(4)?))
-        })?;
-        let are_all = i64::try_from(candidates.len()).is_ok_and(|seen| seen < STEP);
-        let newest = candidates.last().map(|&(_, _, rank)| rank);
-        let (mut hand, mut spared) = (start, 0);
-        for (entry, uses, rank) in candidates {
-            if excess.is_none() {
-                break;
-            }
-            hand = rank;
-            if Some(entry.place.id) == own {
-                continue;
-            }
-            if has_hand && uses > 0 && spared < SPARED {
-                db.run(sql::SPARE, &[entry.place.id.into()])?;
-                spared += 1;
-                continue;
-            }
-            excess.take(&entry);
-            entries.push(entry);
-        }
-        let nothing_left = are_all && start == i64::MIN && entries.is_empty() && spared == 0;
-        let are_enough = excess.is_none() || nothing_left;
-        if has_hand {
-            // From the newest it goes on to the oldest: what comes next is to have its time.
-            let at_the_end = are_all && newest.is_none_or(|newest| newest == hand);
-            let next = if at_the_end { i64::MIN } else { hand };
-            db.run(sql::SET_HAND, &[next.into(), id])?;
-        }
-        Ok(Chosen {
-            entries,
-            are_enough,
-        })
     }
 }
 
@@ -344,16 +293,8 @@ impl Step {
     };
 }
 
-/// Who is to go.
-#[derive(Debug)]
-struct Chosen {
-    entries: Vec<Going>,
-    /// Or there are no others.
-    are_enough: bool,
-}
-
 impl Excess {
-    fn take(&mut self, entry: &Going) {
+    pub(crate) fn take(&mut self, entry: &Going) {
         self.bytes = self.bytes.saturating_sub(entry.cost);
         self.entries -= 1;
     }

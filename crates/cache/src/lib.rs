@@ -21,6 +21,7 @@
 mod batch;
 mod cache;
 mod change;
+mod choose;
 mod config;
 mod early;
 mod evict;

@@ -112,6 +112,10 @@ pub(crate) const TAGGED: Directions = Directions {
         WHERE id >= $1 AND id < $2 AND tag = $3 ORDER BY id DESC LIMIT $4",
 };
 
+/// Adds `$1` to the bytes of the cache `$2`, if it is within its limits then, with `$5` more entries.
+pub(crate) const TAKE_ROOM: &str = "UPDATE caches SET bytes = bytes + $1 WHERE id = $2 \
+    AND (max_bytes IS NULL OR bytes + $1 <= max_bytes) AND (max_entries IS NULL OR max_entries >= \
+    coalesce((SELECT id FROM cache_entries WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1) - base, 0) + $5)";
 /// Adds `$1` to the bytes of the cache `$2`; gives what they are then, and how many entries there are.
 pub(crate) const ADD_BYTES: &str = "UPDATE caches SET bytes = bytes + $1 WHERE id = $2 RETURNING bytes, \
     coalesce((SELECT id FROM cache_entries WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1) - base, 0)";
@@ -138,9 +142,9 @@ pub(crate) const COUNT_EXPIRED: &str =
     "SELECT count(*) FROM cache_entries WHERE cache = $1 AND expires <= $2";
 pub(crate) const NEXT_EXPIRY: &str = "SELECT expires FROM cache_entries WHERE cache = $1 AND expires IS NOT NULL \
     ORDER BY expires, id LIMIT 1";
-/// Who is next to be evicted, after the rank `$2`.
+/// Who is next to be evicted, after the one with the rank `$2` and the id `$3`.
 pub(crate) const VICTIMS: &str = "SELECT id, file, cost, uses, rank FROM cache_entries \
-    WHERE cache = $1 AND rank > $2 ORDER BY rank, id LIMIT $3";
+    WHERE cache = $1 AND rank >= $2 AND (rank > $2 OR id > $3) ORDER BY rank, id LIMIT $4";
 pub(crate) const SPARE: &str = "UPDATE cache_entries SET uses = 0 WHERE id = $1";
 pub(crate) const HAND: &str = "SELECT hand FROM caches WHERE id = $1";
 pub(crate) const SET_HAND: &str = "UPDATE caches SET hand = $1 WHERE id = $2";

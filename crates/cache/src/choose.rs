@@ -1,12 +1,14 @@
 //! Who is to go, by the policy.
 
+use std::collections::BTreeMap;
 use std::vec;
 
-use diskette_store::{Access, Db, Result, Value};
+use diskette_store::{Access, Db, Result, Row, Value};
 
 use crate::config::{Config, Excess};
 use crate::evict::{Going, STEP};
 use crate::part::Part;
+use crate::policy::Policy;
 use crate::sql;
 
 /// At most so many that were used are passed over, one after the other: the next goes all the same.
@@ -26,51 +28,101 @@ impl<A: Access> Part<'_, A> {
         &self,
         db: &Db<'_>,
         config: &Config,
-        mut excess: Excess,
+        excess: Excess,
         own: Option<i64>,
     ) -> Result<Chosen> {
-        let mut entries = Vec::new();
         if excess.is_none() {
             return Ok(Chosen {
-                entries,
+                entries: Vec::new(),
                 are_enough: true,
             });
         }
         self.inner.settle(db)?;
+        match config.policy.spares_the_used() {
+            true => self.sweep(db, excess, own),
+            false => self.least(db, config.policy, excess, own),
+        }
+    }
+
+    /// By SIEVE's hand, which goes from the oldest to the newest, and again.
+    fn sweep(&self, db: &Db<'_>, mut excess: Excess, own: Option<i64>) -> Result<Chosen> {
         let id = self.inner.structure.id().into();
-        let has_hand = config.policy.spares_the_used();
-        let start = match has_hand {
-            true => db.query_one(sql::HAND, &[id], |row| row.int(0))?,
-            false => None,
-        };
+        let start = db.query_one(sql::HAND, &[id], |row| row.int(0))?;
         let start = start.unwrap_or(i64::MIN);
         let mut victims = Victims::after(db, id, start);
-        let (mut hand, mut spared) = (start, 0);
+        let (mut entries, mut hand, mut spared) = (Vec::new(), start, 0);
         while !excess.is_none()
-            && let Some(Victim { entry, uses, rank }) = victims.next()?
+            && let Some(victim) = victims.next()?
         {
-            hand = rank;
-            if Some(entry.place.id) == own {
+            hand = victim.rank;
+            if Some(victim.id()) == own {
                 continue;
             }
-            if has_hand && uses > 0 && spared < SPARED {
-                db.run(sql::SPARE, &[entry.place.id.into()])?;
+            if victim.uses > 0 && spared < SPARED {
+                db.run(sql::SPARE, &[victim.id().into()])?;
                 spared += 1;
                 continue;
             }
-            excess.take(&entry);
-            entries.push(entry);
+            excess.take(&victim.entry);
+            entries.push(victim.entry);
         }
-        let none_left = victims.none_left()?;
-        let nothing_to_take = none_left && start == i64::MIN && entries.is_empty() && spared == 0;
-        if has_hand {
-            // From the newest it goes on to the oldest: what comes next is to have its time.
-            let next = if none_left { i64::MIN } else { hand };
-            db.run(sql::SET_HAND, &[next.into(), id])?;
-        }
+        // From the newest it goes on to the oldest: what comes next is to have its time.
+        let is_at_the_end = victims.all_are_at(hand)?;
+        let next = if is_at_the_end { i64::MIN } else { hand };
+        db.run(sql::SET_HAND, &[next.into(), id])?;
+        let nothing_to_take =
+            is_at_the_end && start == i64::MIN && entries.is_empty() && spared == 0;
         Ok(Chosen {
             entries,
             are_enough: excess.is_none() || nothing_to_take,
+        })
+    }
+
+    /// By the least rank. Who has a greater one than is written gets it, and his turn by that.
+    fn least(
+        &self,
+        db: &Db<'_>,
+        policy: Policy,
+        mut excess: Excess,
+        own: Option<i64>,
+    ) -> Result<Chosen> {
+        let id = self.inner.structure.id().into();
+        let mut victims = Victims::after(db, id, i64::MIN);
+        let (mut entries, mut used) = (Vec::new(), BTreeMap::new());
+        while !excess.is_none() {
+            let next = victims.peek()?.map(Victim::place);
+            let least = match (next, used.first_key_value().map(|(&place, _)| place)) {
+                (None, _) if !victims.are_all_read => break,
+                (None, None) => break,
+                (Some(next), least) if least.is_none_or(|least| next < least) => {
+                    let Some(victim) = victims.next()? else {
+                        break;
+                    };
+                    let rank = policy.rank(victim.uses, victim.stored, victim.used);
+                    match rank.filter(|&rank| rank > victim.rank) {
+                        _ if Some(victim.id()) == own => continue,
+                        Some(rank) => {
+                            used.insert((rank, victim.id()), victim.entry);
+                            continue;
+                        }
+                        None => victim.entry,
+                    }
+                }
+                _ => match used.pop_first() {
+                    Some((_, entry)) => entry,
+                    None => break,
+                },
+            };
+            excess.take(&least);
+            entries.push(least);
+        }
+        let none_left = used.is_empty() && victims.peek()?.is_none() && victims.are_all_read;
+        for (rank, id) in used.into_keys() {
+            db.run(sql::RANK, &[rank.into(), id.into()])?;
+        }
+        Ok(Chosen {
+            are_enough: excess.is_none() || none_left && entries.is_empty(),
+            entries,
         })
     }
 }
@@ -89,11 +141,13 @@ struct Victims<'d> {
 
 struct Victim {
     entry: Going,
-    uses: i64,
     rank: i64,
+    uses: i64,
+    stored: i64,
+    used: i64,
 }
 
-const FIRST_PAGE: i64 = 8;
+const FIRST_PAGE: i64 = 16;
 
 impl<'d> Victims<'d> {
     fn after(db: &'d Db<'_>, cache: Value<'static>, rank: i64) -> Self {
@@ -112,9 +166,16 @@ impl<'d> Victims<'d> {
         Ok(self.page.next())
     }
 
-    fn none_left(&mut self) -> Result<bool> {
+    fn peek(&mut self) -> Result<Option<&Victim>> {
         self.turn()?;
-        Ok(self.are_all_read && self.page.as_slice().is_empty())
+        Ok(self.page.as_slice().first())
+    }
+
+    /// Whether there are no others than with this rank.
+    fn all_are_at(&mut self, rank: i64) -> Result<bool> {
+        self.turn()?;
+        let newest = self.page.as_slice().last();
+        Ok(self.are_all_read && newest.is_none_or(|newest| newest.rank == rank))
     }
 
     /// Turns the page at its end, to one that is as long as all before it.
@@ -125,19 +186,34 @@ impl<'d> Victims<'d> {
         }
         let (rank, id) = self.last;
         let after = [self.cache, rank.into(), id.into(), most.into()];
-        let page = self.db.query(sql::VICTIMS, &after, |row| {
-            Ok(Victim {
-                entry: Going::of(row)?,
-                uses: row.int(3)?,
-                rank: row.int(4)?,
-            })
-        })?;
+        let page = self.db.query(sql::VICTIMS, &after, Victim::of)?;
         let count = i64::try_from(page.len()).unwrap_or(most);
         (self.read, self.are_all_read) = (self.read + count, count < most);
         if let Some(last) = page.last() {
-            self.last = (last.rank, last.entry.place.id);
+            self.last = last.place();
         }
         self.page = page.into_iter();
         Ok(())
+    }
+}
+
+impl Victim {
+    fn of(row: &Row<'_>) -> Result<Self> {
+        Ok(Victim {
+            entry: Going::of(row)?,
+            rank: row.int(3)?,
+            uses: row.int(4)?,
+            stored: row.int(5)?,
+            used: row.int(6)?,
+        })
+    }
+
+    fn id(&self) -> i64 {
+        self.entry.place.id
+    }
+
+    /// In the order in which they go.
+    fn place(&self) -> (i64, i64) {
+        (self.rank, self.id())
     }
 }

@@ -111,8 +111,10 @@ impl Inner {
         self.forget_what_was_inherited();
         let config = self.config(db)?;
         for (id, times) in self.uses.take() {
-            let found = db.query_one(sql::STANDING, &[id.into()], sql::read_standing)?;
-            let Some((before, stored)) = found else {
+            let found = db.query_one(sql::STANDING, &[id.into()], |row| {
+                Ok((row.int(0)?, row.int(1)?))
+            })?;
+            let Some((uses, stored)) = found else {
                 continue;
             };
             // What was read before was another, in the same place.
@@ -121,9 +123,8 @@ impl Inner {
                 continue;
             };
             let count = i64::try_from(times.len()).unwrap_or(i64::MAX);
-            let after = config.policy.used(before, count, at);
-            let rank = before.rank.and(after.rank).into();
-            db.run(sql::USED, &[at.into(), after.uses.into(), rank, id.into()])?;
+            let uses = config.policy.read(uses, count);
+            db.run(sql::USED, &[at.into(), uses.into(), id.into()])?;
         }
         let [hits, misses] = [0, 1].map(|n| &self.uses.counts[n]);
         let (some, none) = (hits.unsettled(), misses.unsettled());

@@ -26,45 +26,33 @@ pub enum Policy {
     Refuse,
 }
 
-/// How an entry stands with the policy: how often it was used, as far as that counts, and its rank; the least is evicted first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) uses: i64,
-    pub(crate) rank: Option<i64>,
-}
-
 impl Policy {
-    /// Of an entry that is stored at a time, in the place of an earlier one or not.
-    pub(crate) fn stored(self, before: Option<Standing>, now: i64) -> Standing {
-        let none = Standing {
-            uses: 0,
-            rank: None,
-        };
-        let before = before.unwrap_or(none);
+    /// How often an entry was used, as far as that counts, that is stored, in the place of one that was used so often.
+    pub(crate) fn stored(self, before: Option<i64>) -> i64 {
         match self {
-            Policy::Sieve => Standing {
-                uses: i64::from(before.rank.is_some()),
-                rank: before.rank.or(Some(now)),
-            },
-            Policy::LeastRecentlyStored | Policy::LeastRecentlyUsed => Standing {
-                uses: 0,
-                rank: Some(now),
-            },
-            Policy::LeastFrequentlyUsed => often(before, 1, now),
-            Policy::Refuse => none,
+            Policy::Sieve => i64::from(before.is_some()),
+            Policy::LeastFrequentlyUsed => before.unwrap_or(0).saturating_add(1),
+            Policy::LeastRecentlyStored | Policy::LeastRecentlyUsed | Policy::Refuse => 0,
         }
     }
 
-    /// Of an entry that was read so often, the last time at `at`.
-    pub(crate) fn used(self, before: Standing, times: i64, at: i64) -> Standing {
+    /// The same, after so many reads.
+    pub(crate) fn read(self, before: i64, times: i64) -> i64 {
         match self {
-            Policy::Sieve => Standing { uses: 1, ..before },
-            Policy::LeastRecentlyUsed => Standing {
-                rank: before.rank.max(Some(at)),
-                ..before
-            },
-            Policy::LeastFrequentlyUsed => often(before, times, at),
-            Policy::LeastRecentlyStored | Policy::Refuse => before,
+            Policy::Sieve => 1,
+            Policy::LeastFrequentlyUsed => before.saturating_add(times),
+            Policy::LeastRecentlyStored | Policy::LeastRecentlyUsed | Policy::Refuse => before,
+        }
+    }
+
+    /// The rank of an entry that was used so often, and was stored and used the last time at these times. Of
+    /// [SIEVE](Policy::Sieve) it is that which an entry has from the first.
+    pub(crate) fn rank(self, uses: i64, stored: i64, used: i64) -> Option<i64> {
+        match self {
+            Policy::Sieve | Policy::LeastRecentlyStored => Some(stored),
+            Policy::LeastRecentlyUsed => Some(used),
+            Policy::LeastFrequentlyUsed => Some(often(uses, used)),
+            Policy::Refuse => None,
         }
     }
 
@@ -127,17 +115,11 @@ impl FromStr for Policy {
 }
 
 /// The number of uses, above the time of the last in milliseconds.
-fn often(before: Standing, more: i64, at: i64) -> Standing {
+fn often(uses: i64, at: i64) -> i64 {
     const TIME: u32 = 44;
     const MOST_USES: i64 = (1 << (63 - TIME)) - 1;
     const LAST_TIME: i64 = (1 << TIME) - 1;
-    let uses = before.uses.saturating_add(more).clamp(0, MOST_USES);
-    let time = (at / 1000).clamp(0, LAST_TIME);
-    let time = before.rank.map_or(time, |rank| time.max(rank & LAST_TIME));
-    Standing {
-        uses,
-        rank: Some(uses << TIME | time),
-    }
+    uses.clamp(0, MOST_USES) << TIME | (at / 1000).clamp(0, LAST_TIME)
 }
 
 #[cfg(test)]
@@ -146,14 +128,10 @@ mod tests {
 
     #[test]
     fn who_was_used_more_often_stands_higher_and_time_decides_between_equals() {
-        let policy = Policy::LeastFrequentlyUsed;
+        let rank = |uses, used| Policy::LeastFrequentlyUsed.rank(uses, 0, used);
         let now = 1_800_000_000_000_000;
-        let once = policy.stored(None, now);
-        let later = policy.stored(None, now + 2000);
-        let often = policy.used(once, 5, now);
-        assert!(once.rank < later.rank && later.rank < often.rank);
-        let most = policy.used(often, i64::MAX, i64::MAX);
-        assert!(often.rank < most.rank && most.rank > Some(0));
+        assert!(rank(1, now) < rank(1, now + 2000) && rank(1, now + 2000) < rank(2, now));
+        assert!(rank(2, now) < rank(i64::MAX, i64::MAX) && rank(i64::MAX, i64::MAX) > Some(0));
     }
 
     #[test]

@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 
 use crate::evict::{Admission, Going, Why};
 use crate::part::Part;
-use crate::policy::Standing;
 use crate::sql;
 use crate::terms::{Begun, Terms};
 
@@ -21,20 +20,17 @@ pub(crate) struct Found {
     pub(crate) place: Place,
     pub(crate) cost: i64,
     expires: Option<i64>,
-    standing: Standing,
+    uses: i64,
 }
 
 impl Found {
-    /// Of a row that begins with `id, file, cost, expires, uses, rank`.
+    /// Of a row that begins with `id, file, cost, expires, uses`.
     fn of(row: &Row<'_>) -> Result<Self> {
         Ok(Found {
             place: Place::of(row)?,
             cost: row.int(2)?,
             expires: row.opt_int(3)?,
-            standing: Standing {
-                uses: row.int(4)?,
-                rank: row.opt_int(5)?,
-            },
+            uses: row.int(4)?,
         })
     }
 
@@ -155,28 +151,24 @@ impl<A: Access> Part<'_, A> {
         if matches!(admission, Admission::NotYet) {
             return Ok(false);
         }
-        let Standing { uses, rank } = match config.is_limited() {
-            true => config.policy.stored(found.map(|found| found.standing), now),
-            false => Standing {
-                uses: 0,
-                rank: None,
-            },
+        let uses = match config.is_limited() {
+            true => config.policy.stored(found.map(|found| found.uses)),
+            false => 0,
         };
         let expires = terms.and_then(|terms| terms.until.expires);
         let idle = terms.and_then(|terms| terms.until.idle).into();
         let tag = terms.and_then(|terms| terms.tag).into();
         let (file, value) = (new.file(), new.value());
-        let (uses, rank) = (uses.into(), rank.into());
         match (found, terms) {
             (Some(found), None) => {
                 let id = found.place.id.into();
-                let row = [now.into(), cost.into(), file, value, uses, rank, id];
+                let row = [now.into(), cost.into(), file, value, uses.into(), id];
                 db.run(sql::SET_VALUE, &row)?;
             }
             (Some(found), Some(_)) => {
                 let (expires, id) = (expires.into(), found.place.id.into());
                 let until = [now.into(), expires, idle];
-                let row = [cost.into(), tag, file, value, uses, rank, id];
+                let row = [cost.into(), tag, file, value, uses.into(), id];
                 db.run(sql::SET, &[&until[..], &row].concat())?;
             }
             (None, _) => {
@@ -184,17 +176,13 @@ impl<A: Access> Part<'_, A> {
                 let share = self.entries().share();
                 let (middle, cache) = (share.middle().into(), share.structure().into());
                 let place = [first, end, middle, now.into(), cache, key.into()];
-                let row = [
-                    expires.into(),
-                    idle,
-                    cost.into(),
-                    tag,
-                    file,
-                    value,
-                    uses,
-                    rank,
-                ];
-                db.run(sql::ADD, &[&place[..], &row].concat())?;
+                let rank = match config.is_limited() {
+                    true => config.policy.rank(uses, now, now),
+                    false => None,
+                };
+                let until = [expires.into(), idle];
+                let row = [cost.into(), tag, file, value, uses.into(), rank.into()];
+                db.run(sql::ADD, &[&place[..], &until, &row].concat())?;
             }
         }
         if let Some(new) = stored.take() {
@@ -257,7 +245,7 @@ impl<A: Access> Part<'_, A> {
         let found = db.query_one(sql::FIND_FOUND, &[key.into()], |row| {
             let found = Found::of(row)?;
             if found.lives(now) {
-                let read = ahead.value::<C>(db, row, 6, 1);
+                let read = ahead.value::<C>(db, row, 5, 1);
                 value = read.map_err(|error| unreadable(error, key))?;
             }
             Ok(found)

@@ -2,13 +2,14 @@
 //!
 //! All caches of a store have these tables together, each the ids of its share, and the keys that begin with its number.
 //!
-//! Times are those of the store's timeline, in microseconds. Of entries with the same `rank` any may be evicted first. `bytes` of
+//! Times are those of the store's timeline, in microseconds. Who has the least `rank` is evicted first; who was used since it was
+//! written has a greater one, which is written when he is about to go: so using an entry changes no index. `bytes` of
 //! a cache is the sum of its entries' `cost`; it is kept, as the ranks are, only where there is a limit.
 
 use diskette_store::entries::{Directions, Statements};
-use diskette_store::{Claims, GiveBack, Kind, Result, Row, Table, base_without, entry_statements};
+use diskette_store::{Claims, GiveBack, Kind, Table, base_without, entry_statements};
 
-use crate::policy::{Policy, Standing};
+use crate::policy::Policy;
 
 pub(crate) static KIND: Kind = Kind {
     name: "cache",
@@ -78,17 +79,17 @@ pub(crate) const PUT_INLINE: &str = "INSERT INTO cache_entries (id, stored, cach
     VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
     $4, $5, $6, $7, $8, 0, $9, $10, $11) \
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires, idle = excluded.idle, \
-    stored = excluded.stored, used = NULL, uses = 0, rank = NULL, cost = excluded.cost, fresh = NULL, took = NULL, \
+    stored = excluded.stored, used = NULL, uses = 0, cost = excluded.cost, fresh = NULL, took = NULL, \
     tag = excluded.tag \
     WHERE cache_entries.file IS NULL AND (cache_entries.expires IS NULL OR cache_entries.expires > $4)";
 pub(crate) const ADD: &str = "INSERT INTO cache_entries (id, stored, cache, key, expires, idle, cost, tag, file, value, uses, rank) \
     VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
     $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (key) DO NOTHING";
 pub(crate) const SET: &str = "UPDATE cache_entries SET stored = $1, expires = $2, idle = $3, cost = $4, tag = $5, \
-    file = $6, value = $7, uses = $8, rank = $9, used = NULL, fresh = NULL, took = NULL WHERE id = $10";
+    file = $6, value = $7, uses = $8, used = NULL, fresh = NULL, took = NULL WHERE id = $9";
 /// Replaces the value, and leaves expiry and tag as they are.
 pub(crate) const SET_VALUE: &str = "UPDATE cache_entries SET stored = $1, cost = $2, file = $3, value = $4, \
-    uses = $5, rank = $6, used = NULL WHERE id = $7";
+    uses = $5, used = NULL WHERE id = $6";
 pub(crate) const TOUCH: &str = "UPDATE cache_entries SET expires = $1, idle = $2 WHERE id = $3";
 
 /// What reading an entry needs.
@@ -96,10 +97,10 @@ pub(crate) const FIND: &str = "SELECT id, file, value, expires, idle, uses, coal
     FROM cache_entries WHERE key = $1";
 /// What changing an entry needs.
 pub(crate) const FOUND: &str =
-    "SELECT id, file, cost, expires, uses, rank FROM cache_entries WHERE key = $1";
+    "SELECT id, file, cost, expires, uses FROM cache_entries WHERE key = $1";
 /// Both.
 pub(crate) const FIND_FOUND: &str =
-    "SELECT id, file, cost, expires, uses, rank, value FROM cache_entries WHERE key = $1";
+    "SELECT id, file, cost, expires, uses, value FROM cache_entries WHERE key = $1";
 pub(crate) const EXPIRES: &str = "SELECT expires FROM cache_entries WHERE key = $1";
 pub(crate) const META: &str = "SELECT id, file, value, expires, idle, uses, coalesce(used, stored), stored, tag, cost \
     FROM cache_entries WHERE key = $1";
@@ -143,8 +144,9 @@ pub(crate) const COUNT_EXPIRED: &str =
 pub(crate) const NEXT_EXPIRY: &str = "SELECT expires FROM cache_entries WHERE cache = $1 AND expires IS NOT NULL \
     ORDER BY expires, id LIMIT 1";
 /// Who is next to be evicted, after the one with the rank `$2` and the id `$3`.
-pub(crate) const VICTIMS: &str = "SELECT id, file, cost, uses, rank FROM cache_entries \
+pub(crate) const VICTIMS: &str = "SELECT id, file, cost, rank, uses, stored, coalesce(used, stored) FROM cache_entries \
     WHERE cache = $1 AND rank >= $2 AND (rank > $2 OR id > $3) ORDER BY rank, id LIMIT $4";
+pub(crate) const RANK: &str = "UPDATE cache_entries SET rank = $1 WHERE id = $2";
 pub(crate) const SPARE: &str = "UPDATE cache_entries SET uses = 0 WHERE id = $1";
 pub(crate) const HAND: &str = "SELECT hand FROM caches WHERE id = $1";
 pub(crate) const SET_HAND: &str = "UPDATE caches SET hand = $1 WHERE id = $2";
@@ -175,19 +177,11 @@ pub(crate) const MOVE_IN: &str = "INSERT INTO cache_entries \
     VALUES (1 + coalesce((SELECT id FROM cache_entries WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1), $3), \
     $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
-/// How an entry stands, and since when it is stored.
-pub(crate) const STANDING: &str = "SELECT uses, rank, stored FROM cache_entries WHERE id = $1";
+/// How often an entry was used, and since when it is stored.
+pub(crate) const STANDING: &str = "SELECT uses, stored FROM cache_entries WHERE id = $1";
 /// It was read at `$1`, as far as one process knows: another may know of a later time.
-pub(crate) const USED: &str = "UPDATE cache_entries SET used = CASE WHEN used > $1 THEN used ELSE $1 END, uses = $2, rank = $3, \
-    expires = CASE WHEN expires < $1 + idle THEN $1 + idle ELSE expires END WHERE id = $4";
-
-pub(crate) fn read_standing(row: &Row<'_>) -> Result<(Standing, i64)> {
-    let standing = Standing {
-        uses: row.int(0)?,
-        rank: row.opt_int(1)?,
-    };
-    Ok((standing, row.int(2)?))
-}
+pub(crate) const USED: &str = "UPDATE cache_entries SET used = CASE WHEN used > $1 THEN used ELSE $1 END, uses = $2, \
+    expires = CASE WHEN expires < $1 + idle THEN $1 + idle ELSE expires END WHERE id = $3";
 
 /// Ranks all entries anew.
 pub(crate) fn rank(policy: Policy) -> &'static str {

@@ -48,6 +48,8 @@ struct Entry {
     used: u64,
     uses: u64,
     rank: Rank,
+    /// What is written of its rank: what it was when it was looked at the last time.
+    written: Rank,
 }
 
 /// Uses, where they count, and the time of the last that counts. Of those who are alike the first goes first.
@@ -276,6 +278,7 @@ impl Model {
                 used: now,
                 uses: 0,
                 rank: (0, now),
+                written: (0, now),
             });
         }
         let entry = self

@@ -38,8 +38,22 @@ impl Model {
         }
         self.write_down(who);
         while self.is_over(own, cost) {
+            if policy != Policy::Sieve {
+                let queue = self.in_order();
+                let others = queue.iter().filter(|entry| Some(entry.key) != own);
+                let next = others.min_by_key(|entry| entry.written);
+                let next = next.expect("one is too much").key;
+                let entry = self.entry(next).expect("in the queue");
+                if entry.written < entry.rank {
+                    entry.written = entry.rank;
+                } else {
+                    self.remove(next);
+                    self.stored.evicted += 1;
+                }
+                continue;
+            }
             // The hand of SIEVE goes from the oldest to the newest, and again.
-            let after = self.stored.hand.filter(|_| policy == Policy::Sieve);
+            let after = self.stored.hand;
             let mut queue = self.in_order();
             queue.retain(|entry| Some(entry.rank) > after);
             queue.sort_by_key(|entry| entry.rank);
@@ -50,17 +64,14 @@ impl Model {
                 }
                 hand = Some(next.rank);
                 if Some(next.key) == own {
-                } else if policy == Policy::Sieve && next.uses > 0 {
+                } else if next.uses > 0 {
                     self.entry(next.key).expect("in the queue").uses = 0;
                 } else {
                     self.remove(next.key);
                     self.stored.evicted += 1;
                 }
             }
-            if policy == Policy::Sieve {
-                self.stored.hand =
-                    hand.filter(|_| queue.last().is_some_and(|e| Some(e.rank) != hand));
-            }
+            self.stored.hand = hand.filter(|_| queue.last().is_some_and(|e| Some(e.rank) != hand));
         }
         Ok(())
     }
@@ -73,7 +84,7 @@ impl Model {
             let by_use = by_use.contains(&self.stored.policy);
             for entry in &mut self.stored.entries {
                 let time = if by_use { entry.used } else { entry.stored };
-                (entry.uses, entry.rank) = (0, (0, time));
+                (entry.uses, entry.rank, entry.written) = (0, (0, time), (0, time));
             }
         }
         self.look(who);
@@ -141,6 +152,6 @@ impl Model {
                 _ => {}
             }
         }
-        self.processes[who].oldest = self.in_order().iter().map(|entry| entry.rank.1).min();
+        self.processes[who].oldest = self.in_order().iter().map(|entry| entry.written.1).min();
     }
 }

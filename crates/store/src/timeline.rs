@@ -77,7 +77,11 @@ impl Timeline {
 
     /// The time, in microseconds.
     pub fn now(&self) -> i64 {
-        self.mark.time_at(&self.clock.read())
+        let (boot, uptime) = self.clock.uptime();
+        match boot == self.mark.boot.cast_unsigned() {
+            true => self.mark.time_of(uptime),
+            false => self.mark.time_at(&self.clock.read()),
+        }
     }
 
     /// What the time will be, or was, at a time of day.
@@ -141,10 +145,16 @@ impl Mark {
     }
 
     fn time_at(&self, reading: &Reading) -> i64 {
-        let gone = match self.boot == reading.boot.cast_signed() {
-            true => micros(reading.uptime).saturating_sub(self.uptime),
-            false => micros(reading.wall).saturating_sub(self.wall),
-        };
+        if self.boot == reading.boot.cast_signed() {
+            return self.time_of(reading.uptime);
+        }
+        let gone = micros(reading.wall).saturating_sub(self.wall);
+        self.time.saturating_add(gone.max(0))
+    }
+
+    /// In the same run of the system.
+    fn time_of(&self, uptime: Duration) -> i64 {
+        let gone = micros(uptime).saturating_sub(self.uptime);
         self.time.saturating_add(gone.max(0))
     }
 

@@ -26,8 +26,8 @@ use crate::terms::{Expiry, Terms, Until};
 /// # Process safety
 ///
 /// Any number of processes and threads may read and write at the same time. Readers wait for nobody, and write nothing: which
-/// entries were read is gathered in memory, and written down with what is written next, or in the background. Of those who write
-/// to a store one does at a time: a [`ShardedCache`](crate::ShardedCache) is several.
+/// entries were read is gathered in memory, and written down by who evicts next, or in the background: when others evict, else once
+/// a minute. Of those who write to a store one does at a time: a [`ShardedCache`](crate::ShardedCache) is several.
 ///
 /// # Crashes
 ///

@@ -39,25 +39,32 @@ impl<A: Access> Part<'_, A> {
         }
         self.inner.settle(db)?;
         match config.policy.spares_the_used() {
-            true => self.sweep(db, excess, own),
+            true => self.sweep(db, config.policy, excess, own),
             false => self.least(db, config.policy, excess, own),
         }
     }
 
     /// By SIEVE's hand, which goes from the oldest to the newest, and again.
-    fn sweep(&self, db: &Db<'_>, mut excess: Excess, own: Option<i64>) -> Result<Chosen> {
+    fn sweep(
+        &self,
+        db: &Db<'_>,
+        policy: Policy,
+        mut excess: Excess,
+        own: Option<i64>,
+    ) -> Result<Chosen> {
         let id = self.inner.structure.id().into();
         let start = db.query_one(sql::HAND, &[id], |row| row.int(0))?;
         let start = start.unwrap_or(i64::MIN);
         let mut victims = Victims::after(db, id, start);
         let (mut entries, mut hand, mut spared) = (Vec::new(), start, 0);
         while !excess.is_none()
-            && let Some(victim) = victims.next()?
+            && let Some(mut victim) = victims.next()?
         {
             hand = victim.rank;
             if Some(victim.id()) == own {
                 continue;
             }
+            self.learn(db, policy, &mut victim)?;
             if victim.uses > 0 && spared < SPARED {
                 db.run(sql::SPARE, &[victim.id().into()])?;
                 spared += 1;
@@ -95,12 +102,15 @@ impl<A: Access> Part<'_, A> {
                 (None, _) if !victims.are_all_read => break,
                 (None, None) => break,
                 (Some(next), least) if least.is_none_or(|least| next < least) => {
-                    let Some(victim) = victims.next()? else {
+                    let Some(mut victim) = victims.next()? else {
                         break;
                     };
+                    if Some(victim.id()) == own {
+                        continue;
+                    }
+                    self.learn(db, policy, &mut victim)?;
                     let rank = policy.rank(victim.uses, victim.stored, victim.used);
                     match rank.filter(|&rank| rank > victim.rank) {
-                        _ if Some(victim.id()) == own => continue,
                         Some(rank) => {
                             used.insert((rank, victim.id()), victim.entry);
                             continue;
@@ -124,6 +134,15 @@ impl<A: Access> Part<'_, A> {
             are_enough: excess.is_none() || none_left && entries.is_empty(),
             entries,
         })
+    }
+
+    /// What this process has read of it.
+    fn learn(&self, db: &Db<'_>, policy: Policy, victim: &mut Victim) -> Result<()> {
+        let (id, stored) = (victim.id(), victim.stored);
+        let (uses, last) = self.inner.take_down(db, policy, id, victim.uses, stored)?;
+        victim.uses = uses;
+        victim.used = victim.used.max(last.unwrap_or(victim.used));
+        Ok(())
     }
 }
 

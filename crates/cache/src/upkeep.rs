@@ -87,7 +87,7 @@ where
                         return;
                     }
                     for part in cache.parts() {
-                        let _ = part.inside().write(|db| part.inner.settle(db));
+                        let _ = part.inner.settle_all(part.store());
                     }
                 }
                 let _ = lock.give_back(held);

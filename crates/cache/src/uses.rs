@@ -1,23 +1,31 @@
-//! Reads that are to be written down, gathered in memory until somebody writes.
+//! What a process knows of reads, and others don't yet.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64};
 
-use diskette_ipc::Mutex;
 use diskette_store::{Db, Result, Row};
 
+use crate::notes::{Note, Notes};
 use crate::policy::Policy;
 
 /// What a process has read of a cache and not yet written down: what it takes with it when it is killed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Uses {
-    notes: Mutex<Vec<Note>>,
-    policy: Mutex<Option<Policy>>,
+    pub(crate) notes: Notes,
+    /// As a number; [`NO_POLICY`].
+    policy: AtomicU8,
     /// The least rank there was; `i64::MIN`: not known.
-    pub(crate) oldest: AtomicI64,
+    oldest: AtomicI64,
+    /// How many had been evicted; `i64::MIN`: not known.
+    evicted: AtomicI64,
     pub(crate) counts: Arc<[Tally; 2]>,
+    /// When somebody is to look the next time whether others evict, and how many reads there must have been by then.
+    look: (AtomicI64, AtomicU64),
+    /// When all is to be written down.
+    rest: AtomicI64,
+    /// An entry will expire that was read in time.
+    is_urgent: AtomicBool,
     pub(crate) is_on_its_way: AtomicBool,
 }
 
@@ -30,20 +38,13 @@ pub(crate) struct Tally {
     under_way: AtomicU64,
 }
 
-/// A read of an entry.
-#[derive(Clone, Copy, Debug)]
-struct Note {
-    id: i64,
-    at: i64,
-}
-
 /// An entry that was found, as far as its use matters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Use {
-    id: i64,
-    idle: Option<i64>,
-    uses: i64,
-    used: i64,
+    pub(crate) id: i64,
+    pub(crate) idle: Option<i64>,
+    pub(crate) uses: i64,
+    pub(crate) used: i64,
 }
 
 impl Use {
@@ -56,9 +57,7 @@ impl Use {
             used: row.int(6)?,
         })
     }
-}
 
-impl Use {
     pub(crate) fn to_numbers(self) -> [i64; 4] {
         [self.id, self.idle.unwrap_or(-1), self.uses, self.used]
     }
@@ -74,67 +73,101 @@ impl Use {
     }
 }
 
-/// When what was noted has to be written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    Whenever,
-    Soon,
-}
+/// After so many reads, and so long, in microseconds, somebody looks whether others evict.
+const READS: u64 = 1024;
+const LOOK: i64 = 100_000;
 
-/// So many notes are written down in the background, if nobody writes.
-const MANY: usize = 1024;
+/// After so long all is written down, whether anybody evicts or not.
+const REST: i64 = 60_000_000;
 
-/// More are not kept.
-const MOST: usize = 4 * MANY;
+const NO_POLICY: u8 = u8::MAX;
+
+/// What isn't known.
+const UNKNOWN: i64 = i64::MIN;
 
 impl Uses {
-    /// From now on. What rank is the least is known of one policy, and not of the next.
-    pub(crate) fn go_by(&self, policy: Option<Policy>) {
-        let before = std::mem::replace(&mut *self.policy.lock(), policy);
-        if before != policy {
-            self.oldest.store(i64::MIN, Relaxed);
+    pub(crate) fn since(now: i64) -> Self {
+        Uses {
+            notes: Notes::default(),
+            policy: AtomicU8::new(NO_POLICY),
+            oldest: AtomicI64::new(UNKNOWN),
+            evicted: AtomicI64::new(UNKNOWN),
+            counts: Arc::default(),
+            look: (AtomicI64::new(now), AtomicU64::new(READS)),
+            rest: AtomicI64::new(now.saturating_add(REST)),
+            is_urgent: AtomicBool::new(false),
+            is_on_its_way: AtomicBool::new(false),
         }
     }
 
-    /// Takes down a read, if it matters.
-    pub(crate) fn note(&self, of: Use, now: impl FnOnce() -> i64) -> Due {
-        let policy = *self.policy.lock();
-        if policy.is_none() && of.idle.is_none() {
-            return Due::Whenever;
+    /// From now on. What rank is the least is known of one policy, and not of the next.
+    pub(crate) fn go_by(&self, policy: Option<Policy>) {
+        let number = policy.map_or(NO_POLICY, |policy| policy as u8);
+        if self.policy.swap(number, Relaxed) != number {
+            self.oldest.store(UNKNOWN, Relaxed);
+        }
+    }
+
+    /// Takes down the `nth` read, if it matters. Is it time to see to what was noted?
+    pub(crate) fn note(&self, of: &Use, nth: u64, now: impl FnOnce() -> i64) -> bool {
+        let policy = Policy::of_number(self.policy.load(Relaxed));
+        let times = policy.map_or(0, |policy| policy.times(of, nth));
+        // Of many reads one asks for the time all the same.
+        let is_known =
+            || policy == Some(Policy::Sieve) && !nth.is_multiple_of(READS) && self.notes.has(of);
+        if of.idle.is_none() && (times == 0 || is_known()) {
+            return false;
         }
         let now = now();
-        let oldest = Some(self.oldest.load(Relaxed)).filter(|&oldest| oldest != i64::MIN);
         let aged = |part: i64| {
             let gone = now.saturating_sub(of.used);
             of.idle.is_some_and(|idle| gone > idle / part)
         };
-        if !aged(16) && !policy.is_some_and(|policy| policy.notes(of.uses, of.used, oldest, now)) {
-            return Due::Whenever;
+        let oldest = Some(self.oldest.load(Relaxed)).filter(|&oldest| oldest != UNKNOWN);
+        let matters = policy.is_some_and(|policy| policy.tells_apart(of, oldest, now));
+        if !(aged(16) || times > 0 && matters) {
+            return false;
         }
-        let mut notes = self.notes.lock();
-        if notes.len() == MOST {
-            notes.clear();
+        self.notes.add(of, times, now);
+        if aged(4) {
+            self.is_urgent.store(true, Release);
+            return true;
         }
-        notes.push(Note { id: of.id, at: now });
-        match notes.len() >= MANY || aged(4) {
-            true => Due::Soon,
-            false => Due::Whenever,
-        }
+        let (look, reads) = (self.look.0.load(Relaxed), self.look.1.load(Relaxed));
+        nth >= reads && now >= look || now >= self.rest.load(Relaxed)
     }
 
-    /// What was noted: of each entry, when it was read.
-    pub(crate) fn take(&self) -> BTreeMap<i64, Vec<i64>> {
-        let notes = std::mem::take(&mut *self.notes.lock());
-        let mut all = BTreeMap::<_, Vec<_>>::new();
-        for Note { id, at } in notes {
-            all.entry(id).or_default().push(at);
-        }
-        all
+    /// Somebody looks now, and again after some time; is he to write all down, whether anybody evicts or not?
+    pub(crate) fn looks(&self, now: i64) -> bool {
+        let [hits, _] = &*self.counts;
+        self.look.0.store(now.saturating_add(LOOK), Relaxed);
+        self.look
+            .1
+            .store(hits.count().saturating_add(READS), Relaxed);
+        self.is_urgent.load(Relaxed) || now >= self.rest.load(Relaxed)
+    }
+
+    /// The least rank there is.
+    pub(crate) fn see_the_oldest(&self, rank: Option<i64>) {
+        self.oldest.store(rank.unwrap_or(UNKNOWN), Relaxed);
+    }
+
+    /// So many have been evicted: are they others than at the last look?
+    pub(crate) fn have_evicted(&self, evicted: i64) -> bool {
+        let before = self.evicted.swap(evicted, Relaxed);
+        before != UNKNOWN && before != evicted
+    }
+
+    /// All that was noted.
+    pub(crate) fn take_all(&self, now: i64) -> Vec<Note> {
+        self.rest.store(now.saturating_add(REST), Relaxed);
+        self.is_urgent.store(false, Release);
+        self.notes.take()
     }
 
     /// As if nothing had been read.
     pub(crate) fn forget(&self) {
-        self.notes.lock().clear();
+        self.notes.clear();
         self.is_on_its_way.store(false, Release);
         for tally in &*self.counts {
             tally.settled.store(tally.here.load(Relaxed), Relaxed);
@@ -156,13 +189,18 @@ impl Uses {
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        self.notes.lock().is_empty() && self.counts.iter().all(|tally| tally.unsettled() == 0)
+        self.notes.len() == 0 && self.counts.iter().all(|tally| tally.unsettled() == 0)
     }
 }
 
 impl Tally {
-    pub(crate) fn add(&self) {
-        self.here.fetch_add(1, Relaxed);
+    /// The how-manieth is it?
+    pub(crate) fn add(&self) -> u64 {
+        self.here.fetch_add(1, Relaxed) + 1
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.here.load(Relaxed)
     }
 
     /// How much is not in the store.

@@ -619,3 +619,84 @@ fn what_is_read_from_memory_is_used() {
     cache.insert(&4, "a").unwrap();
     assert_eq!(keys(&cache), [0, 2, 3, 4]);
 }
+
+/// As many reads as make somebody look whether others evict.
+fn read_much(cache: &Cache<u32, String>, key: u32) {
+    for _ in 0..2000 {
+        cache.get(&key).unwrap();
+    }
+}
+
+/// Once all that was put off until now is done.
+fn in_background(store: &Store) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    store.in_background(move |_| done.send(()).unwrap());
+    is_done.recv_timeout(PATIENCE).unwrap();
+}
+
+/// A thousand reads were written down, in a commit that took from memory all that was read before: under LRU and LFU reads took
+/// half as long again.
+#[test]
+fn reads_are_written_down_when_others_evict_or_a_minute_is_over() {
+    for policy in [
+        Policy::Sieve,
+        Policy::LeastRecentlyUsed,
+        Policy::LeastFrequentlyUsed,
+    ] {
+        let (_directory, store) = store();
+        let (here, clock) = four(&store, policy);
+        let options = Cache::<u32, String>::options().clock(clock.clone());
+        let there = options.new(&store, "four").unwrap();
+        let used = || there.get_with_meta(&1).unwrap().unwrap().used;
+        let stored = used();
+
+        for _ in 0..10 {
+            clock.advance(4 * SECOND);
+            read_much(&here, 1);
+            in_background(&store);
+        }
+        assert_eq!(used(), stored, "{policy:?}: nobody has to know");
+        there.insert(&4, "a").unwrap();
+        clock.advance(SECOND);
+        read_much(&here, 1);
+        in_background(&store);
+        assert!(used() > stored, "{policy:?}");
+        assert!(there.contains_key(&1).unwrap(), "{policy:?}");
+
+        there.insert(&9, "a").unwrap();
+        drop((here, there));
+        let (here, there) = [0, 1]
+            .map(|_| {
+                let options = Cache::<u32, String>::options().clock(clock.clone());
+                options.new(&store, "four").unwrap()
+            })
+            .into();
+        let used = || there.get_with_meta(&9).unwrap().unwrap().used;
+        let stored = used();
+        clock.advance(61 * SECOND);
+        here.get(&9).unwrap();
+        eventually(PATIENCE, || used() > stored);
+    }
+}
+
+/// Who has read much more than can be written down in one turn evicts as if all of it were.
+#[test]
+fn the_next_to_go_are_known_whatever_was_read() {
+    let (_directory, store) = store();
+    let clock = ManualClock::new();
+    let options = Cache::<u32, ()>::options().max_entries(1500);
+    let options = options.policy(Policy::LeastRecentlyUsed);
+    let cache = options.clock(clock.clone()).new(&store, "cache").unwrap();
+    let entries = (0..1500).map(|n| (n, ()));
+    cache.insert_many(entries, Terms::default()).unwrap();
+    clock.advance(SECOND);
+    for key in (0..1500).filter(|&key| key != 1100) {
+        cache.get(&key).unwrap();
+        clock.advance(SECOND / 1000);
+    }
+    for (new, gone) in [(2000, 1100), (2001, 0), (2002, 1)] {
+        cache.insert(&new, &()).unwrap();
+        assert!(!cache.contains_key(&gone).unwrap(), "{gone}");
+    }
+    assert_eq!(cache.len().unwrap(), 1500);
+}

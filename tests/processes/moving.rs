@@ -1,11 +1,12 @@
 //! Stores that move between a directory and PostgreSQL.
 
+mod following;
 mod house;
 mod kills;
 
 use std::time::Duration;
 
-use diskette::{Deque, Index, Lock, Store};
+use diskette::{BoundedSemaphore, Deque, Guard, Index, Lock, Queue, RLock, Store};
 use diskette_testkit::{Child, PATIENCE, Postgres, role, unique_store};
 
 use house::House;
@@ -110,52 +111,57 @@ fn a_store_that_has_moved_is_all_in_the_database_and_its_directory_leads_there()
 }
 
 role! {
-    /// Has a store open that moves, and says what becomes of what it has.
+    /// Holds something of each kind in a store that moves, and says what becomes of it.
     fn resident(parent) {
         let store = Store::open(parent.arg::<String>(0)).unwrap();
         let todo = Deque::<u32>::new(&store, "todo").unwrap();
+        let jobs = Queue::<u32>::new(&store, "jobs").unwrap();
         let ages = Index::<u32, u32>::new(&store, "ages").unwrap();
-        let empty = Deque::<u32>::new(&store, "empty").unwrap();
         let lock = Lock::new(&store, "lock").unwrap();
+        let rlock = RLock::new(&store, "rlock").unwrap();
+        let permits = BoundedSemaphore::new(&store, "permits", 1).unwrap();
         let guard = lock.lock().unwrap();
-        let claim = todo.claim_front(PATIENCE).unwrap().unwrap();
+        let outer = rlock.lock().unwrap();
+        let permit = permits.acquire().unwrap();
+        let [item, second, third] = [(); 3].map(|()| todo.claim_front(PATIENCE).unwrap().unwrap());
+        let job = jobs.claim_timeout(PATIENCE).unwrap().unwrap();
         // So often that it is answered from memory.
         for _ in 0..1000 {
             assert_eq!(ages.get(&1).unwrap(), Some(1));
         }
-        let waiting = std::thread::spawn(move || empty.pop_front_timeout(PATIENCE * 10));
         parent.say("in");
         parent.hear();
-        parent.say(waiting.join().unwrap().unwrap_err().is_moved());
+        assert_eq!(ages.get(&1).unwrap(), Some(2));
+        parent.say([guard.is_held(), outer.is_held(), permit.is_held()].contains(&true));
         let errors = [
-            ages.get(&1).err(),
-            ages.insert(&2, &2).err(),
-            todo.push_back(&2).err(),
-            todo.iter().next().and_then(Result::err),
-            claim.complete_now().err(),
-            store.transaction(|tx| todo.within(tx).len()).err(),
             store.transaction_fenced(&guard, |tx| todo.within(tx).len()).err(),
-            lock.try_lock().err(),
-            Deque::<u32>::new(&store, "todo").err(),
-            Deque::<u32>::new(&store, "another").err(),
-            store.remove_structure("todo").err(),
-            store.stats().err(),
+            store.transaction_fenced(&permit, |tx| todo.within(tx).len()).err(),
+            store.transaction(|tx| item.complete(tx)).err(),
+            second.complete_now().err(),
+            third.release_back().err(),
+            job.complete_now().err(),
+            permit.release().err(),
         ];
-        let refused = errors.iter().flatten().filter(|it| it.is_moved() || it.is_overtaken());
+        let refused = errors.iter().flatten().filter(|it| it.is_moved());
         parent.say(format!("{} of {}", refused.count(), errors.len()));
-        parent.say(guard.is_held());
+        // The same handles take them anew.
+        let [item, second, third] = [(); 3].map(|()| todo.claim_front(PATIENCE).unwrap().unwrap());
+        parent.say(format!("{} {} {}", *item, *second, *third));
+        let job = jobs.claim_timeout(PATIENCE).unwrap().unwrap();
+        let guards = [lock.lock().unwrap(), rlock.lock().unwrap(), rlock.lock().unwrap()];
+        let permit = permits.acquire().unwrap();
+        parent.say(guards.iter().all(Guard::is_held) && permit.is_held());
+        assert!(guards[0].token() > guard.token());
         drop(guard);
-        let store = Store::open(parent.arg::<String>(0)).unwrap();
-        let todo = Deque::<u32>::new(&store, "todo").unwrap();
-        let claim = todo.claim_front(PATIENCE).unwrap().unwrap();
-        parent.say(*claim);
-        claim.complete_now().unwrap();
-        parent.say(Lock::new(&store, "lock").unwrap().lock_timeout(PATIENCE).unwrap().is_some());
+        store.transaction_fenced(&guards, |tx| item.complete(tx)).unwrap();
+        second.complete_now().unwrap();
+        third.complete_now().unwrap();
+        job.complete_now().unwrap();
     }
 }
 
 #[test]
-fn who_has_a_store_open_that_moves_is_told_where_to_and_loses_nothing() {
+fn what_is_held_as_a_store_moves_is_refused_and_can_be_taken_anew() {
     let Some(server) = Postgres::shared() else {
         return;
     };
@@ -163,28 +169,28 @@ fn who_has_a_store_open_that_moves_is_told_where_to_and_loses_nothing() {
     let path = dir.path().join("store");
     let store = Store::open(&path).unwrap();
     let todo = Deque::<u32>::new(&store, "todo").unwrap();
-    todo.push_back(&7).unwrap();
+    todo.extend([7, 8, 9]).unwrap();
+    let jobs = Queue::<u32>::new(&store, "jobs").unwrap();
+    jobs.push(&1).unwrap();
     let ages = Index::<u32, u32>::new(&store, "ages").unwrap();
     ages.insert(&1, &1).unwrap();
     let mut child = Child::spawn(resident, &[&path.display()]);
     assert_eq!(child.hear(PATIENCE), "in");
     let moved = store.promote(&server.url(&unique_store()), |_| {}).unwrap();
-    let error = todo.push_back(&8).unwrap_err();
-    assert!(error.is_moved(), "{error}");
-    assert!(error.to_string().contains("postgres://"), "{error}");
+    let there = Index::<u32, u32>::new(&moved.store, "ages").unwrap();
+    there.insert(&1, &2).unwrap();
     child.say("go on");
-    assert_eq!(child.hear(PATIENCE), "true");
-    assert_eq!(child.hear(PATIENCE), "12 of 12");
     assert_eq!(child.hear(PATIENCE), "false");
-    assert_eq!(child.hear(PATIENCE), "7");
+    assert_eq!(child.hear(PATIENCE), "7 of 7");
+    assert_eq!(child.hear(PATIENCE), "7 8 9");
     assert_eq!(child.hear(PATIENCE), "true");
-    let todo = Deque::<u32>::new(&moved.store, "todo").unwrap();
-    assert!(todo.is_empty().unwrap());
+    assert!(child.wait(PATIENCE).success());
+    assert!(todo.is_idle().unwrap() && jobs.is_idle().unwrap());
     let read_only = Store::options().read_only(true).open(&path).unwrap();
     let ages = Index::<u32, u32>::find(&read_only, "ages")
         .unwrap()
         .unwrap();
-    assert_eq!(ages.get(&1).unwrap(), Some(1));
+    assert_eq!(ages.get(&1).unwrap(), Some(2));
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Flight {
         }
         Ok(Some(Flight {
             inner: Arc::clone(inner),
-            store: db.store().clone(),
+            store: db.store().staying(),
             key: key.to_owned(),
             pilot,
             generation: fork::generation(),

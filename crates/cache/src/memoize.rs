@@ -158,8 +158,8 @@ impl Part<'_, Store> {
             return self.wait_for_turn::<C, V>(key);
         };
         if self.is_due(&memo, fresh) {
-            let pilot = pilot(self.store())?;
             let flight = self.inside().write(|db| {
+                let pilot = pilot(self.store())?;
                 // Another may have landed since.
                 let now = self.memo::<C, V>(db, key)?;
                 let now = now.and_then(|(memo, _)| memo.good_until);
@@ -184,19 +184,19 @@ impl Part<'_, Store> {
         V: DeserializeOwned,
     {
         let store = self.store();
-        let me = Pilot::me(store)?;
         let (structure, timeout) = (&self.inner.structure, store.timeout());
         let line = structure.arrivals();
-        let mut waited = false;
+        let mut waited = None;
         let turn = store.wait_for(structure, line, Deadline::after(timeout), |store| {
             // Of the many that are woken, most find their value there, or that it was another that came: no turn to write for
             // them.
-            if waited {
+            if waited.is_some() {
                 let memo = store.read_one(|db| self.memo::<C, V>(db, key))?;
                 if memo.is_some() || store.read_one(|db| flight::is_in_the_air(db, key))? {
                     return Ok(memo.map(Err));
                 }
             }
+            let me = Pilot::me(store)?;
             let flight = store.write(|db| {
                 self.inner.structure.must_be_there(db)?;
                 if let Some(memo) = self.memo::<C, V>(db, key)? {
@@ -207,10 +207,12 @@ impl Part<'_, Store> {
                 }
                 flight::wait_in_line(db, key, me).map(|()| None)
             })?;
-            waited |= flight.is_none();
+            if flight.is_none() {
+                waited = Some(me);
+            }
             Ok(flight)
         });
-        if waited {
+        if let Some(me) = waited {
             // In vain, it says of this thread what was true once: a chain that leads nowhere.
             let _ = store.write(|db| flight::wait_no_more(db, me));
         }

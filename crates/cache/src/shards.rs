@@ -143,7 +143,7 @@ impl Spread {
         if recorded.set != self.set {
             return Err(Error::new(
                 ErrorKind::Removed,
-                "it was spread over another number of shards since this process was forked: open it anew",
+                "it was spread over another number of shards since this process was forked, or the store moved: open it anew",
             ));
         }
         self.known.store(changes, Ordering::Relaxed);

@@ -89,6 +89,10 @@ where
                     for part in cache.parts() {
                         let _ = part.inner.settle_all(part.store());
                     }
+                    // Where the store is now another may hold it.
+                    if !held.is_held() {
+                        break;
+                    }
                 }
                 let _ = lock.give_back(held);
             }

@@ -68,7 +68,6 @@ where
 
     pub(crate) fn claim(&self, end: End) -> Result<Option<Claim<T>>> {
         static NEXT: AtomicI64 = AtomicI64::new(1);
-        let owner = self.store().claimant()?;
         let token = NEXT.fetch_add(1, Ordering::Relaxed);
         let found = self.take_ahead(|db, ahead| {
             let found = db.query_one(sql::item_at(end), &self.inner.rows(), |row| {
@@ -81,7 +80,8 @@ where
             let Some(item) = item else {
                 return Ok(None);
             };
-            let since = unix_millis();
+            let store = self.store().staying();
+            let (owner, since) = (store.claimant()?, unix_millis());
             let params = [
                 owner.as_i64().into(),
                 token.into(),
@@ -90,16 +90,16 @@ where
             ];
             db.run(sql::CLAIM, &params)?;
             db.run(sql::DELETE, &[pos.into()])?;
-            Ok(Some(Some((pos, before, item))))
+            Ok(Some(Some((pos, before, item, owner, store))))
         });
         let found = found.map_err(|error| name_the_item(error, end))?;
-        Ok(found.map(|(pos, before, item)| Claim {
+        Ok(found.map(|(pos, before, item, owner, store)| Claim {
             item,
             deliveries: before.saturating_add(1),
             encode: Store::store_value::<C, T, T>,
             hold: Hold(Some(Held {
                 inner: Arc::clone(&self.inner),
-                store: self.store().clone(),
+                store,
                 owner,
                 token,
                 pos,

@@ -24,7 +24,7 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) fn must_be_ours(&self) -> Result<()> {
         match self.is_ours() {
-            true => Ok(()),
+            true => self.store.must_be_here(),
             false => Err(not_held(
                 "belongs to the process that this one was forked from",
             )),

@@ -53,8 +53,9 @@ impl Guard {
 
     /// Another guard, while there is one.
     pub(crate) fn again(lock: &Arc<Holdable>, hold: &Weak<Hold>) -> Option<Self> {
-        Some(Self {
-            hold: hold.upgrade()?,
+        let hold = hold.upgrade()?;
+        lock.is_from_here(&hold).then(|| Self {
+            hold,
             lock: Arc::clone(lock),
         })
     }

@@ -1,5 +1,6 @@
 //! How the parties of a barrier meet: the rows of those who wait, and the one who finds all others there.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use diskette_ipc::{Deadline, OwnerId};
@@ -29,6 +30,16 @@ enum Arrival {
 
 impl Barrier {
     pub(crate) fn pass(&self, deadline: Deadline) -> Result<Option<BarrierWait>> {
+        // Who waits when the store moves arrives anew.
+        let pass = |store: &Store| {
+            let store = store.clone();
+            let structure = Arc::clone(&self.structure);
+            Barrier { structure, store }.pass_here(deadline)
+        };
+        self.store.in_one_place(pass)
+    }
+
+    fn pass_here(&self, deadline: Deadline) -> Result<Option<BarrierWait>> {
         static TICKET: AtomicI64 = AtomicI64::new(1);
         let party = Party {
             owner: self.store.claimant()?,

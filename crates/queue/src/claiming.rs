@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use diskette_ipc::fork;
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Row, Value};
+use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Row, Store, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -68,16 +68,18 @@ where
     pub(crate) fn claim_next(&self) -> Result<Option<Claim<J, C>>> {
         let mut unreadable = 0;
         loop {
-            let taker = self.taker()?;
+            let token = token();
             let taken = self.inside().free_one(|db| {
                 if self.inner.config(db)?.paused {
                     return Ok(None);
                 }
+                let taker = self.taker(token)?;
                 let [owner, token, now, due] = self.terms(&taker);
                 let params = [owner, token, now, due, self.inner.id()];
-                db.query_one(sql::CLAIM, &params, Taken::of)
+                let taken = db.query_one(sql::CLAIM, &params, Taken::of)?;
+                Ok(taken.map(|taken| (taker, taken)))
             })?;
-            if let Some(taken) = taken {
+            if let Some((taker, taken)) = taken {
                 let hold = self.hold(&taker, &taken);
                 match self.read(hold, &taken, &mut unreadable)? {
                     Some(claim) => return Ok(Some(claim)),
@@ -96,13 +98,15 @@ where
         let (mut claims, mut unreadable) = (Vec::new(), 0);
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         while most > 0 && claims.is_empty() {
-            let taker = self.taker()?;
-            let all = self.inside().free(|db| {
+            let token = token();
+            let (taker, all) = self.inside().free(|db| {
+                let taker = self.taker(token)?;
                 if self.inner.config(db)?.paused {
-                    return Ok(Vec::new());
+                    return Ok((taker, Vec::new()));
                 }
                 while self.inner.fire(db)? {}
-                self.take(db, &taker, most)
+                let all = self.take(db, &taker, most)?;
+                Ok((taker, all))
             })?;
             if all.is_empty() {
                 break;
@@ -137,11 +141,12 @@ where
         Ok(taken)
     }
 
-    fn taker(&self) -> Result<Taker> {
-        static NEXT: AtomicI64 = AtomicI64::new(1);
+    fn taker(&self, token: i64) -> Result<Taker> {
+        let store = self.store().staying();
         Ok(Taker {
-            owner: self.store().claimant()?,
-            token: NEXT.fetch_add(1, Ordering::Relaxed),
+            owner: store.claimant()?,
+            token,
+            store,
         })
     }
 
@@ -163,7 +168,7 @@ where
     fn hold(&self, taker: &Taker, taken: &Taken) -> Hold {
         Hold(Some(Held {
             inner: Arc::clone(&self.inner),
-            store: self.store().clone(),
+            store: taker.store.clone(),
             owner: taker.owner,
             token: taker.token,
             row: taken.row,
@@ -233,6 +238,13 @@ where
 struct Taker {
     owner: diskette_ipc::OwnerId,
     token: i64,
+    /// Where it takes them.
+    store: Store,
+}
+
+fn token() -> i64 {
+    static NEXT: AtomicI64 = AtomicI64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A job that was claimed, as its row says.

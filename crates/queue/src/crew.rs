@@ -230,7 +230,7 @@ where
         let was_lost = self.get_up(number);
         match ended {
             Ok(()) => Ok(was_lost),
-            Err(error) if error.is_overtaken() => {
+            Err(error) if error.is_overtaken() || error.is_moved() => {
                 tracing::warn!("it is not this worker's any more");
                 Ok(was_lost)
             }
@@ -359,7 +359,7 @@ where
             let ending = Ending::Release { counts: false };
             match desk.twin.end(store, ending) {
                 Ok(()) => tracing::warn!(%id, "released: the grace time is over"),
-                Err(error) if error.is_overtaken() => {} // it has just ended
+                Err(error) if error.is_overtaken() || error.is_moved() => {} // it has just ended
                 Err(error) => tracing::warn!(%id, %error, "could not be released"),
             }
         }

@@ -132,7 +132,7 @@ impl Held {
 
     pub(crate) fn must_be_ours(&self) -> Result<()> {
         match self.is_ours() {
-            true => Ok(()),
+            true => self.store.must_be_here(),
             false => Err(Error::new(
                 ErrorKind::Misuse,
                 "this claim belongs to the process that this one was forked from; nothing was changed: claim a job of its own",

@@ -138,7 +138,7 @@ impl BoundedSemaphore {
     }
 
     fn of(store: &Store, structure: Arc<Structure>, permits: u32) -> Result<Self> {
-        let inner = Holdable::new(store, structure, Custody::Any, permits)?;
+        let inner = Holdable::new(store, structure, Custody::Any, permits)?.with_limit_as(recorded);
         let semaphore = Self {
             inner: Arc::new(inner),
         };

@@ -5,7 +5,7 @@ use diskette_ipc::OwnerId;
 use crate::access::Access;
 use crate::db::Db;
 use crate::error::Result;
-use crate::kind::Claims;
+use crate::kind::{Claims, Kind};
 use crate::store::Store;
 use crate::structure::{self, Structure};
 
@@ -18,13 +18,20 @@ impl Store {
     ///
     /// Those of the database.
     pub fn give_back_from_the_dead(&self, structure: &Structure) -> Result<()> {
-        let Some(claims) = &structure.kind().claims else {
+        self.give_back_what_the_dead_have(structure.kind(), structure.id())
+    }
+}
+
+impl Store {
+    /// The same for a structure of which the kind is known, and its number.
+    pub(crate) fn give_back_what_the_dead_have(&self, kind: &Kind, structure: i64) -> Result<()> {
+        let Some(claims) = &kind.claims else {
             return Ok(());
         };
         if self.is_read_only() {
             return Ok(());
         }
-        let of_this = [structure.id().into()];
+        let of_this = [structure.into()];
         for owner in self.read_one(|db| db.query(claims.owners, &of_this, |row| row.int(0)))? {
             let owner = OwnerId::from_i64(owner);
             if !self.is_alive(owner)? {
@@ -33,9 +40,7 @@ impl Store {
         }
         Ok(())
     }
-}
 
-impl Store {
     /// Takes on the kind of a structure: this process gives back its claims when their owners die.
     pub(crate) fn undertake(&self, structure: &Structure) -> Result<()> {
         if self.is_read_only() {

@@ -279,7 +279,7 @@ impl<'c> Db<'c> {
 
     pub(crate) fn open_file(&self, id: i64) -> Result<StreamReader> {
         match self.link {
-            Link::Sqlite(_) => self.store.open_file(id),
+            Link::Sqlite(_) => self.store.open_file_here(id),
             // What a transaction has written nobody else sees.
             #[cfg(feature = "postgres")]
             Link::Postgres(work) => crate::postgres::open_value(work, id),

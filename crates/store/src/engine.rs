@@ -78,7 +78,7 @@ impl Store {
     ///
     /// Those of creating the owner's file.
     pub fn claimant(&self) -> Result<OwnerId> {
-        match self.engine() {
+        match self.now().engine() {
             Engine::Sqlite(sqlite) => sqlite.claimant(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.claimant(),
@@ -87,7 +87,7 @@ impl Store {
 
     /// Who an owner is, as far as is known: one of his threads.
     pub fn party_of(&self, owner: OwnerId) -> Option<Party> {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.party_of(owner),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.party_of(owner),
@@ -100,14 +100,14 @@ impl Store {
     ///
     /// What looking can fail with.
     pub fn is_alive(&self, owner: OwnerId) -> Result<bool> {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.is_alive(owner),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.is_alive(owner),
         }
     }
 
-    /// Tells this store from others.
+    /// Tells this store from others, by where this handle was opened.
     pub fn identity(&self) -> (u64, u64) {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.identity(),
@@ -118,7 +118,7 @@ impl Store {
 
     /// Has something done soon, by a thread: once, whether it succeeds or not, and not at all if the process ends before.
     pub fn in_background(&self, errand: impl FnOnce(&Store) + Send + 'static) {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.in_background(errand),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.in_background(errand),
@@ -129,7 +129,7 @@ impl Store {
 impl Store {
     /// Of the structures of which this process gives back claims.
     pub(crate) fn kinds(&self) -> &Mutex<Vec<&'static Kind>> {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.kinds(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.kinds(),
@@ -138,7 +138,7 @@ impl Store {
 
     /// Makes sure that a thread of this process hears of the deaths of others.
     pub(crate) fn watch_deaths(&self) -> Result<()> {
-        match self.engine() {
+        match self.now().engine() {
             Engine::Sqlite(sqlite) => sqlite.watch_deaths(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.watch_deaths(),
@@ -149,7 +149,7 @@ impl Store {
     ///
     /// [`is_read_only`](crate::Error::is_read_only).
     pub(crate) fn bell(&self) -> Result<&Doorbell> {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.bell(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => Ok(postgres.bell()),
@@ -167,7 +167,7 @@ impl Store {
         expect(unused_variables, reason = "there is one engine")
     )]
     pub(crate) fn listen(&self, line: usize, alike: bool) -> Result<Listening> {
-        match self.engine() {
+        match self.now().engine() {
             Engine::Sqlite(sqlite) => Ok(Listening::Sqlite(sqlite.board()?.listen())),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => Ok(Listening::Postgres(postgres.listen(line, alike))),
@@ -179,7 +179,7 @@ impl Store {
 
     /// A number that differs once a structure was removed or changed; where it is unknown, one has to look.
     pub(crate) fn removals(&self) -> Result<u64> {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.removals(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(_) => Ok(Self::UNKNOWN),
@@ -188,7 +188,7 @@ impl Store {
 
     /// The same for who has the turn to write, or something that others would have to take from him.
     pub(crate) fn removals_in_turn(&self) -> Result<u64> {
-        match self.engine() {
+        match self.now().engine() {
             Engine::Sqlite(sqlite) => sqlite.removals_in_turn(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => {
@@ -200,7 +200,7 @@ impl Store {
 
     /// Tells all processes that a structure was removed, or is about to be.
     pub(crate) fn tell_removed(&self, structure: i64) -> Result<()> {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.tell_removed(structure),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => {
@@ -212,7 +212,7 @@ impl Store {
 
     /// Tells them that something was changed that they may know by heart.
     pub(crate) fn tell_changed(&self) -> Result<()> {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.tell_changed(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(_) => Ok(()),
@@ -221,7 +221,7 @@ impl Store {
 
     /// Refuses if the store is open for reading only.
     pub(crate) fn must_be_writable(&self) -> Result<()> {
-        match self.engine() {
+        match self.now().engine() {
             Engine::Sqlite(sqlite) => sqlite.must_be_writable(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.must_be_writable(),
@@ -230,7 +230,7 @@ impl Store {
 
     /// Does what makes room. On a full disk it is tried once more, with what room can be had.
     pub(crate) fn freeing<R>(&self, attempt: impl FnMut() -> Result<R>) -> Result<R> {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.freeing(attempt),
             #[cfg(feature = "postgres")]
             Engine::Postgres(_) => {

@@ -73,6 +73,11 @@ impl Hold {
         }
     }
 
+    /// Whether it was taken in a directory.
+    pub(crate) fn is_of_board(&self) -> bool {
+        matches!(self.0, Place::Board(_))
+    }
+
     pub(crate) fn belong_to_process(&self) -> bool {
         match &self.0 {
             Place::Board(hold) => hold.belong_to_process().is_ok(),

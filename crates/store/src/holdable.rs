@@ -1,10 +1,11 @@
 use std::fmt::{self, Write};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use diskette_ipc::{self as ipc, Custody, Deadline, Holder, Link};
 
 use crate::access::Access;
+use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, stopped};
 use crate::fence;
@@ -21,15 +22,44 @@ use crate::transaction::Transaction;
 pub struct Holdable {
     structure: Arc<Structure>,
     store: Store,
+    /// The store where it was when this was opened, and stays, with the slots there.
+    here: Store,
     slots: Slots,
+    /// Those at the place where the store has moved.
+    slots_of_next: OnceLock<Slots>,
+    limit: u32,
+    /// Where it is written down how many there are to be, if that changes.
+    recorded: Option<Recorded>,
     custody: Custody,
 }
+
+type Recorded = fn(&Db<'_>, &Structure) -> Result<u32>;
 
 /// Where it is written who holds it.
 enum Slots {
     Board(ipc::Slots),
     #[cfg(feature = "postgres")]
     Postgres(postgres::Slots),
+}
+
+impl Slots {
+    fn of(store: &Store, structure: &Arc<Structure>, limit: u32) -> Result<Self> {
+        store.must_be_writable()?;
+        match store.engine() {
+            Engine::Sqlite(sqlite) => {
+                let board = sqlite.board()?;
+                let number = sqlite.number_on_board(structure.id());
+                let slots = board.sync().and_then(|()| board.slots(number, limit));
+                let slots = slots.map_err(|error| failed("finding its place", error))?;
+                Ok(Slots::Board(slots))
+            }
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => {
+                let structure = Arc::clone(structure);
+                postgres::Slots::new(postgres, structure, limit).map(Slots::Postgres)
+            }
+        }
+    }
 }
 
 impl Holdable {
@@ -44,30 +74,28 @@ impl Holdable {
         custody: Custody,
         limit: u32,
     ) -> Result<Self> {
-        let open = || {
-            store.must_be_writable()?;
-            match store.engine() {
-                Engine::Sqlite(sqlite) => {
-                    let board = sqlite.board()?;
-                    let number = sqlite.number_on_board(structure.id());
-                    let slots = board.sync().and_then(|()| board.slots(number, limit));
-                    let slots = slots.map_err(|error| failed("finding its place", error))?;
-                    Ok(Slots::Board(slots))
-                }
-                #[cfg(feature = "postgres")]
-                Engine::Postgres(postgres) => {
-                    let structure = Arc::clone(&structure);
-                    postgres::Slots::new(postgres, structure, limit).map(Slots::Postgres)
-                }
-            }
-        };
-        let slots = structure.doing("opening", open())?;
+        let opened = store.in_one_place(|here| {
+            let slots = Slots::of(here, &structure, limit)?;
+            Ok((here.clone(), slots))
+        });
+        let (here, slots) = structure.doing("opening", opened)?;
         Ok(Self {
             store: store.clone(),
+            here,
             structure,
             slots,
+            slots_of_next: OnceLock::new(),
+            limit,
+            recorded: None,
             custody,
         })
+    }
+
+    /// The same with a limit that is written down in the store.
+    #[must_use]
+    pub fn with_limit_as(mut self, recorded: Recorded) -> Self {
+        self.recorded = Some(recorded);
+        self
     }
 
     /// One that always has `n` slots.
@@ -109,17 +137,17 @@ impl Holdable {
         if n == 0 {
             return Err(out_of_range(n, self.limit()?));
         }
-        let taken = match &self.slots {
+        let taken = self.at(|slots| match slots {
             Slots::Board(slots) => {
                 let taken = slots.try_take(n);
-                taken
-                    .map_err(|error| failed("taking it", error))?
-                    .map(Hold::from)
+                let taken = taken.map_err(|error| failed("taking it", error))?;
+                self.must_be_there()?;
+                Ok(taken.map(Hold::from))
             }
+            // Else nothing could have been taken.
             #[cfg(feature = "postgres")]
-            Slots::Postgres(slots) => slots.try_take(n, self.custody)?.map(Hold::from),
-        };
-        self.must_be_there()?;
+            Slots::Postgres(slots) => Ok(slots.try_take(n, self.custody)?.map(Hold::from)),
+        })?;
         if taken.is_none() && n > 1 {
             let limit = self.limit()?;
             if n > limit {
@@ -148,24 +176,26 @@ impl Holdable {
         if deadline.is_past() {
             return Ok(None);
         }
-        self.store.watch_deaths()?;
         let (stop, custody) = (self.store.stop(), self.custody);
-        let taken = match &self.slots {
+        let taken = self.at(|slots| match slots {
             Slots::Board(slots) => {
+                self.store.watch_deaths()?;
                 let taken = slots.take_unless_stopped(n, deadline, custody, stop);
-                taken
-                    .map_err(|error| failed("waiting for it", error))?
-                    .into()
+                let taken = taken.map_err(|error| failed("waiting for it", error))?;
+                if !matches!(taken, ipc::Taken::TimedOut | ipc::Taken::Stopped) {
+                    // It may have been removed while others held it.
+                    self.must_be_there()?;
+                }
+                Ok(taken.into())
             }
             #[cfg(feature = "postgres")]
-            Slots::Postgres(slots) => slots.take(&self.store, n, deadline, custody)?,
-        };
-        match taken {
-            Taken::Held(hold) => {
-                // It may have been removed while others held it.
-                self.must_be_there()?;
-                Ok(Some(hold))
+            Slots::Postgres(slots) => {
+                self.store.watch_deaths()?;
+                slots.take(&self.store, n, deadline, custody)
             }
+        })?;
+        match taken {
+            Taken::Held(hold) => Ok(Some(hold)),
             Taken::TimedOut => Ok(None),
             Taken::Stopped => Err(stopped()),
             Taken::TooMany => Err(out_of_range(n, self.limit()?)),
@@ -179,14 +209,15 @@ impl Holdable {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone.
     pub fn limit(&self) -> Result<u32> {
-        match &self.slots {
+        self.at(|slots| match slots {
             Slots::Board(slots) => {
+                self.here.must_be_here()?;
                 let limit = slots.limit();
                 limit.map_err(|error| failed("asking how many there are", error))
             }
             #[cfg(feature = "postgres")]
             Slots::Postgres(slots) => slots.limit(),
-        }
+        })
     }
 
     /// How many slots are free.
@@ -195,14 +226,15 @@ impl Holdable {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone.
     pub fn free(&self) -> Result<u32> {
-        match &self.slots {
+        self.at(|slots| match slots {
             Slots::Board(slots) => {
+                self.here.must_be_here()?;
                 let free = slots.free();
                 free.map_err(|error| failed("asking how many are free", error))
             }
             #[cfg(feature = "postgres")]
             Slots::Postgres(slots) => slots.free(),
-        }
+        })
     }
 
     /// Sees to it that [`set_limit`](Self::set_limit) has room for so many.
@@ -211,14 +243,15 @@ impl Holdable {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone; a full disk.
     pub fn reserve(&self, limit: u32) -> Result<()> {
-        match &self.slots {
+        self.at(|slots| match slots {
             Slots::Board(slots) => {
+                self.here.must_be_here()?;
                 let reserved = slots.reserve(limit);
                 reserved.map_err(|error| failed("making room for so many", error))
             }
             #[cfg(feature = "postgres")]
             Slots::Postgres(_) => Ok(()),
-        }
+        })
     }
 
     /// Changes how many slots there are.
@@ -227,14 +260,15 @@ impl Holdable {
     ///
     /// Those of [`reserve`](Self::reserve).
     pub fn set_limit(&self, limit: u32) -> Result<()> {
-        match &self.slots {
+        self.at(|slots| match slots {
             Slots::Board(slots) => {
+                self.here.must_be_here()?;
                 let set = slots.set_limit(limit);
                 set.map_err(|error| failed("changing how many there are", error))
             }
             #[cfg(feature = "postgres")]
             Slots::Postgres(slots) => slots.set_limit(limit),
-        }
+        })
     }
 
     /// Who holds it, in the order in which they took it.
@@ -243,14 +277,15 @@ impl Holdable {
     ///
     /// [`is_removed`](Error::is_removed) when the board is gone.
     pub fn holders(&self) -> Result<Vec<Holder>> {
-        let mut holders = match &self.slots {
+        let mut holders = self.at(|slots| match slots {
             Slots::Board(slots) => {
+                self.here.must_be_here()?;
                 let holders = slots.holders();
-                holders.map_err(|error| failed("asking who holds it", error))?
+                holders.map_err(|error| failed("asking who holds it", error))
             }
             #[cfg(feature = "postgres")]
-            Slots::Postgres(slots) => slots.holders()?,
-        };
+            Slots::Postgres(slots) => slots.holders(),
+        })?;
         holders.sort_by_key(|holder| holder.since);
         Ok(holders)
     }
@@ -262,8 +297,18 @@ impl Holdable {
     /// [`is_overtaken`](Error::is_overtaken) if it isn't held any more.
     pub fn make_owned(&self, hold: &Hold) -> Result<()> {
         let owned = hold.belong_to_process();
-        self.structure
-            .doing("into_owned", owned.then_some(()).ok_or_else(lost))
+        self.structure.doing(
+            "into_owned",
+            owned
+                .then_some(())
+                .ok_or_else(|| self.lost(hold.is_of_board())),
+        )
+    }
+
+    /// Whether this is what was taken of the store where it is: once that has moved, what was held is held no more.
+    #[must_use]
+    pub fn is_from_here(&self, hold: &Hold) -> bool {
+        !hold.is_of_board() || self.here.must_be_here().is_ok()
     }
 
     /// Gives back what was held.
@@ -272,8 +317,11 @@ impl Holdable {
     ///
     /// [`is_overtaken`](Error::is_overtaken) if it was not held any more.
     pub fn give_back(&self, hold: Hold) -> Result<()> {
+        let was_of_board = hold.is_of_board();
+        let given = hold.give_back();
+        let lost = || self.lost(was_of_board);
         self.structure
-            .doing("release", hold.give_back().then_some(()).ok_or_else(lost))
+            .doing("release", given.then_some(()).ok_or_else(lost))
     }
 
     /// Refuses if it isn't held any more.
@@ -282,7 +330,10 @@ impl Holdable {
     ///
     /// [`is_overtaken`](Error::is_overtaken).
     pub fn must_hold(&self, hold: &Hold) -> Result<()> {
-        let held = if hold.is_held() { Ok(()) } else { Err(lost()) };
+        let held = match hold.is_held() {
+            true => Ok(()),
+            false => Err(self.lost(hold.is_of_board())),
+        };
         self.structure.doing("writing under", held)
     }
 
@@ -295,7 +346,7 @@ impl Holdable {
         let show = || {
             self.structure.must_be_in(tx.store())?;
             if !hold.is_held_for(tx)? {
-                return Err(lost());
+                return Err(self.lost(hold.is_of_board()));
             }
             let tokens = hold.tokens();
             tokens
@@ -305,16 +356,53 @@ impl Holdable {
         self.structure.doing("writing under", show())
     }
 
+    /// Does it where the store is.
+    fn at<R>(&self, call: impl Fn(&Slots) -> Result<R>) -> Result<R> {
+        let slots = self.slots()?;
+        match call(slots) {
+            Err(error) if matches!(slots, Slots::Board(_)) => match self.store.onward()? {
+                Some(_) => call(self.slots()?),
+                None => Err(error),
+            },
+            result => result,
+        }
+    }
+
+    fn slots(&self) -> Result<&Slots> {
+        if let (Slots::Board(_), Some(_)) = (&self.slots, self.store.next()) {
+            return self.slots_of_next();
+        }
+        Ok(&self.slots)
+    }
+
+    fn slots_of_next(&self) -> Result<&Slots> {
+        if let Some(slots) = self.slots_of_next.get() {
+            return Ok(slots);
+        }
+        let store = self.store.now();
+        let limit = match self.recorded {
+            Some(recorded) if !store.is_in_transaction() => {
+                store.read_one(|db| recorded(db, &self.structure))?
+            }
+            _ => self.limit,
+        };
+        let slots = Slots::of(&store, &self.structure, limit)?;
+        let _ = self.slots_of_next.set(slots);
+        self.slots_of_next()
+    }
+
+    /// For who has taken some on the board, or not.
     fn must_be_there(&self) -> Result<()> {
-        #[cfg(feature = "postgres")]
-        if let Slots::Postgres(_) = self.slots {
-            // Else nothing could have been taken.
+        if self.structure.is_known_to_be_there(&self.here) {
             return Ok(());
         }
-        if self.structure.is_known_to_be_there(&self.store) {
-            return Ok(());
-        }
-        self.store.read_one(|db| self.structure.must_be_there(db))
+        self.here.read_one(|db| self.structure.must_be_there(db))
+    }
+
+    /// Why something isn't held any more.
+    fn lost(&self, was_of_board: bool) -> Error {
+        let moved = self.here.must_be_here().err();
+        moved.filter(|_| was_of_board).unwrap_or_else(lost)
     }
 
     /// Who waits for whom.

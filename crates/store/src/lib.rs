@@ -21,6 +21,7 @@ mod engine;
 pub mod entries;
 mod error;
 mod fence;
+mod following;
 mod hold;
 mod holdable;
 mod inside;

@@ -72,11 +72,13 @@ impl Store {
             over.must_be_there(|structure| structure.must_be_there(&tx.db))?;
             work(tx)
         };
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.transaction(self, work),
+        self.once(work, |store, work| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.transaction(store, |tx| work.begin()?(tx)),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.transaction_over(self, &over, work),
-        }
+            Engine::Postgres(postgres) => {
+                postgres.transaction_over(store, &over, |tx| work.begin()?(tx))
+            }
+        })
     }
 }
 

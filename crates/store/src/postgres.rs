@@ -138,8 +138,8 @@ impl Postgres {
         })
     }
 
-    /// Opens a shard of this store, which has a schema of its own; makes it if it is missing.
-    fn open_shard(&self, schema: String) -> Result<Self> {
+    /// Opens a shard of this store, which has a schema of its own; one that is missing can be made.
+    fn open_shard(&self, schema: String, create: bool) -> Result<Self> {
         let Home::Here { shards, .. } = &self.shared.home else {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -148,7 +148,7 @@ impl Postgres {
         };
         let known = {
             let connection = self.lend()?;
-            catalog::prepare(&connection, &schema, !self.ways.read_only)?
+            catalog::prepare(&connection, &schema, create && !self.ways.read_only)?
         };
         let address = self.shared.address.of_schema(schema);
         let home = Home::Elsewhere(Arc::clone(&self.shared));
@@ -272,8 +272,8 @@ impl Shared {
             durability,
             number: known.number,
             identity: known.identity,
-            // Above all that a board gives: a store that moves here brings what is known by those.
-            numbers: AtomicU64::new(1 << 63),
+            // None that a store had which has moved here.
+            numbers: AtomicU64::new(1 << 62),
             kinds: Mutex::default(),
             home,
         }

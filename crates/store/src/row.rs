@@ -145,7 +145,7 @@ impl Row<'_> {
     pub(crate) fn open(&self, store: &Store, column: usize) -> Result<StreamReader> {
         let id = self.int(column)?;
         match self.0 {
-            Source::Sqlite(_) => store.open_file(id),
+            Source::Sqlite(_) => store.open_file_here(id),
             // What a transaction has written nobody else sees.
             #[cfg(feature = "postgres")]
             Source::Postgres(_, work) => crate::postgres::open_value(work, id),

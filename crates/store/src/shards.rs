@@ -32,8 +32,9 @@ impl Store {
     ///
     /// Those of [`open`](Store::open).
     pub fn shards(&self, of: ShardSet, count: u32) -> Result<Vec<Store>> {
-        match self.engine() {
+        self.again(|store| match store.engine() {
             Engine::Sqlite(sqlite) => {
+                sqlite.must_be_here()?;
                 let shards = sqlite.shards(of, count)?;
                 Ok(shards.into_iter().map(Store::from).collect())
             }
@@ -42,7 +43,7 @@ impl Store {
                 let shards = postgres.shards(of, count)?;
                 Ok(shards.into_iter().map(Store::from).collect())
             }
-        }
+        })
     }
 
     /// Somebody who will use the shards of the structure with this number, and doesn't yet.
@@ -51,11 +52,11 @@ impl Store {
     ///
     /// Those of opening a lock file.
     pub fn tenancy(&self, structure: i64) -> Result<Tenancy> {
-        match self.engine() {
+        self.again(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.tenancy(structure),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.tenancy(structure),
-        }
+        })
     }
 
     /// Sees to it that no power cut takes what was committed until now.
@@ -64,11 +65,11 @@ impl Store {
     ///
     /// Those of the database.
     pub fn write_down(&self) -> Result<()> {
-        match self.engine() {
+        self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.write_down(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.write_down(),
-        }
+        })
     }
 
     /// The sets that there are, whole or half made.
@@ -77,11 +78,11 @@ impl Store {
     ///
     /// Those of reading a directory.
     pub fn sets_of_shards(&self) -> Result<Vec<ShardSet>> {
-        match self.engine() {
+        self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.sets_of_shards(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.sets_of_shards(),
-        }
+        })
     }
 
     /// Removes a set that nobody has open, or whose structure was removed.
@@ -90,11 +91,11 @@ impl Store {
     ///
     /// Those of removing files.
     pub fn remove_shards(&self, of: ShardSet) -> Result<()> {
-        match self.engine() {
+        self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.remove_shards(of),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.remove_shards(of),
-        }
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The engine of a store in a directory: an SQLite database, and what the processes of one machine share besides.
 
+#[cfg(feature = "postgres")]
+mod arrival;
 mod backup;
 mod board;
 mod catalog;
@@ -9,6 +11,7 @@ mod compact;
 mod connection;
 pub(crate) mod directory;
 mod estate;
+mod following;
 pub(crate) mod fork;
 mod garbage;
 mod gate;
@@ -46,6 +49,7 @@ use crate::options::{AtomicDurability, Durability, Options};
 use crate::sqlite::commons::Commons;
 use crate::sqlite::connection::Role;
 use crate::sqlite::directory::{Directory, Identity};
+use crate::sqlite::following::Following;
 use crate::sqlite::fork::Door;
 use crate::sqlite::housekeeping::Housekeeper;
 use crate::sqlite::memory::Shelves;
@@ -94,6 +98,8 @@ pub(crate) struct Shared {
     put_off: Arc<Mutex<Vec<PutOff>>>,
     /// What was told on the board when it was last seen that the store hasn't moved.
     here: AtomicU64,
+    /// What it has moved to, once that is open here.
+    following: Following,
     waiting: AtomicBool,
     /// Last: once it is gone, so are all the files that were open.
     open: Arc<()>,
@@ -120,9 +126,9 @@ impl Sqlite {
         }
     }
 
-    /// The same as any store.
+    /// The same as any store, for what concerns this place.
     pub(crate) fn store(&self) -> Store {
-        self.clone().into()
+        Store::from(self.clone()).staying()
     }
 
     pub(crate) fn identity(&self) -> Identity {

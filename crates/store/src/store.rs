@@ -7,6 +7,7 @@ use diskette_ipc::{Clock, Stop, SystemClock};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result, stopped};
+use crate::following::StoreClock;
 use crate::options::{Durability, Options};
 use crate::sqlite::Sqlite;
 
@@ -62,6 +63,8 @@ pub(crate) struct Ways {
     pub(crate) stop: Option<Stop>,
     pub(crate) read_only: bool,
     pub(crate) memory: bool,
+    /// Whether they go on where the store is, once it has moved.
+    pub(crate) follows: bool,
     /// That of this machine, unless it is the system's.
     pub(crate) clock: Option<Arc<dyn Clock>>,
 }
@@ -73,6 +76,7 @@ impl Ways {
             stop: None,
             read_only: options.read_only,
             memory: options.memory > 0,
+            follows: true,
             clock: options.clock.clone(),
         }
     }
@@ -183,9 +187,9 @@ impl Store {
         self.ways().read_only
     }
 
-    /// The directory of the store.
+    /// The directory of the store; of one in a database the address, without a password.
     pub fn path(&self) -> &Path {
-        match &self.0 {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.path(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.path(),
@@ -194,7 +198,7 @@ impl Store {
 
     /// What a power cut may take.
     pub fn durability(&self) -> Durability {
-        match &self.0 {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.durability(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.durability(),
@@ -216,8 +220,14 @@ impl Store {
     ///
     /// Those of [`SystemClock::new`].
     pub fn clock(&self) -> Result<Arc<dyn Clock>> {
-        match &self.0 {
-            Engine::Sqlite(sqlite) => sqlite.ways().clock(),
+        match self.engine_now() {
+            Engine::Sqlite(sqlite) => {
+                let clock = StoreClock {
+                    here: sqlite.ways().clock()?,
+                    store: self.clone(),
+                };
+                Ok(Arc::new(clock))
+            }
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => Ok(postgres.clock()),
         }
@@ -243,7 +253,7 @@ impl Store {
     /// Runs `then` at once, or, within a transaction of this thread, after its end: for what must
     /// happen and can't fail, such as a guard that is dropped there.
     pub fn when_free(&self, then: impl FnOnce(&Store) + Send + 'static) {
-        let then = match &self.0 {
+        let then = match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.put_off(then),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.put_off(then),
@@ -256,7 +266,7 @@ impl Store {
 
 impl Store {
     /// The same store for calls that behave otherwise.
-    fn going(&self, ways: Ways) -> Store {
+    pub(crate) fn going(&self, ways: Ways) -> Store {
         Store(match &self.0 {
             Engine::Sqlite(sqlite) => Engine::Sqlite(sqlite.going(ways)),
             #[cfg(feature = "postgres")]
@@ -264,7 +274,7 @@ impl Store {
         })
     }
 
-    fn ways(&self) -> &Ways {
+    pub(crate) fn ways(&self) -> &Ways {
         match &self.0 {
             Engine::Sqlite(sqlite) => sqlite.ways(),
             #[cfg(feature = "postgres")]
@@ -272,6 +282,7 @@ impl Store {
         }
     }
 
+    /// What this handle stands on, wherever the store is now.
     pub(crate) fn engine(&self) -> &Engine {
         &self.0
     }

@@ -5,9 +5,9 @@ use crate::access::Access;
 use crate::codec;
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
+use crate::following::Whose;
 use crate::kind::Kind;
 use crate::share::Share;
-use crate::sqlite::directory::Identity;
 use crate::store::Store;
 
 /// A structure in the catalog of a store: a name, a number, and its share of the tables of its kind.
@@ -21,7 +21,7 @@ pub struct Structure {
     name: String,
     kind: &'static Kind,
     store: String,
-    identity: Identity,
+    whose: Whose,
     /// How often structures had been removed when this one was last known to be there: to readers, and in a turn to write.
     removals: [AtomicU64; 2],
 }
@@ -148,7 +148,7 @@ impl Structure {
     ///
     /// [`is_misuse`](Error::is_misuse).
     pub fn must_be_in(&self, store: &Store) -> Result<()> {
-        if self.identity == store.identity() {
+        if self.whose.is(store) {
             return Ok(());
         }
         Err(Error::new(
@@ -383,7 +383,7 @@ fn named(db: &Db<'_>, kind: &'static Kind, name: &str, id: i64) -> Result<Struct
         name: name.to_owned(),
         kind,
         store: db.store().path().display().to_string(),
-        identity: db.store().identity(),
+        whose: db.store().whose(),
         removals: [db.store().removals()?, u64::MAX].map(AtomicU64::new),
     })
 }

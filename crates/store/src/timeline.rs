@@ -7,6 +7,7 @@ use crate::access::Access;
 use crate::db::Db;
 use crate::error::Result;
 use crate::row::Row;
+use crate::store::Store;
 
 /// A time that goes on for all who use a store, over restarts of the system too: for what is written down now and due later.
 ///
@@ -17,6 +18,8 @@ use crate::row::Row;
 pub struct Timeline {
     clock: Arc<dyn Clock>,
     mark: Mark,
+    /// Whose it is: once that has moved, the time is that of where it is.
+    store: Option<Store>,
 }
 
 /// What the time was at a reading of the clock.
@@ -48,6 +51,7 @@ impl Timeline {
     ///
     /// Those of the database, and of the clock.
     pub fn open(access: &impl Access, clock: Option<Arc<dyn Clock>>) -> Result<Self> {
+        let store = clock.is_none().then(|| access.store().clone());
         let clock = clock.map_or_else(|| access.store().clock(), Ok)?;
         let find = |db: &Db<'_>| db.query_one(FIND, &[], Mark::of);
         let reading = clock.read();
@@ -61,7 +65,7 @@ impl Timeline {
                 mark => Mark::after(mark, &reading).save(db),
             })?,
         };
-        Ok(Timeline { clock, mark })
+        Ok(Timeline { clock, mark, store })
     }
 
     /// The timeline of the store within an operation, which writes nothing down.
@@ -72,15 +76,20 @@ impl Timeline {
     pub fn within(db: &Db<'_>) -> Result<Self> {
         let clock = db.store().clock()?;
         let mark = Mark::after(db.query_one(FIND, &[], Mark::of)?, &clock.read());
-        Ok(Timeline { clock, mark })
+        Ok(Timeline {
+            clock,
+            mark,
+            store: None,
+        })
     }
 
     /// The time, in microseconds.
     pub fn now(&self) -> i64 {
-        let (boot, uptime) = self.clock.uptime();
-        match boot == self.mark.boot.cast_unsigned() {
-            true => self.mark.time_of(uptime),
-            false => self.mark.time_at(&self.clock.read()),
+        let (mark, clock) = self.here();
+        let (boot, uptime) = clock.uptime();
+        match boot == mark.boot.cast_unsigned() {
+            true => mark.time_of(uptime),
+            false => mark.time_at(&clock.read()),
         }
     }
 
@@ -90,15 +99,15 @@ impl Timeline {
             Ok(since) => micros(since),
             Err(before) => -micros(before.duration()),
         };
-        let reading = self.clock.read();
+        let (mark, reading) = self.read();
         let ahead = wall.saturating_sub(micros(reading.wall));
-        self.mark.time_at(&reading).saturating_add(ahead)
+        mark.time_at(&reading).saturating_add(ahead)
     }
 
     /// The time of day at a time, as far as can be told now.
     pub fn wall(&self, time: i64) -> SystemTime {
-        let reading = self.clock.read();
-        let since = time.saturating_sub(self.mark.time_at(&reading));
+        let (mark, reading) = self.read();
+        let since = time.saturating_sub(mark.time_at(&reading));
         let wall = micros(reading.wall).saturating_add(since);
         let by = Duration::from_micros(wall.unsigned_abs());
         let at = match wall < 0 {
@@ -115,10 +124,11 @@ impl Timeline {
     ///
     /// Those of the database.
     pub fn keep(&self, db: &Db<'_>) -> Result<()> {
-        if self.mark.boot == SERVER.cast_signed() {
+        let (mark, reading) = self.read();
+        if mark.boot == SERVER.cast_signed() {
             return Ok(());
         }
-        let mark = Mark::after(Some(self.mark), &self.clock.read());
+        let mark = Mark::after(Some(mark), &reading);
         let old = match db.query_one(FIND, &[], Mark::of)? {
             Some(found) => {
                 let (gone, by_wall) = (mark.time - found.time, mark.wall - found.wall);
@@ -130,6 +140,18 @@ impl Timeline {
             mark.save(db)?;
         }
         Ok(())
+    }
+
+    fn read(&self) -> (Mark, Reading) {
+        let (mark, clock) = self.here();
+        (mark, clock.read())
+    }
+
+    /// Where the store is by now.
+    fn here(&self) -> (Mark, &dyn Clock) {
+        let next = self.store.as_ref().and_then(Store::next);
+        let here = next.map_or(self, |next| &next.timeline);
+        (here.mark, &*here.clock)
     }
 }
 
@@ -184,7 +206,6 @@ mod tests {
     use diskette_ipc::ManualClock;
 
     use super::*;
-    use crate::store::Store;
 
     #[test]
     fn a_step_of_the_time_of_day_and_a_restart_leave_the_time_as_it_was()

@@ -76,11 +76,11 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.transaction(self, work),
+        self.once(work, |store, work| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.transaction(store, |tx| work.begin()?(tx)),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.transaction(self, work),
-        }
+            Engine::Postgres(postgres) => postgres.transaction(store, |tx| work.begin()?(tx)),
+        })
     }
 
     /// Runs `look` on one consistent state of the store.
@@ -92,16 +92,16 @@ impl Store {
         &self,
         look: impl FnOnce(&Snapshot<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.snapshot(self, look),
+        self.once(look, |store, look| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.snapshot(store, |state| look.begin()?(state)),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.snapshot(self, look),
-        }
+            Engine::Postgres(postgres) => postgres.snapshot(store, |state| look.begin()?(state)),
+        })
     }
 
     /// Whether a transaction of this thread is open.
     pub(crate) fn is_in_transaction(&self) -> bool {
-        match self.engine() {
+        match self.engine_now() {
             Engine::Sqlite(sqlite) => sqlite.writer().is_mine(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.is_within(),
@@ -115,35 +115,35 @@ impl Access for Store {
     }
 
     fn read<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.read(self, operation),
+        self.again(|store| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.read(store, &operation),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.read(self, operation),
-        }
+            Engine::Postgres(postgres) => postgres.read(store, &operation),
+        })
     }
 
     fn read_one<R>(&self, operation: impl Fn(&Db<'_>) -> Result<R>) -> Result<R> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.read_one(self, operation),
+        self.again(|store| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.read_one(store, &operation),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.read_one(self, operation),
-        }
+            Engine::Postgres(postgres) => postgres.read_one(store, &operation),
+        })
     }
 
     fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.write(self, operation),
+        self.once(operation, |store, operation| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.write(store, |db| operation.begin()?(db)),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.write(self, operation),
-        }
+            Engine::Postgres(postgres) => postgres.write(store, |db| operation.begin()?(db)),
+        })
     }
 
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
-        match self.engine() {
-            Engine::Sqlite(sqlite) => sqlite.write_one(self, operation),
+        self.once(operation, |store, operation| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.write_one(store, |db| operation.begin()?(db)),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(postgres) => postgres.write_one(self, operation),
-        }
+            Engine::Postgres(postgres) => postgres.write_one(store, |db| operation.begin()?(db)),
+        })
     }
 
     fn memory(&self) -> Option<Memory<'_>> {

@@ -16,11 +16,11 @@ impl Store {
     ///
     /// Only where looking was not possible; damage is in the report.
     pub fn check(&self) -> Result<Report> {
-        match self.engine() {
+        self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.check(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.check(),
-        }
+        })
     }
 
     /// Mends what can be mended without losing anything: rebuilds the database's indexes, settles
@@ -30,11 +30,11 @@ impl Store {
     ///
     /// Those of the database; [`is_timeout`](crate::Error::is_timeout) when the turn to write didn't come.
     pub fn repair(&self) -> Result<Report> {
-        match self.engine() {
+        self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.repair(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.repair(),
-        }
+        })
     }
 
     /// What the store holds, and how large it is.
@@ -47,11 +47,11 @@ impl Store {
     ///
     /// Those of the database.
     pub fn stats(&self) -> Result<Stats> {
-        match self.engine() {
+        self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.stats(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.stats(),
-        }
+        })
     }
 
     /// What the directory of the store takes on the disk, in bytes, as `du` says: the database and its log, value files, those
@@ -65,11 +65,11 @@ impl Store {
     ///
     /// Asks for the size of each file.
     pub fn disk_bytes(&self) -> Result<u64> {
-        match self.engine() {
+        self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.disk_bytes(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.disk_bytes(),
-        }
+        })
     }
 
     /// Copies the store, as it is at one moment, into the directory `to`, while others go on writing.
@@ -104,11 +104,11 @@ impl Store {
     /// ```
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
         let to = to.as_ref();
-        let copied = match self.engine() {
+        let copied = self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.backup(to),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.backup(to),
-        };
+        });
         let between = || format!("backing up {} to {}", self.path().display(), to.display());
         copied.map_err(|error| error.at(between))
     }
@@ -183,10 +183,10 @@ impl Store {
     /// [`is_timeout`](crate::Error::is_timeout) when the turn to write didn't come or a long reader is in the
     /// way; [`is_disk_full`](crate::Error::is_disk_full).
     pub fn compact(&self) -> Result<()> {
-        match self.engine() {
+        self.in_one_place(|store| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.compact(),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => postgres.compact(),
-        }
+        })
     }
 }

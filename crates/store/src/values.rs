@@ -4,6 +4,8 @@ use std::io::Read;
 
 use crate::codec::Codec;
 use crate::db::Db;
+#[cfg(feature = "postgres")]
+use crate::db::Link;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::like::Like;
@@ -62,7 +64,7 @@ impl Store {
                 store: self.clone(),
             });
         }
-        let content = Content::File(match self.engine() {
+        let content = Content::File(match self.now().engine() {
             Engine::Sqlite(sqlite) => New::Sqlite(sqlite.store_large(&bytes)?),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => {
@@ -82,7 +84,7 @@ impl Store {
     /// Those of `from`; [`is_disk_full`](Error::is_disk_full).
     #[doc(hidden)]
     pub fn store_stream(&self, from: &mut dyn Read) -> Result<Stored> {
-        let content = Content::File(match self.engine() {
+        let content = Content::File(match self.now().engine() {
             Engine::Sqlite(sqlite) => New::Sqlite(sqlite.new_file(from)?),
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => New::Postgres(postgres.new_object(from)?),
@@ -147,6 +149,15 @@ impl Store {
     /// Those of [`open_stream`](Self::open_stream).
     #[doc(hidden)]
     pub fn open_file(&self, id: i64) -> Result<StreamReader> {
+        match self.engine_now() {
+            Engine::Sqlite(sqlite) => sqlite.open_stream(id),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.open_value(id),
+        }
+    }
+
+    /// The same where this handle was opened, for who has a row of there.
+    pub(crate) fn open_file_here(&self, id: i64) -> Result<StreamReader> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.open_stream(id),
             #[cfg(feature = "postgres")]
@@ -161,7 +172,7 @@ impl Store {
     /// Those of the database.
     #[doc(hidden)]
     pub fn forget_value(&self, db: &Db<'_>, file: Option<i64>) -> Result<()> {
-        match (file, self.engine()) {
+        match (file, db.store().engine()) {
             (None, _) => Ok(()),
             (Some(id), Engine::Sqlite(sqlite)) => sqlite.forget_value(db, id),
             #[cfg(feature = "postgres")]
@@ -211,7 +222,7 @@ impl Stored {
     pub fn read<C: Codec, T: DeserializeOwned>(&self) -> Result<T> {
         match &self.content {
             Content::Inline(bytes) => C::decode(bytes),
-            Content::File(New::Sqlite(new)) => self.store.load_file::<C, T>(new.id()),
+            Content::File(New::Sqlite(new)) => C::decode(&new.read()?.read_whole()?),
             #[cfg(feature = "postgres")]
             Content::File(New::Postgres(new)) => C::decode(&new.read()?.read_whole()?),
             Content::Linked(id) => self.store.load_file::<C, T>(*id),
@@ -253,6 +264,14 @@ impl New {
 
     fn link(self, db: &Db<'_>) -> Result<()> {
         match self {
+            // The store has moved meanwhile.
+            #[cfg(feature = "postgres")]
+            New::Sqlite(new) if matches!(db.link(), Link::Postgres(_)) => {
+                let linked = crate::postgres::NewObject::of(new.id(), new.bytes(), new.file()?);
+                let linked = linked.link(db);
+                new.discard();
+                linked
+            }
             New::Sqlite(new) => new.link(db),
             #[cfg(feature = "postgres")]
             New::Postgres(new) => new.link(db),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diskette_ipc::{Awaited, Deadline, Doorbell, Stop};
+use smallvec::SmallVec;
 
 use crate::engine::Listening;
 use crate::error::Result;
@@ -100,8 +101,37 @@ impl Store {
     }
 }
 
-/// Calls `attempt` whenever something was rung for, as [`Store::wait_for`] does.
+/// Calls `attempt` whenever something was rung for, as [`Store::wait_for`] does, with the stores of the places, which stay where they are. If one
+/// moves, it is waited for anew.
 pub(crate) fn wait_at<R>(
+    places: &[Place<'_>],
+    deadline: Deadline,
+    mut attempt: impl FnMut(&[Store]) -> Result<Attempt<R>>,
+) -> Result<Option<R>> {
+    loop {
+        let stores = places.iter().map(|place| Ok(place.store.here()?.staying()));
+        let stores = stores.collect::<Result<SmallVec<[Store; 1]>>>()?;
+        let here = places.iter().zip(&stores);
+        let here = here.map(|(&place, store)| Place { store, ..place });
+        let here: SmallVec<[Place<'_>; 1]> = here.collect();
+        match wait_here(&here, deadline, || attempt(&stores)) {
+            Err(error) if error.is_moved() => {
+                let mut goes_on = false;
+                for (place, store) in places.iter().zip(&stores) {
+                    if store.must_be_here().is_err() {
+                        goes_on |= place.store.onward()?.is_some();
+                    }
+                }
+                if !goes_on {
+                    return Err(error);
+                }
+            }
+            result => return result,
+        }
+    }
+}
+
+fn wait_here<R>(
     places: &[Place<'_>],
     deadline: Deadline,
     mut attempt: impl FnMut() -> Result<Attempt<R>>,
@@ -142,6 +172,7 @@ pub(crate) fn wait_at<R>(
         }
         for place in places {
             place.store.may_wait()?;
+            place.store.must_be_here()?;
         }
         let mut just_told = false;
         for it in &mut listening {
@@ -176,7 +207,8 @@ impl<'p> Place<'p> {
         deadline: Deadline,
         mut attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
     ) -> Result<Option<R>> {
-        wait_at(&[self], deadline, || attempt(&self.store.hurried(deadline)))
+        let hurried = |stores: &[Store]| stores.first().unwrap_or(self.store).hurried(deadline);
+        wait_at(&[self], deadline, |stores| attempt(&hurried(stores)))
     }
 
     fn listen(&self) -> Result<Listening> {

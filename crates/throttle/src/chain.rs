@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use diskette_ipc::Deadline;
 use diskette_store::{Access, Db, Error, ErrorKind, Result, Store, Structure, Structures};
 
 use crate::booking::{self, Latest, Wish};
@@ -109,7 +110,7 @@ impl Chain {
     ///
     /// Those of [`Throttle::acquire_n`].
     pub fn acquire_n(&self, weight: u32) -> Result<()> {
-        self.doing("acquire", self.acquire_by(weight, Latest::Never))
+        self.doing("acquire", self.acquire_within(weight, Duration::MAX))
             .map(drop)
     }
 
@@ -137,9 +138,7 @@ impl Chain {
         if timeout.is_zero() {
             return self.try_acquire_n(weight);
         }
-        let latest = self.links[0].clock.read().uptime.checked_add(timeout);
-        let latest = latest.map_or(Latest::Never, |latest| Latest::At(nanos(latest)));
-        self.doing("acquire_timeout", self.acquire_by(weight, latest))
+        self.doing("acquire_timeout", self.acquire_within(weight, timeout))
     }
 
     /// Books the earliest time that suits all throttles. Like [`Throttle::reserve`].
@@ -158,17 +157,26 @@ impl Chain {
     ///
     /// Those of [`Throttle::reserve_n`].
     pub fn reserve_n(&self, weight: u32) -> Result<Reservation> {
-        let booked = Reservation::book(&self.links, &self.access, weight, Latest::Never);
+        let book = |store: &Store| Reservation::book(&self.links, store, weight, Latest::Never);
+        let booked = self.access.in_one_place(book);
         self.doing("reserve", booked)?.map_err(|refusal| {
             Error::new(ErrorKind::Full, refusal.to_string()) // never, without a latest time
         })
     }
 
-    fn acquire_by(&self, weight: u32, latest: Latest) -> Result<Result<(), RetryAfter>> {
-        match Reservation::book(&self.links, &self.access, weight, latest)? {
-            Ok(reservation) => reservation.keep(latest),
-            Err(refusal) => Ok(Err(refusal)),
-        }
+    /// Who waits when the store moves gets another slot.
+    fn acquire_within(&self, weight: u32, timeout: Duration) -> Result<Result<(), RetryAfter>> {
+        let (deadline, mut first) = (Deadline::after(timeout), Some(timeout));
+        self.access.in_one_place(|store| {
+            let left = first.take().or_else(|| deadline.remaining());
+            let now = self.links[0].clock.read().uptime;
+            let latest = now.checked_add(left.unwrap_or(Duration::MAX));
+            let latest = latest.map_or(Latest::Never, |latest| Latest::At(nanos(latest)));
+            match Reservation::book(&self.links, store, weight, latest)? {
+                Ok(reservation) => reservation.keep(latest),
+                Err(refusal) => Ok(Err(refusal)),
+            }
+        })
     }
 }
 

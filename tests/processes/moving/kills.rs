@@ -35,18 +35,14 @@ role! {
     /// Pushes numbers to wherever the store is, so many at a time.
     fn pusher(parent) {
         let (path, me): (String, u64) = (parent.arg(0), parent.arg(1));
-        let open = || Deque::<(u64, Vec<u8>)>::new(&Store::open(&path).unwrap(), "numbers").unwrap();
-        let mut numbers = open();
+        let store = Store::open(path).unwrap();
+        let numbers = Deque::<(u64, Vec<u8>)>::new(&store, "numbers").unwrap();
         for n in 0.. {
             if n % BATCH == 0 {
                 parent.say("pushed");
                 parent.hear();
             }
-            let item = (me << 32 | n, value(n));
-            while let Err(error) = numbers.push_back(&item) {
-                assert!(error.is_moved(), "{error}");
-                numbers = open();
-            }
+            numbers.push_back(&(me << 32 | n, value(n))).unwrap();
         }
     }
 }

@@ -129,15 +129,6 @@ impl NewPlace {
             "BEGIN; SELECT count(lo_unlink(CAST(object AS OID))) FROM {name}.value_files; DROP SCHEMA {name} CASCADE; COMMIT"
         ))
     }
-
-    pub(crate) fn open(&self, options: &Options) -> Result<Postgres> {
-        let moved = Moved {
-            identity: self.identity,
-            shown: self.shown(),
-            address: self.text.clone(),
-        };
-        Postgres::open_moved(&moved, options)
-    }
 }
 
 impl Postgres {

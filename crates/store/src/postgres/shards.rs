@@ -11,8 +11,13 @@ pub(crate) const LIKE: &str = "SELECT nspname FROM pg_namespace WHERE starts_wit
 impl Postgres {
     pub(crate) fn shards(&self, of: ShardSet, count: u32) -> Result<Vec<Self>> {
         (0..count)
-            .map(|number| self.open_shard(schema_of(&self.prefix(), of, number)))
+            .map(|number| self.open_shard(schema_of(&self.prefix(), of, number), true))
             .collect()
+    }
+
+    /// One of those that there are.
+    pub(crate) fn shard(&self, of: ShardSet, number: u32) -> Result<Self> {
+        self.open_shard(schema_of(&self.prefix(), of, number), false)
     }
 
     pub(crate) fn sets_of_shards(&self) -> Result<Vec<ShardSet>> {
@@ -27,7 +32,7 @@ impl Postgres {
 
     /// All shards that there are, of all structures.
     pub(crate) fn all_shards(&self) -> Result<Vec<(ShardSet, Self)>> {
-        let open = |(set, schema)| Ok((set, self.open_shard(schema)?));
+        let open = |(set, schema)| Ok((set, self.open_shard(schema, true)?));
         self.schemas_of_sets()?.into_iter().map(open).collect()
     }
 

@@ -27,7 +27,11 @@ impl Postgres {
             structure,
             connection: Mutex::default(),
         };
-        Ok(Tenancy::of(Lock::Session(tenant.into())))
+        Ok(Tenancy::of(
+            Lock::Session(tenant.into()),
+            self.store(),
+            structure,
+        ))
     }
 }
 

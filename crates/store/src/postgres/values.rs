@@ -59,6 +59,11 @@ impl Postgres {
 }
 
 impl NewObject {
+    /// What is in a file already.
+    pub(crate) fn of(id: i64, bytes: u64, file: File) -> Self {
+        NewObject { id, bytes, file }
+    }
+
     pub(crate) fn link(mut self, db: &Db<'_>) -> Result<()> {
         let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
         let object = db.query_one(LINK, &[self.id.into(), bytes.into()], |row| row.int(0))?;

@@ -4,6 +4,8 @@ use std::sync::{Arc, Weak};
 
 use diskette_ipc::{Board, Doorbell, Mutex, Owners};
 
+#[cfg(feature = "postgres")]
+use crate::sqlite::arrival::Arrival;
 use crate::sqlite::directory::Directory;
 use crate::sqlite::estate::Undertaker;
 use crate::sqlite::housekeeping::Keeper;
@@ -19,6 +21,8 @@ pub(crate) struct Commons {
     pub(crate) undertaker: Undertaker,
     pub(crate) keeper: Keeper,
     pub(crate) members: Arc<Mutex<Vec<Weak<Shared>>>>,
+    #[cfg(feature = "postgres")]
+    pub(crate) arrival: Arrival,
 }
 
 /// In memory that other processes have as well.
@@ -40,6 +44,8 @@ impl Commons {
             undertaker: Undertaker::default(),
             keeper: Keeper::default(),
             members: Arc::default(),
+            #[cfg(feature = "postgres")]
+            arrival: Arrival::default(),
         }
     }
 

@@ -19,6 +19,8 @@ use rusqlite::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kind::Kind;
 use crate::sqlite::Shared;
+#[cfg(feature = "postgres")]
+use crate::sqlite::arrival;
 use crate::sqlite::commons::Commons;
 use crate::sqlite::estate::Estates;
 use crate::sqlite::housekeeping::Running;
@@ -142,6 +144,8 @@ struct StillCommons {
     _keeper: ArcMutexGuard<Running>,
     _estates: ArcMutexGuard<Estates>,
     _members: ArcMutexGuard<Vec<Weak<Shared>>>,
+    #[cfg(feature = "postgres")]
+    _arrival: ArcMutexGuard<arrival::State>,
     commons: Arc<Commons>,
 }
 
@@ -214,6 +218,8 @@ impl StillCommons {
             _keeper: commons.keeper.retire(),
             _estates: commons.undertaker.retire(),
             _members: commons.members.lock_arc(),
+            #[cfg(feature = "postgres")]
+            _arrival: commons.arrival.retire(),
             commons,
         }
     }

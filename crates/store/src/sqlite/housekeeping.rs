@@ -223,7 +223,7 @@ impl Sqlite {
             Job::Clear => self.store().clear_removed(),
             Job::Errands => {
                 let errands = mem::take(&mut *self.housekeeper().errands.lock());
-                let store = self.store();
+                let store = self.clone().into();
                 errands.into_iter().for_each(|errand| errand(&store));
                 Ok(())
             }

@@ -62,15 +62,19 @@ impl Moved {
         Self::read(&directory.join(MOVED))
     }
 
-    /// For who has it open, and has to open it anew.
+    /// For what was begun here and can't go on there.
     pub(crate) fn error(&self) -> Error {
-        Error::new(
-            ErrorKind::Moved,
-            format!(
-                "the store has moved to {}: open it anew, by its directory or this address; nothing was changed here",
-                self.shown
-            ),
-        )
+        let how = match cfg!(feature = "postgres") {
+            true => "what was held or begun before has ended; take it anew, there",
+            false => {
+                "build diskette with its feature `postgres`, and open it by its directory or this address"
+            }
+        };
+        let message = format!(
+            "the store has moved to {}: {how}; nothing was changed here",
+            self.shown
+        );
+        Error::new(ErrorKind::Moved, message)
     }
 
     fn read(path: &Path) -> Result<Option<Self>> {

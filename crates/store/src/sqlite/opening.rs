@@ -22,6 +22,7 @@ use crate::sqlite::catalog;
 use crate::sqlite::commons::{Commons, Together};
 use crate::sqlite::connection::{self, Role};
 use crate::sqlite::directory::{Directory, Identity};
+use crate::sqlite::following::Following;
 use crate::sqlite::fork::{self, Door};
 use crate::sqlite::garbage;
 use crate::sqlite::gate::Gate;
@@ -275,6 +276,7 @@ impl Shared {
             shard,
             put_off: Arc::default(),
             here: AtomicU64::new(u64::MAX),
+            following: Following::default(),
             waiting: AtomicBool::new(false),
             durability: durability.into(),
             identity,
@@ -313,6 +315,7 @@ impl Shared {
             shard,
             put_off: Arc::default(),
             here: AtomicU64::new(u64::MAX),
+            following: Following::default(),
             waiting: AtomicBool::new(false),
             durability: durability.into(),
             identity,

@@ -6,9 +6,8 @@ use std::time::Duration;
 use diskette_ipc::{Doorbell, clock, random};
 use rusqlite::Connection;
 
-use crate::error::{Error, ErrorKind, Result, from_sqlite};
+use crate::error::{Error, ErrorKind, Result, from_sqlite, removed};
 use crate::moving::{self, Meter, Progress, Step};
-use crate::options::Options;
 use crate::postgres::NewPlace;
 use crate::sqlite::Sqlite;
 use crate::sqlite::catalog;
@@ -82,14 +81,10 @@ impl Sqlite {
         meter.step(Step::Moved);
         self.tell_moved(turn.connection()?, &shards);
         drop((turns, turn));
-        let options = Options {
-            timeout: self.timeout(),
-            ..Options::default()
-        };
-        let store = place.open(&options);
+        let store = Moved::find(self.path())?.map_or(Ok(None), |moved| self.follow(&moved));
         let pause = clock::now() - begun;
         Ok(Promoted {
-            store: store?.into(),
+            store: store?.ok_or_else(removed)?,
             pause,
             rows: meter.progress.rows,
             bytes: meter.progress.bytes,

@@ -50,7 +50,8 @@ impl Sqlite {
                 lock => lock.map(Lock::File),
             },
         };
-        lock.map(Tenancy::of)
+        let tenancy = |lock| Tenancy::of(lock, self.clone().into(), structure);
+        lock.map(tenancy)
             .map_err(|error| Error::io("can't open the lock of the shards", error))
     }
 

@@ -176,6 +176,17 @@ impl NewFile {
         self.bytes
     }
 
+    /// As it will be read.
+    pub(crate) fn read(&self) -> Result<StreamReader> {
+        self.sqlite.open_stream(self.id)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn file(&self) -> Result<File> {
+        let file = plain_file::read(&self.sqlite.directory().value(self.id));
+        file.map_err(|error| Error::reading("can't read a value's file", error))
+    }
+
     /// Binds it to the transaction in which its row is written.
     pub(crate) fn link(self, db: &Db<'_>) -> Result<()> {
         let id = self.id;

@@ -247,9 +247,8 @@ impl Options {
             None => match Moved::find_for(path, &self)? {
                 None => Sqlite::open(path, &self).map(Store::from),
                 #[cfg(feature = "postgres")]
-                Some(moved) => {
-                    crate::postgres::Postgres::open_moved(&moved, &self).map(Store::from)
-                }
+                Some(moved) => crate::postgres::Postgres::open_moved(&moved, &self, self.timeout)
+                    .map(Store::from),
                 #[cfg(not(feature = "postgres"))]
                 Some(moved) => Err(Error::new(
                     ErrorKind::Unsupported,

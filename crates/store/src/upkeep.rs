@@ -124,10 +124,16 @@ impl Store {
     ///
     /// # Process safety
     ///
-    /// Other processes may have the store open, and use it. Once it has moved, every call of theirs is an error
-    /// ([`is_moved`](crate::Error::is_moved)) that says where to, and has changed nothing; what waits is woken for it. They go on by opening the store, and its
-    /// structures, anew. What they hold then is lost: guards say `is_held() == false`, claims can't be completed any more, and their
-    /// items are there to be claimed at the new place, as if their owner had died.
+    /// Other processes may have the store open, and use it. Once it has moved, all handles there are go on at the new place by themselves, in
+    /// every process, with their next call: each opens it when it first has to, as `Store::open` of the directory would, and what waits
+    /// is woken for it. If it can't be reached, the call is an error that says so, and the next tries again. An iterator goes on as well; a
+    /// snapshot that is open shows what it did before.
+    ///
+    /// What is held at that moment is lost: guards and permits say `is_held() == false`, and what is done with them, with claims and with
+    /// reservations is an error that says where the store has moved ([`is_moved`](crate::Error::is_moved)), and changes nothing. The same handles
+    /// take them anew. Items and jobs that were claimed are there to be claimed, as if their owner had died.
+    ///
+    /// A program without the feature `postgres` can't follow: there every call is that error.
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use diskette::{
     Barrier, BoundedSemaphore, Cache, Deque, Error, Fence, Index, JobState, Lock, Queue, RLock,
@@ -427,4 +428,77 @@ fn children_go_on_by_themselves_whether_their_parent_has_or_not() {
     assert_eq!(forker.hear(PATIENCE), "done");
     let numbers = Deque::<u32>::new(&store, "numbers").unwrap();
     assert_eq!(numbers.to_vec().unwrap(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_was_begun_before_a_move_goes_on_or_says_that_it_has_ended() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let items = Deque::<u64>::new(&store, "items").unwrap();
+    items.extend(0..2000).unwrap();
+    let pages = Index::<u64, u64>::new(&store, "pages").unwrap();
+    pages.extend((0..2000).map(|n| (n, n))).unwrap();
+    let answers = Cache::<u64, u64>::new(&store, "answers").unwrap();
+    let rate: Rate = "1/h burst 1".parse().unwrap();
+    let throttle = Throttle::new(&store, "throttle", [rate]).unwrap();
+    throttle.acquire().unwrap();
+    let reservation = throttle.reserve().unwrap();
+    let (mut seen_items, mut seen_pages) = (items.iter(), pages.iter());
+    let first_items: Vec<_> = seen_items.by_ref().take(500).map(Result::unwrap).collect();
+    let first_pages: Vec<_> = seen_pages
+        .by_ref()
+        .take(500)
+        .map(|it| it.unwrap().0)
+        .collect();
+
+    let computed = answers.try_memoize(&1, Duration::from_secs(3600), || {
+        store.snapshot(|seen| {
+            let before = items.within(seen).len()?;
+            store.promote(&server.url(&unique_store()), |_| {})?;
+            items.push_back(&2000)?;
+            assert_eq!(items.within(seen).len()?, before);
+            diskette::Ok(7)
+        })
+    });
+    assert_eq!(computed.unwrap(), 7);
+    assert_eq!(answers.get(&1).unwrap(), Some(7));
+    // Each goes as far as it went when it began.
+    let all_items = first_items
+        .into_iter()
+        .chain(seen_items.map(Result::unwrap));
+    assert!(all_items.eq(0..2000));
+    let all_pages = first_pages
+        .into_iter()
+        .chain(seen_pages.map(|it| it.unwrap().0));
+    assert!(all_pages.eq(0..2000));
+    assert!(reservation.wait().unwrap_err().is_moved());
+    assert!(throttle.try_acquire().unwrap().is_err());
+}
+
+#[test]
+fn shards_are_not_taken_from_who_has_followed_them() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let url = server.url(&unique_store());
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let open = |store: &Store| -> ShardedCache<u64, u64> {
+        Cache::options().sharded().new(store, "pictures").unwrap()
+    };
+    let options = Cache::options().shards(3);
+    let pictures: ShardedCache<u64, u64> = options.new(&store, "pictures").unwrap();
+    (0..100).for_each(|n| pictures.insert(&n, &n).unwrap());
+    store.promote(&url, |_| {}).unwrap();
+    assert_eq!(pictures.get(&7).unwrap(), Some(7));
+    let there = Store::open(&url).unwrap();
+    let hurried = open(&there.with_timeout(Duration::from_millis(10)));
+    assert!(hurried.reshard(5).unwrap_err().is_timeout());
+    drop(pictures);
+    let pictures = open(&there).reshard(5).unwrap();
+    assert_eq!(pictures.len().unwrap(), 100);
+    assert_eq!(open(&store).get(&99).unwrap(), Some(99));
 }

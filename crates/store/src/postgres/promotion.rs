@@ -132,11 +132,11 @@ impl NewPlace {
 }
 
 impl Postgres {
-    /// Opens the store to which one in a directory has moved.
-    pub(crate) fn open_moved(moved: &Moved, options: &Options) -> Result<Self> {
+    /// Opens the store to which one in a directory has moved, if it can be reached within `patience`.
+    pub(crate) fn open_moved(moved: &Moved, options: &Options, patience: Duration) -> Result<Self> {
         let arrive = || {
             let address = Address::parse(&moved.address)?;
-            let connection = Connection::open(&address.config, &address.trust, options.timeout)?;
+            let connection = Connection::open(&address.config, &address.trust, patience)?;
             match catalog::find(&connection, &address.schema)? {
                 Some(Some(known)) if known.identity == moved.identity => {
                     if known.arriving {

@@ -62,7 +62,7 @@ impl Sqlite {
             let home = arrival.0.lock().home.clone();
             let home = match home {
                 Some(home) => home,
-                None => Postgres::open_moved(moved, &self.options_for_next())?,
+                None => Postgres::open_moved(moved, &self.options_for_next(), timeout)?,
             };
             let store = match self.shard() {
                 None => home.clone(),
@@ -79,19 +79,21 @@ impl Sqlite {
         self.onward()
     }
 
+    /// For all handles, of which this may be a hurried one.
     fn options_for_next(&self) -> Options {
+        let default = Options::default();
         Options {
-            timeout: self.ways.timeout,
+            timeout: self.ways.timeout.max(default.timeout),
             durability: self.durability(),
-            read_only: self.ways.read_only,
+            read_only: self.is_for_reading(),
             clock: self.ways.clock.clone(),
-            ..Options::default()
+            ..default
         }
     }
 
     /// Takes on what this process does for the store: what was claimed at the old place is there to be claimed.
     fn arrive(&self, store: Store) -> Result<Next> {
-        if !self.ways.read_only {
+        if !self.is_for_reading() {
             let kinds = self.kinds().lock().clone();
             store.kinds().lock().clone_from(&kinds);
             for kind in kinds {

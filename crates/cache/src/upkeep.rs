@@ -90,7 +90,7 @@ where
                         let _ = part.inner.settle_all(part.store());
                     }
                     // Where the store is now another may hold it.
-                    if !held.is_held() {
+                    if !lock.is_held(&held) {
                         break;
                     }
                 }

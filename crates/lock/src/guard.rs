@@ -76,7 +76,7 @@ impl Guard {
     /// Whether the lock is still held: `false` only in a forked child, and once the files that say who holds what were
     /// removed under this process.
     pub fn is_held(&self) -> bool {
-        self.hold.is_held()
+        self.lock.is_held(&self.hold)
     }
 
     /// The lock from now on belongs to the process, and any of its threads may give it back; see [`OwnedGuard`].

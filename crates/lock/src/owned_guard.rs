@@ -60,7 +60,7 @@ impl OwnedGuard {
     /// Whether the lock is still held: `false` only in a forked child, and once the files that say who holds what were
     /// removed under this process.
     pub fn is_held(&self) -> bool {
-        self.hold.is_held()
+        self.lock.is_held(&self.hold)
     }
 
     /// Gives the lock back, and says whether it was still held.

@@ -62,7 +62,7 @@ impl Permit {
     /// Whether they are still held: `false` only in a forked child, and once the files that say who holds what were
     /// removed under this process.
     pub fn is_held(&self) -> bool {
-        self.hold.is_held()
+        self.semaphore.is_held(&self.hold)
     }
 
     /// Gives the permits back, and says whether they were still held.

@@ -33,7 +33,7 @@ pub(crate) enum Taken {
 }
 
 impl Hold {
-    /// Whether what was taken is still held here.
+    /// Whether what was taken is still held, if the store is still where it was taken.
     #[must_use]
     pub fn is_held(&self) -> bool {
         match &self.0 {

@@ -290,25 +290,30 @@ impl Holdable {
         Ok(holders)
     }
 
+    /// Whether what was taken is still held. Once the store has moved, what was held before is held no more.
+    #[must_use]
+    pub fn is_held(&self, hold: &Hold) -> bool {
+        self.must_be_from_here(hold).is_ok() && hold.is_held()
+    }
+
+    /// Whether it was taken where the store is, so that a thread that has it may go on with it.
+    #[must_use]
+    pub fn is_from_here(&self, hold: &Hold) -> bool {
+        self.must_be_from_here(hold).is_ok()
+    }
+
     /// Makes what is held the process's, so that any of its threads may give it back.
     ///
     /// # Errors
     ///
     /// [`is_overtaken`](Error::is_overtaken) if it isn't held any more.
     pub fn make_owned(&self, hold: &Hold) -> Result<()> {
-        let owned = hold.belong_to_process();
-        self.structure.doing(
-            "into_owned",
-            owned
-                .then_some(())
-                .ok_or_else(|| self.lost(hold.is_of_board())),
-        )
-    }
-
-    /// Whether this is what was taken of the store where it is: once that has moved, what was held is held no more.
-    #[must_use]
-    pub fn is_from_here(&self, hold: &Hold) -> bool {
-        !hold.is_of_board() || self.here.must_be_here().is_ok()
+        let own = || match hold.belong_to_process() {
+            true => Ok(()),
+            false => Err(lost()),
+        };
+        let owned = self.must_be_from_here(hold).and_then(|()| own());
+        self.structure.doing("into_owned", owned)
     }
 
     /// Gives back what was held.
@@ -317,23 +322,22 @@ impl Holdable {
     ///
     /// [`is_overtaken`](Error::is_overtaken) if it was not held any more.
     pub fn give_back(&self, hold: Hold) -> Result<()> {
-        let was_of_board = hold.is_of_board();
-        let given = hold.give_back();
-        let lost = || self.lost(was_of_board);
-        self.structure
-            .doing("release", given.then_some(()).ok_or_else(lost))
+        let here = self.must_be_from_here(&hold);
+        let given = hold.give_back().then_some(()).ok_or_else(lost);
+        self.structure.doing("release", here.and(given))
     }
 
     /// Refuses if it isn't held any more.
     ///
     /// # Errors
     ///
-    /// [`is_overtaken`](Error::is_overtaken).
+    /// [`is_overtaken`](Error::is_overtaken); [`is_moved`](Error::is_moved).
     pub fn must_hold(&self, hold: &Hold) -> Result<()> {
         let held = match hold.is_held() {
             true => Ok(()),
-            false => Err(self.lost(hold.is_of_board())),
+            false => Err(lost()),
         };
+        let held = self.must_be_from_here(hold).and(held);
         self.structure.doing("writing under", held)
     }
 
@@ -345,8 +349,9 @@ impl Holdable {
     pub fn show(&self, hold: &Hold, tx: &Transaction<'_>) -> Result<()> {
         let show = || {
             self.structure.must_be_in(tx.store())?;
+            self.must_be_from_here(hold)?;
             if !hold.is_held_for(tx)? {
-                return Err(self.lost(hold.is_of_board()));
+                return Err(lost());
             }
             let tokens = hold.tokens();
             tokens
@@ -399,10 +404,12 @@ impl Holdable {
         self.here.read_one(|db| self.structure.must_be_there(db))
     }
 
-    /// Why something isn't held any more.
-    fn lost(&self, was_of_board: bool) -> Error {
-        let moved = self.here.must_be_here().err();
-        moved.filter(|_| was_of_board).unwrap_or_else(lost)
+    /// Refuses what was taken where the store is no more: nobody there knows of it.
+    fn must_be_from_here(&self, hold: &Hold) -> Result<()> {
+        match hold.is_of_board() {
+            true => self.here.must_be_here(),
+            false => Ok(()),
+        }
     }
 
     /// Who waits for whom.

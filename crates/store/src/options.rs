@@ -8,6 +8,8 @@ use diskette_ipc::Clock;
 use crate::error::Result;
 #[cfg(not(feature = "postgres"))]
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "postgres")]
+use crate::postgres::Postgres;
 use crate::sqlite::{Moved, Sqlite};
 use crate::store::Store;
 
@@ -238,7 +240,7 @@ impl Options {
         let path = path.as_ref();
         match path.to_str().filter(|path| is_address(path)) {
             #[cfg(feature = "postgres")]
-            Some(address) => crate::postgres::Postgres::open(address, &self).map(Store::from),
+            Some(address) => Postgres::open(address, &self).map(Store::from),
             #[cfg(not(feature = "postgres"))]
             Some(_) => Err(Error::new(
                 ErrorKind::Unsupported,
@@ -247,8 +249,14 @@ impl Options {
             None => match Moved::find_for(path, &self)? {
                 None => Sqlite::open(path, &self).map(Store::from),
                 #[cfg(feature = "postgres")]
-                Some(moved) => crate::postgres::Postgres::open_moved(&moved, &self, self.timeout)
-                    .map(Store::from),
+                Some(moved) => {
+                    let open_here = Sqlite::find_open(path, &self)?;
+                    let next = open_here.map_or(Ok(None), |store| store.onward())?;
+                    next.map_or_else(
+                        || Postgres::open_moved(&moved, &self, self.timeout).map(Store::from),
+                        Ok,
+                    )
+                }
                 #[cfg(not(feature = "postgres"))]
                 Some(moved) => Err(Error::new(
                     ErrorKind::Unsupported,

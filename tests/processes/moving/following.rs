@@ -228,8 +228,15 @@ role! {
                 job.complete_now().unwrap();
                 number
             }),
-            Box::new(move || u32::from(lock.lock().unwrap().is_held())),
-            Box::new(move || u32::from(permits.acquire().unwrap().is_held())),
+            // What is taken in the last moment before the move is lost with it.
+            Box::new(move || {
+                while !lock.lock().unwrap().is_held() {}
+                1
+            }),
+            Box::new(move || {
+                while !permits.acquire().unwrap().is_held() {}
+                1
+            }),
             Box::new(move || u32::from(barrier.wait_timeout(PATIENCE * 10).unwrap().is_some())),
         ];
         let waits = waits.map(thread::spawn);
@@ -360,8 +367,12 @@ fn while_the_database_cant_be_reached_calls_say_so_and_the_next_goes_on() {
         }
     }
     server.start();
-    numbers.push_back(&2).unwrap();
-    assert_eq!(numbers.to_vec().unwrap(), [1, 2]);
+    // Who opens the directory in between has the same store.
+    let again = Store::open(&path).unwrap();
+    let pushed = again.transaction(|tx| numbers.within(tx).push_back(&2));
+    pushed.unwrap();
+    numbers.push_back(&3).unwrap();
+    assert_eq!(numbers.to_vec().unwrap(), [1, 2, 3]);
     assert!(lock.try_lock().unwrap().is_some());
 }
 

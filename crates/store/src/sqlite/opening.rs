@@ -64,6 +64,21 @@ impl Sqlite {
         opened.map_err(|error| error.at(place))
     }
 
+    /// The store of a directory that has moved, if this process has it open from before.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn find_open(path: &Path, options: &Options) -> Result<Option<Sqlite>> {
+        let identity = Directory::find(path, options)?.identity()?;
+        let open = OPEN.lock();
+        let entry = open.as_ref().and_then(|open| open.get(&identity));
+        let store = entry
+            .and_then(|entry| entry.shared.upgrade())
+            .map(|shared| Sqlite {
+                shared,
+                ways: Ways::of(options),
+            });
+        Ok(store.filter(|store| options.read_only || !store.is_for_reading()))
+    }
+
     fn open_directory(path: &Path, options: &Options) -> Result<Sqlite> {
         connection::require_sound_sqlite()?;
         fork::must_be_whole()?;

@@ -127,9 +127,9 @@ impl Error {
         self.kind() == ErrorKind::Removed
     }
 
-    /// Was the store moved to a database, and what was held or begun before, such as a guard or a claim, ended by that? The message says
-    /// where to. Nothing was changed; take it anew, by the same handle, which has followed the store. In a program without the feature `postgres`, which can't follow, it is the error of
-    /// every call.
+    /// Was the store moved to a database, and did that end what was held or begun before, such as a guard or a claim? The message says
+    /// where to. Nothing was changed; take it anew, by the same handle, which has followed the store. In a program without the
+    /// feature `postgres`, which can't follow, it is the error of every call.
     pub fn is_moved(&self) -> bool {
         self.kind() == ErrorKind::Moved
     }

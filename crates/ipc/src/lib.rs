@@ -15,6 +15,7 @@
 //! | stop waiting when the program ends | [`Stop`] |
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
 //! | take turns among the threads of one process | [`Relay`] |
+//! | read side by side what is seldom written | [`LaneLock`], [`Lanes`] |
 //! | survive `fork` | [`fork`], [`Mutex`] |
 //! | work in the background | [`background`] |
 //! | start processes that don't outlive this one, and end them | [`offspring`] |
@@ -40,6 +41,7 @@ mod futex;
 #[cfg(not(target_os = "linux"))]
 #[path = "futex_polling.rs"]
 mod futex;
+mod lanes;
 mod line;
 mod listener;
 mod mapping;
@@ -73,6 +75,7 @@ pub use death_watch::{DeathWatch, Stopper};
 pub use doorbell::{Awaited, Doorbell};
 pub use eras::{Eras, Stay};
 pub use file_lock::{FileLock, Mode};
+pub use lanes::{ArcLaneWriteGuard, LaneLock, Lanes, RawLaneLock};
 pub use line::Seen;
 pub use listener::Listener;
 pub use mutex::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};

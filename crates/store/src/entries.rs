@@ -163,7 +163,7 @@ impl<'a, A: Access> Entries<'a, A> {
 
     /// The bytes of a key.
     pub fn key<K: ?Sized>(&self, key: &(impl Like<K> + ?Sized)) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(32);
+        let mut bytes = Vec::with_capacity(64);
         bytes.extend(self.share().beginning());
         key::encode(key, &mut bytes)?;
         Ok(bytes)

@@ -9,16 +9,19 @@
 //!
 //! All on one shelf belongs to one header. Both happen under the lock of the shelf, under which a fork takes the index away, and all
 //! that is on the shelves with it: once no connection is open, a header may come again.
+//!
+//! Threads that are given something change nothing that they share: they read the shelf side by side, each by a lane of its lock.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::iter;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use diskette_ipc::{ArcMutexGuard, Mutex};
+use diskette_ipc::{ArcLaneWriteGuard, ArcMutexGuard, LaneLock, Lanes, Mutex};
 use diskette_wal_index::{Header, WalIndex};
 use smallvec::SmallVec;
 use twox_hash::XxHash3_64;
@@ -45,9 +48,14 @@ pub enum Recalled<'s> {
 
 /// What a row says, as whoever read it wanted it kept.
 #[derive(Debug)]
-pub struct Kept {
-    bytes: Arc<[u8]>,
-    key: usize,
+pub struct Kept(Bytes);
+
+#[derive(Debug)]
+enum Bytes {
+    /// Faster than to count who shares them, and no memory that threads share is changed.
+    Copied(SmallVec<[u8; SMALL]>),
+    /// Those after the key.
+    Shared { with_key: Arc<[u8]>, key: usize },
 }
 
 /// Keeps what is read from now on; or nothing, by default.
@@ -69,22 +77,20 @@ impl<'s> Memory<'s> {
     pub fn recall(self, key: &[u8]) -> Recalled<'s> {
         let shelves = self.shelves();
         let hash = shelves.hash(key);
-        let mut shelf = shelves.shelf(hash).lock();
+        let mut shelf = shelves.shelf(hash).read();
         if shelf.index.is_none() {
             drop(shelf);
             shelves.get_index(self.0);
-            shelf = shelves.shelf(hash).lock();
+            shelf = shelves.shelf(hash).read();
         }
         if !shelf.is_true() {
             let moment = shelf.moment();
             return Recalled::Unknown(self.keeping(moment));
         }
-        match shelf.entries.get_mut(&hash) {
+        match shelf.entries.get(&hash) {
             Some(entry) if entry.key() == key => {
-                entry.used = true;
-                let recalled = entry.recall();
-                shelf.hits += 1;
-                recalled
+                shelves.hits.mine().fetch_add(1, Ordering::Relaxed);
+                entry.recall()
             }
             _ => Recalled::Unknown(self.keeping(shelf.known())),
         }
@@ -111,7 +117,7 @@ impl<'s> Memory<'s> {
     }
 
     fn moment(self) -> Option<Moment> {
-        self.shelves().shelf(0).lock().moment()
+        self.shelves().shelf(0).read().moment()
     }
 
     fn keeping(self, moment: Option<Moment>) -> Keeping<'s> {
@@ -155,11 +161,12 @@ impl Keeping<'_> {
             return;
         }
         let hash = shelves.hash(key);
-        let mut shelf = shelves.shelf(hash).lock();
+        let entry = Entry::new(key, parts, bytes);
+        let mut shelf = shelves.shelf(hash).write();
         // Else nobody would ever find it.
         if shelf.is_still(&moment) {
             shelf.begin(moment.header);
-            shelf.put(hash, Entry::new(key, parts, bytes), room);
+            shelf.put(hash, entry, room);
         }
     }
 }
@@ -168,7 +175,10 @@ impl Deref for Kept {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.bytes.get(self.key..).unwrap_or_default()
+        match &self.0 {
+            Bytes::Copied(bytes) => bytes,
+            Bytes::Shared { with_key, key } => with_key.get(*key..).unwrap_or_default(),
+        }
     }
 }
 
@@ -190,6 +200,9 @@ impl Sqlite {
 /// So many, that threads meet rarely.
 const SHELVES: usize = 32;
 
+/// What a row says is copied for who reads it up to so many bytes.
+const SMALL: usize = 128;
+
 /// What an entry takes besides its bytes.
 const ENTRY: usize = 64;
 
@@ -198,8 +211,10 @@ const READS: u32 = 100;
 
 /// What the handles of a database share.
 pub(crate) struct Shelves {
-    shelves: Box<[Arc<Mutex<Shelf>>]>,
+    shelves: Box<[Arc<LaneLock<Shelf>>]>,
     index: Arc<Mutex<Opened>>,
+    /// Of all shelves.
+    hits: Lanes<AtomicU64>,
     /// Since the index was last asked for.
     reads: AtomicU32,
     /// In bytes.
@@ -216,7 +231,7 @@ pub(crate) struct Opened {
 
 /// Kept still over a fork, with nothing in it.
 pub(crate) struct Emptied {
-    _shelves: Vec<ArcMutexGuard<Shelf>>,
+    _shelves: Vec<ArcLaneWriteGuard<Shelf>>,
     _index: ArcMutexGuard<Opened>,
 }
 
@@ -232,10 +247,9 @@ impl Shelves {
 
     /// How many bytes it takes, and how many reads it has answered.
     pub(crate) fn usage(&self) -> (u64, u64) {
-        self.shelves.iter().fold((0, 0), |(bytes, hits), shelf| {
-            let shelf = shelf.lock();
-            (bytes + shelf.bytes as u64, hits + shelf.hits)
-        })
+        let bytes = self.shelves.iter().map(|shelf| shelf.read().bytes as u64);
+        let hits = self.hits.iter().map(|hits| hits.load(Ordering::Relaxed));
+        (bytes.sum(), hits.sum())
     }
 
     /// Forgets everything, and closes the connection, before a fork. `None`: one is being opened.
@@ -248,7 +262,7 @@ impl Shelves {
                 None => return None,
             }
         };
-        let mut shelves: Vec<_> = self.shelves.iter().map(Mutex::lock_arc).collect();
+        let mut shelves: Vec<_> = self.shelves.iter().map(LaneLock::write_arc).collect();
         for shelf in &mut shelves {
             **shelf = Shelf::default();
         }
@@ -281,7 +295,7 @@ impl Shelves {
         }
         for shelf in &self.shelves {
             let index = opened.index.clone();
-            shelf.lock().index = index.map(|index| (opened.count, index));
+            shelf.write().index = index.map(|index| (opened.count, index));
         }
     }
 
@@ -290,7 +304,7 @@ impl Shelves {
     }
 
     /// By other bits than those by which a map finds its slots.
-    fn shelf(&self, hash: u64) -> &Arc<Mutex<Shelf>> {
+    fn shelf(&self, hash: u64) -> &LaneLock<Shelf> {
         &self.shelves[(hash >> 32) as usize % SHELVES]
     }
 }
@@ -300,6 +314,7 @@ impl Default for Shelves {
         Shelves {
             shelves: (0..SHELVES).map(|_| Arc::default()).collect(),
             index: Arc::default(),
+            hits: Lanes::default(),
             reads: AtomicU32::new(0),
             limit: AtomicUsize::new(0),
             seed: RandomState::new().hash_one(SHELVES),
@@ -315,7 +330,6 @@ pub(crate) struct Shelf {
     /// By the hashes of their keys.
     entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
     bytes: usize,
-    hits: u64,
 }
 
 impl Shelf {
@@ -378,7 +392,7 @@ impl Shelf {
     fn make_room(&mut self, room: usize) {
         let mut bytes = 0;
         self.entries.retain(|_, entry| {
-            let stays = std::mem::take(&mut entry.used) && bytes + entry.size() <= room;
+            let stays = std::mem::take(entry.used.get_mut()) && bytes + entry.size() <= room;
             bytes += if stays { entry.size() } else { 0 };
             stays
         });
@@ -391,21 +405,16 @@ struct Entry {
     bytes: Arc<[u8]>,
     key: u32,
     is_row: bool,
-    used: bool,
+    used: AtomicBool,
 }
 
 impl Entry {
     fn new(key: &[u8], parts: Option<[&[u8]; 2]>, length: usize) -> Self {
-        let mut bytes = SmallVec::<[u8; 256]>::with_capacity(length);
-        bytes.extend_from_slice(key);
-        for part in parts.iter().flatten() {
-            bytes.extend_from_slice(part);
-        }
         Entry {
-            bytes: Arc::from(bytes.as_slice()),
+            bytes: joined(key, parts.unwrap_or_default(), length),
             key: u32::try_from(key.len()).unwrap_or(u32::MAX),
             is_row: parts.is_some(),
-            used: false,
+            used: AtomicBool::new(false),
         }
     }
 
@@ -413,19 +422,44 @@ impl Entry {
         self.bytes.get(..self.key as usize).unwrap_or_default()
     }
 
+    fn row(&self) -> &[u8] {
+        self.bytes.get(self.key as usize..).unwrap_or_default()
+    }
+
     fn recall<'s>(&self) -> Recalled<'s> {
+        // Who reads what others read, too, must not change it.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
         if !self.is_row {
             return Recalled::NoRow;
         }
-        Recalled::Row(Kept {
-            bytes: Arc::clone(&self.bytes),
-            key: self.key as usize,
-        })
+        let (key, row) = (self.key as usize, self.row());
+        Recalled::Row(Kept(match row.len() <= SMALL {
+            true => Bytes::Copied(SmallVec::from_slice(row)),
+            false => Bytes::Shared {
+                with_key: Arc::clone(&self.bytes),
+                key,
+            },
+        }))
     }
 
     fn size(&self) -> usize {
         self.bytes.len() + ENTRY
     }
+}
+
+/// A key and what its row says, copied once.
+fn joined(key: &[u8], parts: [&[u8]; 2], length: usize) -> Arc<[u8]> {
+    let mut bytes: Arc<[u8]> = iter::repeat_n(0, length).collect();
+    // Nobody else has it yet.
+    let mut rest = Arc::get_mut(&mut bytes).unwrap_or_default();
+    for part in iter::once(key).chain(parts) {
+        let (place, after) = rest.split_at_mut(part.len());
+        place.copy_from_slice(part);
+        rest = after;
+    }
+    bytes
 }
 
 /// Of a number that is a hash.

@@ -23,6 +23,9 @@ mod hostile;
 // Elsewhere workers outlive a supervisor that is killed.
 #[cfg(target_os = "linux")]
 mod jobs;
+// What it counts is what glibc does.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod large_values;
 mod locks;
 mod memoize;
 mod moving;

@@ -12,6 +12,7 @@
 
 mod access;
 mod ahead;
+mod blocks;
 mod claims;
 mod codec;
 mod content;

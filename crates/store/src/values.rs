@@ -2,6 +2,7 @@ use serde::de::DeserializeOwned;
 
 use std::io::Read;
 
+use crate::blocks;
 use crate::codec::Codec;
 use crate::db::Db;
 #[cfg(feature = "postgres")]
@@ -10,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::like::Like;
 use crate::row::{Row, Value};
-use crate::sqlite::value_file::StreamReader;
+use crate::sqlite::value_file::{self, StreamReader};
 use crate::sqlite::values::NewFile;
 use crate::store::Store;
 
@@ -58,6 +59,7 @@ impl Store {
     {
         let mut bytes = Vec::with_capacity(64);
         C::encode_as::<V, _>(value, &mut bytes)?;
+        blocks::expect(bytes.len());
         if bytes.len() <= INLINE {
             return Ok(Stored {
                 content: Content::Inline(bytes),
@@ -85,7 +87,9 @@ impl Store {
     #[doc(hidden)]
     pub fn store_stream(&self, from: &mut dyn Read) -> Result<Stored> {
         let content = Content::File(match self.now().engine() {
-            Engine::Sqlite(sqlite) => New::Sqlite(sqlite.new_file(from)?),
+            Engine::Sqlite(sqlite) => {
+                New::Sqlite(sqlite.new_file(|file| value_file::write(file, from))?)
+            }
             #[cfg(feature = "postgres")]
             Engine::Postgres(postgres) => New::Postgres(postgres.new_object(from)?),
         });
@@ -109,9 +113,12 @@ impl Store {
         file: usize,
     ) -> Result<T> {
         if let Some(bytes) = row.opt_blob(value)? {
+            blocks::expect(bytes.len());
             return C::decode(bytes);
         }
-        C::decode(&row.open(self, file)?.read_whole()?)
+        let bytes = row.open(self, file)?.read_whole()?;
+        blocks::expect(bytes.len());
+        C::decode(&bytes)
     }
 
     /// The bytes of the value of a row, as they are encoded.

@@ -39,6 +39,15 @@ pub(crate) fn write(file: &mut File, from: &mut dyn Read) -> Result<u64> {
     Ok(length)
 }
 
+/// Fills a new file with these bytes; says how many they are.
+pub(crate) fn write_all(file: &mut File, bytes: &[u8]) -> Result<u64> {
+    let length = bytes.len() as u64;
+    file.write_all(&header(crc32fast::hash(bytes), length))
+        .and_then(|()| file.write_all(bytes))
+        .map_err(|error| Error::io("can't write a value's file", error))?;
+    Ok(length)
+}
+
 /// A large value, read piece by piece. It stays whole while it is open, whatever becomes of its row.
 ///
 /// # Errors

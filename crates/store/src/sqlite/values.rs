@@ -1,6 +1,6 @@
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,7 +90,7 @@ impl Values {
 impl Sqlite {
     /// Writes an encoded value to a file.
     pub(crate) fn store_large(&self, bytes: &[u8]) -> Result<NewFile> {
-        let write = || self.new_file(&mut &*bytes);
+        let write = || self.new_file(|file| value_file::write_all(file, bytes));
         match write() {
             // Files that nobody needs any more may be there still.
             Err(error) if error.is_disk_full() && self.sweep().is_ok() => write(),
@@ -98,7 +98,8 @@ impl Sqlite {
         }
     }
 
-    pub(crate) fn new_file(&self, from: &mut dyn Read) -> Result<NewFile> {
+    /// Makes a file that `write` fills; that says how many bytes it has written.
+    pub(crate) fn new_file(&self, write: impl FnOnce(&mut File) -> Result<u64>) -> Result<NewFile> {
         let failed = |error| Error::io("can't write a value's file", error);
         self.must_be_writable()?;
         let id = random::number().map_err(failed)?;
@@ -117,7 +118,7 @@ impl Sqlite {
             generation: fork::generation(),
             sqlite: self.clone(),
         };
-        let written = value_file::write(&mut file, from).and_then(|bytes| {
+        let written = write(&mut file).and_then(|bytes| {
             // At either durability: a checkpoint can make the row durable at any time.
             file.sync_all().map_err(failed)?;
             plain_file::sync_directory(&self.directory().parent_of_value(id)).map_err(failed)?;

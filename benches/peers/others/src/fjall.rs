@@ -1,12 +1,10 @@
 //! Its journal is in the kernel's buffers when a write returns, and synced on demand.
 
-use std::hint::black_box;
-use std::rc::Rc;
-
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use crate::here;
-use crate::subject::{Item, Subject};
+use crate::keyed::{self, Keyed};
+use crate::subject::Subject;
 
 struct Open {
     database: Database,
@@ -19,52 +17,36 @@ pub(crate) fn open(power: bool) -> Subject {
     let keyspace = database
         .keyspace("bench", KeyspaceCreateOptions::default)
         .expect("a keyspace");
-    let set = Rc::new(Open {
+    keyed::subject(Open {
         database,
         keyspace,
         power,
-    });
-    let [get, delete] = [Rc::clone(&set), Rc::clone(&set)];
-    Subject::default()
-        .with("set", move |items| set.set(items))
-        .with("get", move |items| get.get(items))
-        .with("delete", move |items| delete.delete(items))
+    })
 }
 
-impl Open {
-    fn set(&self, items: &[Item]) -> usize {
-        if let [Item { key, value }] = items {
-            self.keyspace.insert(key, value).expect("a write");
-        } else {
-            let mut batch = self.database.batch();
-            for Item { key, value } in items {
-                batch.insert(&self.keyspace, key.as_str(), value.as_str());
+impl Keyed for Open {
+    fn write<'i>(&self, changes: impl ExactSizeIterator<Item = (&'i str, Option<&'i str>)>) {
+        let mut batch = (changes.len() > 1).then(|| self.database.batch());
+        for (key, value) in changes {
+            match (value, &mut batch) {
+                (Some(value), None) => self.keyspace.insert(key, value).expect("a write"),
+                (None, None) => self.keyspace.remove(key).expect("a write"),
+                (Some(value), Some(batch)) => batch.insert(&self.keyspace, key, value),
+                (None, Some(batch)) => batch.remove(&self.keyspace, key),
             }
+        }
+        if let Some(batch) = batch {
             batch.commit().expect("a write");
         }
-        self.sync();
-        items.len()
-    }
-
-    fn get(&self, items: &[Item]) -> usize {
-        for Item { key, .. } in items {
-            let value = self.keyspace.get(key).expect("a read");
-            black_box(value.expect("a value").to_vec());
-        }
-        items.len()
-    }
-
-    fn delete(&self, items: &[Item]) -> usize {
-        for Item { key, .. } in items {
-            self.keyspace.remove(key.as_str()).expect("a write");
-        }
-        self.sync();
-        items.len()
-    }
-
-    fn sync(&self) {
         if self.power {
             self.database.persist(PersistMode::SyncAll).expect("a sync");
+        }
+    }
+
+    fn read<'i>(&self, keys: impl Iterator<Item = &'i str>, found: impl Fn(&[u8])) {
+        for key in keys {
+            let value = self.keyspace.get(key).expect("a read");
+            found(&value.expect("a value"));
         }
     }
 }

@@ -1,13 +1,11 @@
 //! By heed. With `NO_SYNC` a killed process loses nothing, but a power cut may corrupt all of it.
 
-use std::hint::black_box;
-use std::rc::Rc;
-
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions};
 
 use crate::here;
-use crate::subject::{Item, Subject};
+use crate::keyed::{self, Keyed};
+use crate::subject::Subject;
 
 /// As large as it may become.
 const MAP: usize = 64 << 30;
@@ -31,42 +29,30 @@ pub(crate) fn open(power: bool) -> Subject {
     let mut txn = env.write_txn().expect("a transaction");
     let database = env.create_database(&mut txn, None).expect("a database");
     txn.commit().expect("a write");
-    let set = Rc::new(Open { env, database });
-    let [get, delete] = [Rc::clone(&set), Rc::clone(&set)];
-    Subject::default()
-        .with("set", move |items| set.set(items))
-        .with("get", move |items| get.get(items))
-        .with("delete", move |items| delete.delete(items))
+    keyed::subject(Open { env, database })
 }
 
-impl Open {
-    fn set(&self, items: &[Item]) -> usize {
+impl Keyed for Open {
+    fn write<'i>(&self, changes: impl ExactSizeIterator<Item = (&'i str, Option<&'i str>)>) {
         let mut txn = self.env.write_txn().expect("a transaction");
-        for Item { key, value } in items {
-            self.database
-                .put(&mut txn, key.as_bytes(), value.as_bytes())
-                .expect("a write");
+        for (key, value) in changes {
+            let (database, key) = (self.database, key.as_bytes());
+            match value {
+                Some(value) => database.put(&mut txn, key, value.as_bytes()),
+                None => database
+                    .delete(&mut txn, key)
+                    .map(|deleted| assert!(deleted)),
+            }
+            .expect("a write");
         }
         txn.commit().expect("a write");
-        items.len()
     }
 
-    fn get(&self, items: &[Item]) -> usize {
+    fn read<'i>(&self, keys: impl Iterator<Item = &'i str>, found: impl Fn(&[u8])) {
         let txn = self.env.read_txn().expect("a transaction");
-        for Item { key, .. } in items {
+        for key in keys {
             let value = self.database.get(&txn, key.as_bytes()).expect("a read");
-            black_box(value.expect("a value").to_vec());
+            found(value.expect("a value"));
         }
-        items.len()
-    }
-
-    fn delete(&self, items: &[Item]) -> usize {
-        let mut txn = self.env.write_txn().expect("a transaction");
-        for Item { key, .. } in items {
-            let deleted = self.database.delete(&mut txn, key.as_bytes());
-            assert!(deleted.expect("a write"));
-        }
-        txn.commit().expect("a write");
-        items.len()
     }
 }

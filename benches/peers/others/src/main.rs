@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a bench that fails has nothing to say")]
 
 mod fjall;
+mod keyed;
 mod lmdb;
 mod memcached;
 mod redb;

@@ -15,6 +15,8 @@ mod entries;
 mod openings;
 mod picture;
 mod structures;
+#[path = "../../examples/landing_page/style.rs"]
+mod style;
 
 use std::env;
 use std::path::Path;

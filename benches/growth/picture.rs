@@ -2,35 +2,26 @@
 
 use std::error::Error;
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use crate::style::{Area, Drawn, FONT, INK, MARGIN, RULE, picture};
 use crate::{Curve, Growth};
 
 const WIDTH: u32 = 760;
 const HEIGHT: u32 = 380;
 const NAMES: u32 = 230;
-const FONT: (&str, u32) = ("sans-serif", 13);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const RULE: RGBColor = RGBColor(222, 222, 222);
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn Error>>;
 
 pub(crate) fn draw(all: &[Growth]) -> Result<String, Box<dyn Error>> {
-    let mut svg = String::new();
     let height = HEIGHT * all.len().max(1) as u32;
-    let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let mut rest = area.clone();
-    for growth in all {
-        let (one, below) = rest.split_vertically(HEIGHT);
-        rest = below;
-        self::growth(&one, growth)?;
-    }
-    area.present()?;
-    drop((area, rest));
-    Ok(svg)
+    picture((WIDTH, height), |area| {
+        let mut rest = area.clone();
+        for growth in all {
+            let (one, below) = rest.split_vertically(HEIGHT);
+            rest = below;
+            self::growth(&one, growth)?;
+        }
+        Ok(())
+    })
 }
 
 fn growth(area: &Area<'_>, growth: &Growth) -> Drawn {
@@ -44,7 +35,7 @@ fn growth(area: &Area<'_>, growth: &Growth) -> Drawn {
         sizes().fold(1.0, f64::max),
     );
     let mut chart = ChartBuilder::on(&chart)
-        .margin(14)
+        .margin(MARGIN)
         .x_label_area_size(36)
         .y_label_area_size(58)
         .build_cartesian_2d(

@@ -10,6 +10,7 @@
 
 mod figures;
 mod picture;
+mod style;
 mod visitor;
 
 use std::env;

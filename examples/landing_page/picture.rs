@@ -1,15 +1,14 @@
 //! What came of it, in one picture: for each strategy how many compute, and below how long a call takes.
 
-use std::error::Error;
 use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::figures::{Figures, SLOW, Visits};
+use crate::style::{Area, BLUE, Drawn, FONT, INK, MARGIN, RED, RULE, bold, picture, plain};
 use crate::{Options, Strategy};
 
 /// Small enough to be read on a phone when it is as wide as that.
@@ -20,31 +19,14 @@ const AT_WORK: u32 = 64;
 const LATENCY: u32 = 112;
 const STRATEGY: u32 = HEAD + AT_WORK + LATENCY + 10;
 const LEFT: u32 = 62;
-const MARGIN: i32 = 14;
-
-const FONT: (&str, u32) = ("sans-serif", 13);
-const LARGE: (&str, u32) = ("sans-serif", 17);
-const BLUE: RGBColor = RGBColor(11, 87, 164);
-const RED: RGBColor = RGBColor(200, 30, 30);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const RULE: RGBColor = RGBColor(222, 222, 222);
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn Error>>;
 
 pub fn draw(all: &[(Strategy, Visits, Figures)], options: &Options) -> Result<String> {
-    let mut svg = String::new();
     let height = TITLE + STRATEGY * all.len() as u32;
-    let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-    whole(&area, all, options)
-        .and_then(|()| Ok(area.present()?))
-        .map_err(|error| anyhow!("cannot draw: {error}"))?;
-    drop(area);
-    Ok(svg)
+    picture((WIDTH, height), |area| whole(area, all, options))
+        .map_err(|error| anyhow!("cannot draw: {error}"))
 }
 
 fn whole(area: &Area<'_>, all: &[(Strategy, Visits, Figures)], options: &Options) -> Drawn {
-    area.fill(&WHITE)?;
     let (title, mut rest) = area.split_vertically(TITLE);
     self::title(&title, options)?;
     for (strategy, visits, figures) in all {
@@ -66,8 +48,7 @@ fn title(area: &Area<'_>, options: &Options) -> Drawn {
         "A page that takes {} ms, good for {} ms",
         options.page_ms, options.expiry_ms
     );
-    let bold = TextStyle::from(FontDesc::from(LARGE).style(FontStyle::Bold)).color(&INK);
-    area.draw(&Text::new(title, (MARGIN, 14), bold))?;
+    area.draw(&Text::new(title, (MARGIN, 14), bold()))?;
     let lines = [
         format!(
             "Above: how many of {threads} threads, in {} processes, compute it.",
@@ -79,28 +60,22 @@ fn title(area: &Area<'_>, options: &Options) -> Drawn {
         ),
     ];
     for (line, row) in lines.into_iter().zip(0..) {
-        let style = TextStyle::from(FONT).color(&INK);
-        area.draw(&Text::new(line, (MARGIN, 42 + 18 * row), style))?;
+        area.draw(&Text::new(line, (MARGIN, 42 + 18 * row), plain()))?;
     }
     Ok(())
 }
 
 fn head(area: &Area<'_>, strategy: Strategy, figures: &Figures) -> Drawn {
     let left = Pos::new(HPos::Left, VPos::Bottom);
-    let bold = FontDesc::from(LARGE).style(FontStyle::Bold);
-    let bold = TextStyle::from(bold).color(&INK).pos(left);
-    area.draw(&Text::new(strategy.name(), (MARGIN, HEAD as i32), bold))?;
+    let name = (MARGIN, HEAD as i32);
+    area.draw(&Text::new(strategy.name(), name, bold().pos(left)))?;
     let figures = format!(
         "{} computations, {} of {} calls slow",
         figures.computations, figures.slow, figures.calls
     );
     let right = Pos::new(HPos::Right, VPos::Bottom);
-    let style = TextStyle::from(FONT).color(&INK).pos(right);
-    area.draw(&Text::new(
-        figures,
-        (WIDTH as i32 - MARGIN, HEAD as i32),
-        style,
-    ))?;
+    let end = (WIDTH as i32 - MARGIN, HEAD as i32);
+    area.draw(&Text::new(figures, end, plain().pos(right)))?;
     Ok(())
 }
 

@@ -22,6 +22,8 @@ mod racer;
 #[path = "../../operations/raw.rs"]
 mod raw;
 mod servers;
+#[path = "../../../examples/landing_page/style.rs"]
+mod style;
 #[path = "../subject.rs"]
 mod subject;
 mod usage;

@@ -1,15 +1,16 @@
 //! One picture for each durability, size and number of processes: all operations, and how long each peer takes for them.
 
 use std::error::Error;
+use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::Extent;
 use crate::figures::{Figure, Figures, Race, bytes};
+use crate::style::{Area, BLUE, Drawn, GREY, MARGIN, RULE, bold, picture, plain};
 
 const WIDTH: i32 = 760;
 const TITLE: i32 = 74;
@@ -17,16 +18,6 @@ const HEAD: i32 = 30;
 const ROW: i32 = 17;
 /// Between the names and the figures.
 const SCALE: Range<i32> = 210..600;
-
-const FONT: (&str, i32) = ("sans-serif", 13);
-const LARGE: (&str, i32) = ("sans-serif", 17);
-const BLUE: RGBColor = RGBColor(11, 87, 164);
-const GREY: RGBColor = RGBColor(120, 120, 120);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const RULE: RGBColor = RGBColor(222, 222, 222);
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn Error>>;
 
 pub(crate) fn write(into: &Path, extent: &Extent, figures: &Figures) {
     for power in [false, true] {
@@ -39,8 +30,9 @@ pub(crate) fn write(into: &Path, extent: &Extent, figures: &Figures) {
                 });
                 if !races.is_empty() {
                     let title = title(power, size, processes);
+                    let svg = draw(&title, &mut races).expect("a picture");
                     let path = into.join(name(power, size, processes));
-                    draw(&path, &title, &mut races).expect("a picture");
+                    fs::write(path, svg).expect("a file");
                 }
             }
         }
@@ -64,30 +56,27 @@ fn title(power: bool, size: usize, processes: u64) -> String {
     format!("{processes}, values of {}: {durability}", bytes(size))
 }
 
-fn draw(path: &Path, title: &str, races: &mut [Race<'_>]) -> Drawn {
+fn draw(title: &str, races: &mut [Race<'_>]) -> Result<String, Box<dyn Error>> {
     let rows: usize = races.iter().map(|race| race.runners.len()).sum();
     let height = TITLE + HEAD * races.len() as i32 + ROW * rows as i32 + 16;
-    let area = SVGBackend::new(path, (WIDTH as u32, height as u32)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let scale = Scale::of(races);
-    let bold = FontDesc::from(LARGE).style(FontStyle::Bold);
-    let bold = TextStyle::from(bold).color(&INK);
-    area.draw(&Text::new(title.to_owned(), (14, 12), bold.clone()))?;
-    let key = "Dot: median; line: to the p99.9, with the p99 marked. At the right: the median, and operations a second.";
-    text(&area, key, (14, 36), HPos::Left)?;
-    scale.rules(&area, height)?;
-    let mut y = TITLE;
-    for race in races {
-        y += HEAD;
-        area.draw(&Text::new(race.name(), (14, y - 20), bold.clone()))?;
-        race.runners.sort_by(|a, b| a.p50.total_cmp(&b.p50));
-        for runner in &race.runners {
-            row(&area, runner, &scale, y + ROW / 2)?;
-            y += ROW;
+    picture((WIDTH as u32, height as u32), |area| {
+        let scale = Scale::of(races);
+        area.draw(&Text::new(title.to_owned(), (MARGIN, 12), bold()))?;
+        let key = "Dot: median; line: to the p99.9, with the p99 marked. At the right: the median, and operations a second.";
+        text(area, key, (MARGIN, 36), HPos::Left)?;
+        scale.rules(area, height)?;
+        let mut y = TITLE;
+        for race in races {
+            y += HEAD;
+            area.draw(&Text::new(race.name(), (MARGIN, y - 20), bold()))?;
+            race.runners.sort_by(|a, b| a.p50.total_cmp(&b.p50));
+            for runner in &race.runners {
+                row(area, runner, &scale, y + ROW / 2)?;
+                y += ROW;
+            }
         }
-    }
-    area.present()?;
-    Ok(())
+        Ok(())
+    })
 }
 
 fn row(area: &Area<'_>, runner: &Figure, scale: &Scale, y: i32) -> Drawn {
@@ -98,12 +87,11 @@ fn row(area: &Area<'_>, runner: &Figure, scale: &Scale, y: i32) -> Drawn {
     area.draw(&PathElement::new(vec![(p99, y - 4), (p99, y + 4)], colour))?;
     area.draw(&Circle::new((p50, y), 4, colour.filled()))?;
     let figures = format!("{} · {}/s", time(runner.p50), count(runner.per_second));
-    text(area, &figures, (WIDTH - 14, y), HPos::Right)
+    text(area, &figures, (WIDTH - MARGIN, y), HPos::Right)
 }
 
 fn text(area: &Area<'_>, text: &str, at: (i32, i32), side: HPos) -> Drawn {
-    let style = TextStyle::from(FONT).color(&INK);
-    let style = style.pos(Pos::new(side, VPos::Center));
+    let style = plain().pos(Pos::new(side, VPos::Center));
     area.draw(&Text::new(text.to_owned(), at, style))?;
     Ok(())
 }

@@ -110,9 +110,7 @@ pub(crate) fn make(schema: &str, identity: i64, arriving: bool) -> String {
 
 /// What is there: no schema, one of something else, or a store of this format.
 pub(crate) fn find(connection: &Connection, schema: &str) -> Result<Option<Option<Known>>> {
-    let of_this = [schema.into()];
-    let numbers = connection.query(NUMBER, &of_this)?;
-    let Some(number) = numbers.first().map(|row| row.get(0)) else {
+    let Some(number) = number(connection, schema)? else {
         return Ok(None);
     };
     let stores = format!("{}.stores", quoted(schema));
@@ -121,27 +119,13 @@ pub(crate) fn find(connection: &Connection, schema: &str) -> Result<Option<Optio
         return Ok(Some(None));
     }
     connection.go_to(schema)?;
-    let known = connection.query(KNOWN, &[])?;
-    let known = known.first().and_then(|row| {
-        let format: i64 = row.try_get(0).ok()?;
-        let (identity, arriving) = (row.try_get(1).ok()?, row.try_get(2).ok()?);
-        (format == FORMAT).then_some(Known {
-            number,
-            identity,
-            arriving,
-        })
-    });
-    Ok(Some(known))
+    let line = line(connection)?.filter(|line| line.format == FORMAT);
+    Ok(Some(line.map(|line| line.of(number))))
 }
 
 /// Makes the schema if it is missing, and refuses what is no store.
 pub(crate) fn prepare(connection: &Connection, schema: &str, create: bool) -> Result<Known> {
-    let of_this = [schema.into()];
-    let number = || -> Result<Option<i64>> {
-        let rows = connection.query(NUMBER, &of_this)?;
-        Ok(rows.first().map(|row| row.get(0)))
-    };
-    if number()?.is_none() {
+    if number(connection, schema)?.is_none() {
         if !create {
             return Err(Error::new(
                 ErrorKind::NotAStore,
@@ -160,37 +144,29 @@ pub(crate) fn prepare(connection: &Connection, schema: &str, create: bool) -> Re
         ));
         if let Err(error) = made {
             connection.batch("ROLLBACK")?;
-            if number()?.is_none() {
+            if number(connection, schema)?.is_none() {
                 return Err(error);
             }
         }
     }
     connection.go_to(schema)?;
-    let known = connection.query(KNOWN, &[]);
-    let known = known.ok().and_then(|rows| {
-        let row = rows.first()?;
-        let format: i64 = row.try_get(0).ok()?;
-        Some((format, row.try_get(1).ok()?, row.try_get(2).ok()?))
-    });
-    match (known, number()?) {
-        (Some((FORMAT, _, true)), Some(_)) => Err(Error::new(
+    let line = line(connection).ok().flatten();
+    match (line, number(connection, schema)?) {
+        (Some(line), Some(_)) if line.format != FORMAT => Err(Error::new(
+            ErrorKind::NewerFormat,
+            format!(
+                "the store has format {}, this diskette knows formats up to {FORMAT}: update diskette",
+                line.format
+            ),
+        )),
+        (Some(line), Some(_)) if line.arriving => Err(Error::new(
             ErrorKind::NotAStore,
             format!(
                 "the store {schema:?} is being moved here: open it by its directory until it has come, and if whoever moves it was \
                  killed, ask for the move again"
             ),
         )),
-        (Some((FORMAT, identity, arriving)), Some(number)) => Ok(Known {
-            number,
-            identity,
-            arriving,
-        }),
-        (Some((format, ..)), Some(_)) => Err(Error::new(
-            ErrorKind::NewerFormat,
-            format!(
-                "the store has format {format}, this diskette knows formats up to {FORMAT}: update diskette"
-            ),
-        )),
+        (Some(line), Some(number)) => Ok(line.of(number)),
         (None, Some(_)) => Err(Error::new(
             ErrorKind::NotAStore,
             format!("the schema {schema:?} is another program's: name another store"),
@@ -200,4 +176,40 @@ pub(crate) fn prepare(connection: &Connection, schema: &str, create: bool) -> Re
             "the store was removed meanwhile",
         )),
     }
+}
+
+/// What the one row of `stores` says.
+struct Line {
+    format: i64,
+    identity: i64,
+    arriving: bool,
+}
+
+impl Line {
+    /// The store that it is, in the schema with this number.
+    fn of(&self, number: i64) -> Known {
+        Known {
+            number,
+            identity: self.identity,
+            arriving: self.arriving,
+        }
+    }
+}
+
+/// That of the schema to which the connection has gone; `None`: it isn't diskette's.
+fn line(connection: &Connection) -> Result<Option<Line>> {
+    let rows = connection.query(KNOWN, &[])?;
+    Ok(rows.first().and_then(|row| {
+        Some(Line {
+            format: row.try_get(0).ok()?,
+            identity: row.try_get(1).ok()?,
+            arriving: row.try_get(2).ok()?,
+        })
+    }))
+}
+
+/// That of a schema, if it is there.
+fn number(connection: &Connection, schema: &str) -> Result<Option<i64>> {
+    let rows = connection.query(NUMBER, &[schema.into()])?;
+    Ok(rows.first().map(|row| row.get(0)))
 }

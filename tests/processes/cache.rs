@@ -1,6 +1,8 @@
 //! A cache that many processes fill and keep up, whoever of them is killed at whatever moment.
 
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -54,6 +56,19 @@ fn fill<A: Reach>(parent: &Parent, cache: &Bytes<A>) {
             _ => {}
         }
         parent.say(n);
+    }
+}
+
+role! {
+    /// Fills a cache with values of one length, for as long as it lives.
+    fn filler_of_length(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let cache: Bytes<Store> = Cache::new(&store, "cache").unwrap();
+        let (mut random, length) = (Random::new(parent.arg(1)), parent.arg(2));
+        let value = ByteBuf::from(vec![0; length]);
+        loop {
+            cache.insert(&random.below(1 << 40), &value).unwrap();
+        }
     }
 }
 
@@ -161,6 +176,52 @@ fn so_do_its_shards_together() {
     let start = |path: &str, seed| Child::spawn(filler_of_shards, &[&path, &seed]);
     stays_within_its_limit(&cache, start, counted);
     eventually(PATIENCE, || store.check().unwrap().problems.is_empty());
+}
+
+/// What `du` says of it, without the log. The files of large values come before their rows, and go a while after them.
+#[test]
+fn so_does_its_volume_but_for_files_that_come_and_go() {
+    const LIMIT: u64 = 16_000_000;
+    const ALMOST: u64 = LIMIT / 100 * 105;
+    for length in [40_000, 600_000] {
+        let (_directory, store) = store();
+        let options = Cache::options().max_bytes(LIMIT);
+        let cache: Bytes<Store> = options.new(&store, "cache").unwrap();
+        let path = store.path().display();
+        let start = |seed| Child::spawn(filler_of_length, &[&path, &seed, &length]);
+        let fillers: Vec<_> = (0..8).map(start).collect();
+        eventually(PATIENCE, || {
+            let stats = cache.stats().unwrap();
+            let database = blocks(&store.path().join("store.db"));
+            assert!(
+                stats.bytes <= LIMIT && database <= ALMOST,
+                "{stats:?} {database}"
+            );
+            stats.evicted > LIMIT / length
+        });
+        drop(fillers);
+        let files = || {
+            [
+                vec![store.path().join("store.db")],
+                files_below(&store.path().join("values")),
+            ]
+        };
+        let volume = || {
+            files()
+                .concat()
+                .iter()
+                .map(|path| blocks(path))
+                .sum::<u64>()
+        };
+        eventually(PATIENCE, || volume() <= ALMOST);
+        assert!(volume() > LIMIT / 2, "it is used: {}", volume());
+    }
+}
+
+/// What a file takes on the disk.
+fn blocks(path: &Path) -> u64 {
+    path.metadata()
+        .map_or(0, |metadata| metadata.blocks() * 512)
 }
 
 fn store() -> (tempfile::TempDir, Store) {

@@ -75,7 +75,7 @@ impl Use {
 
 /// After so many reads, and so long, in microseconds, somebody looks whether others evict.
 const READS: u64 = 1024;
-const LOOK: i64 = 100_000;
+const LOOK: i64 = 20_000;
 
 /// After so long all is written down, whether anybody evicts or not.
 const REST: i64 = 60_000_000;

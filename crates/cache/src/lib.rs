@@ -23,6 +23,7 @@ mod cache;
 mod change;
 mod choose;
 mod config;
+mod cost;
 mod early;
 mod evict;
 mod flight;

@@ -54,9 +54,10 @@ impl<K, V> Default for CacheOptions<K, V> {
 }
 
 impl<K, V, C, A> CacheOptions<K, V, C, A> {
-    /// The most bytes that its entries may count for, each for those of its key and its value and 64; any number unless said.
+    /// The most bytes that its entries may count for, each for what it takes on the disk, about: see
+    /// [`Cache::max_bytes`](crate::Cache::max_bytes). Any number unless said.
     ///
-    /// It is never exceeded. The store's directory takes more: pages that aren't full, a log of some ten megabytes, and of large
+    /// It is never exceeded. The store's directory takes more: a log of some ten megabytes, and of large
     /// values the files that are being written and about a megabyte of those that have gone, for each process that writes; more only
     /// as long as a snapshot may want them.
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {

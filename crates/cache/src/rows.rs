@@ -6,13 +6,11 @@ use diskette_store::entries::{Gone, Place, unreadable};
 use diskette_store::{Access, Ahead, Codec, Db, Like, Result, Row, Stored};
 use serde::de::DeserializeOwned;
 
+use crate::cost::cost;
 use crate::evict::{Admission, Going, Why};
 use crate::part::Part;
 use crate::sql;
 use crate::terms::{Begun, Terms};
-
-/// What each entry counts for besides the bytes of its key and its value.
-const ENTRY: usize = 64;
 
 /// An entry that is there, as far as changing it needs it.
 #[derive(Clone, Copy, Debug)]
@@ -253,13 +251,4 @@ impl<A: Access> Part<'_, A> {
         let found = self.bury(db, found, now)?;
         Ok(found.map(|found| (found, value)))
     }
-}
-
-/// What an entry counts for.
-fn cost(key: &[u8], stored: &Stored, terms: Option<&Begun<'_>>) -> i64 {
-    let bytes = || {
-        let bytes = stored.bytes().saturating_add((key.len() + ENTRY) as u64);
-        i64::try_from(bytes).unwrap_or(i64::MAX)
-    };
-    terms.and_then(|terms| terms.cost).unwrap_or_else(bytes)
 }

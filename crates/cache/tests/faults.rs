@@ -214,9 +214,9 @@ fn cull_says_how_many_went_whatever_the_policy() {
 #[test]
 fn no_more_goes_than_has_to() {
     let (_directory, store) = store();
-    let options = Cache::<u32, Vec<u8>>::options().max_bytes(10_000);
+    let options = Cache::<u32, Vec<u8>>::options().max_bytes(11_000);
     let cache = options.new(&store, "cache").unwrap();
-    assert!(cache.insert(&0, &vec![0; 10_000]).unwrap_err().is_full());
+    assert!(cache.insert(&0, &vec![0; 11_000]).unwrap_err().is_full());
     for key in 0..100 {
         cache.insert(&key, &vec![0; 900]).unwrap();
         assert_eq!(cache.len().unwrap(), 10.min(key as usize + 1));

@@ -65,21 +65,21 @@ fn the_number_of_shards_is_remembered() {
 fn the_shards_are_together_within_the_limits() {
     let (_directory, store) = store();
     let cache = options(3)
-        .max_bytes(10_000)
+        .max_bytes(20_000)
         .max_entries(100)
         .new(&store, "cache")
         .unwrap();
     for key in 0..1000 {
         cache.insert(&key, "a").unwrap();
         let stats = cache.stats().unwrap();
-        assert!(stats.bytes <= 10_000 && stats.entries <= 100, "{stats:?}");
+        assert!(stats.bytes <= 20_000 && stats.entries <= 100, "{stats:?}");
     }
     assert!(cache.len().unwrap() > 90, "all of them are filled");
-    let large = cache.insert(&1, &"a".repeat(4000)).unwrap_err();
+    let large = cache.insert(&1, &"a".repeat(8000)).unwrap_err();
     assert!(large.is_full(), "{large}");
     assert!(large.to_string().contains("one of 3"), "{large}");
     cache.set_max_bytes(Some(30_000)).unwrap();
-    cache.insert(&1, &"a".repeat(4000)).unwrap();
+    cache.insert(&1, &"a".repeat(8000)).unwrap();
 
     // They are the same for all handles, and after all.
     let other = options(3).new(&store, "cache").unwrap();

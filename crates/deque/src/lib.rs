@@ -39,6 +39,7 @@ mod gaps;
 mod held;
 mod iter;
 mod middle;
+mod one_trip;
 mod options;
 mod order;
 mod positions;

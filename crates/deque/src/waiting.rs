@@ -43,7 +43,9 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn pop_front_timeout(&self, timeout: Duration) -> Result<Option<T>> {
-        let popped = self.wait_for_item(timeout, |deque| deque.pop(End::Front));
+        let popped = self.wait_for_item(timeout, Self::pops_in_one_trip, |deque| {
+            deque.pop(End::Front)
+        });
         self.doing("pop_front_timeout", popped)
     }
 
@@ -53,7 +55,9 @@ where
     ///
     /// Those of [`pop_front_timeout`](Self::pop_front_timeout).
     pub fn pop_back_timeout(&self, timeout: Duration) -> Result<Option<T>> {
-        let popped = self.wait_for_item(timeout, |deque| deque.pop(End::Back));
+        let popped = self.wait_for_item(timeout, Self::pops_in_one_trip, |deque| {
+            deque.pop(End::Back)
+        });
         self.doing("pop_back_timeout", popped)
     }
 
@@ -69,7 +73,7 @@ where
     ///
     /// Three statements, and four to complete.
     pub fn claim_front(&self, timeout: Duration) -> Result<Option<Claim<T>>> {
-        let claimed = self.wait_for_item(timeout, |deque| deque.claim(End::Front));
+        let claimed = self.wait_for_item(timeout, |_| false, |deque| deque.claim(End::Front));
         self.doing("claim_front", claimed)
     }
 
@@ -79,7 +83,7 @@ where
     ///
     /// Those of [`pop_front_timeout`](Self::pop_front_timeout).
     pub fn claim_back(&self, timeout: Duration) -> Result<Option<Claim<T>>> {
-        let claimed = self.wait_for_item(timeout, |deque| deque.claim(End::Back));
+        let claimed = self.wait_for_item(timeout, |_| false, |deque| deque.claim(End::Back));
         self.doing("claim_back", claimed)
     }
 
@@ -152,14 +156,17 @@ where
     fn wait_for_item<R>(
         &self,
         timeout: Duration,
+        is_a_look: impl Fn(&Self) -> bool,
         mut take: impl FnMut(&Self) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         let (structure, deadline) = (&self.inner.structure, Deadline::after(timeout));
         let mut woken = false;
         self.access.wait_for_arrivals(structure, deadline, |store| {
             let deque = self.through(store.clone());
-            // Of the many that are woken, most find that another was faster: no turn to write for them.
-            if std::mem::replace(&mut woken, true) && deque.is_empty()? {
+            // Of the many that are woken, most find that another was faster: no turn to write for them, unless it takes no longer than
+            // a look.
+            let look = std::mem::replace(&mut woken, true) && !is_a_look(&deque);
+            if look && deque.is_empty()? {
                 return Ok(Attempt::NotYet);
             }
             take(&deque).map(Attempt::from)

@@ -6,6 +6,7 @@ mod claims;
 mod iteration;
 mod large_values;
 mod opening;
+mod unreadable;
 mod waiting;
 
 use std::time::Duration;

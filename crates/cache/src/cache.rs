@@ -47,9 +47,9 @@ use crate::terms::{Expiry, Terms, Until};
 /// # Cost
 ///
 /// [`get`](Self::get) is one statement, at any size; what it, [`get_many`](Self::get_many) and [`contains_key`](Self::contains_key)
-/// have read is had again from [memory](diskette_store::Options::memory), a twentieth of the time, until anything is committed to the
-/// store. [`insert`](Self::insert) is one; four in a transaction where there is a
-/// limit, and two for each entry that has to go. At most 256 go in one transaction, so that others can write in between.
+/// have read is had again from [memory](diskette_store::Options::memory), a fifteenth of the time, until anything is committed to the
+/// store. [`insert`](Self::insert) is one; two or three in a transaction where there is a
+/// limit, and some ten more where an entry has to go. At most 256 go in one transaction, so that others can write in between.
 ///
 /// # Example
 ///

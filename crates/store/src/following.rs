@@ -194,26 +194,29 @@ pub(crate) struct StoreClock {
 }
 
 impl StoreClock {
-    fn now(&self) -> Arc<dyn Clock> {
-        let next = self.store.next().and_then(|next| next.store.clock().ok());
-        next.unwrap_or_else(|| Arc::clone(&self.here))
+    fn ask<R>(&self, ask: impl FnOnce(&dyn Clock) -> R) -> R {
+        match self.store.next().and_then(|next| next.store.clock().ok()) {
+            None => ask(&*self.here),
+            Some(there) => ask(&*there),
+        }
     }
 }
 
 impl Clock for StoreClock {
     fn read(&self) -> Reading {
-        match self.store.next() {
-            None => self.here.read(),
-            Some(_) => self.now().read(),
-        }
+        self.ask(|clock| clock.read())
+    }
+
+    fn uptime(&self) -> (u64, Duration) {
+        self.ask(|clock| clock.uptime())
     }
 
     fn sleep_until(&self, uptime: Duration) {
-        self.now().sleep_until(uptime);
+        self.ask(|clock| clock.sleep_until(uptime));
     }
 
     fn sleep_until_stopped(&self, uptime: Duration, stop: &Stop) {
-        self.now().sleep_until_stopped(uptime, stop);
+        self.ask(|clock| clock.sleep_until_stopped(uptime, stop));
     }
 }
 

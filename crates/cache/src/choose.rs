@@ -5,7 +5,7 @@ use std::vec;
 
 use diskette_store::{Access, Db, Result, Row, Value};
 
-use crate::config::{Config, Excess};
+use crate::config::Excess;
 use crate::evict::{Going, STEP};
 use crate::part::Part;
 use crate::policy::Policy;
@@ -15,7 +15,7 @@ use crate::sql;
 const SPARED: usize = 64;
 
 /// Who is to go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) entries: Vec<Going>,
     /// Or there are no others.
@@ -27,7 +27,7 @@ impl<A: Access> Part<'_, A> {
     pub(crate) fn choose(
         &self,
         db: &Db<'_>,
-        config: &Config,
+        policy: Policy,
         excess: Excess,
         own: Option<i64>,
     ) -> Result<Chosen> {
@@ -38,9 +38,9 @@ impl<A: Access> Part<'_, A> {
             });
         }
         self.inner.settle(db)?;
-        match config.policy.spares_the_used() {
-            true => self.sweep(db, config.policy, excess, own),
-            false => self.least(db, config.policy, excess, own),
+        match policy.spares_the_used() {
+            true => self.sweep(db, policy, excess, own),
+            false => self.least(db, policy, excess, own),
         }
     }
 
@@ -141,7 +141,7 @@ impl<A: Access> Part<'_, A> {
         let (id, stored) = (victim.id(), victim.stored);
         let (uses, last) = self.inner.take_down(db, policy, id, victim.uses, stored)?;
         victim.uses = uses;
-        victim.used = victim.used.max(last.unwrap_or(victim.used));
+        victim.used = last.map_or(victim.used, |last| victim.used.max(last));
         Ok(())
     }
 }

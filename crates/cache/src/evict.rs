@@ -139,7 +139,7 @@ impl<A: Access> Part<'_, A> {
                 return Ok(Step::LAST);
             }
             let excess = self.excess(db, &config, 0, 0)?;
-            let going = self.choose(db, &config, excess, None)?;
+            let going = self.choose(db, config.policy, excess, None)?;
             let step = self.step(db, &going.entries, Why::Evicted)?;
             Ok(Step {
                 is_last: going.are_enough,
@@ -221,7 +221,7 @@ impl<A: Access> Part<'_, A> {
         let own = found.map(|found| found.place.id);
         let expired = enough(expired, &mut excess, own);
         self.shed(db, &expired, Why::Expired)?;
-        let evicted = self.choose(db, config, excess, own)?;
+        let evicted = self.choose(db, config.policy, excess, own)?;
         self.shed(db, &evicted.entries, Why::Evicted)?;
         if !evicted.are_enough {
             self.excess(db, config, -by, 0)?;

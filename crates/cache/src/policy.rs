@@ -41,7 +41,7 @@ const ALL: [Policy; 5] = [
     Policy::Refuse,
 ];
 
-/// So many uses are counted one by one.
+/// A step is at most such a part of the uses before it: twice as many are counted one by one.
 const EXACT: u64 = 64;
 
 impl Policy {

@@ -60,10 +60,11 @@ impl Inner {
     /// [`take_down`](Self::take_down).
     pub(crate) fn settle(&self, db: &Db<'_>) -> Result<()> {
         self.forget_what_was_inherited();
-        match self.uses.notes.len() <= SOME {
-            true => self.write_down(db, &self.uses.notes.take()),
-            false => self.write_down(db, &[]),
-        }
+        let notes = match self.uses.notes.len() <= SOME {
+            true => self.uses.notes.take(),
+            false => Vec::new(),
+        };
+        self.write_down(db, &notes)
     }
 
     /// Writes down all that this process has read, in as many turns to write as it takes.

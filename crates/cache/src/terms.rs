@@ -61,7 +61,8 @@ impl Terms {
         self
     }
 
-    /// It counts for so much of the cache's limit in bytes, up to 2^48, instead of what it takes on the disk. A later [`update`](crate::Cache::update) counts bytes again.
+    /// It counts for so much of the cache's limit in bytes, up to 2^48, instead of what it takes on the disk. A later
+    /// [`update`](crate::Cache::update) counts bytes again.
     pub fn cost(mut self, cost: u64) -> Self {
         self.cost = Some(cost);
         self

@@ -154,16 +154,12 @@ where
     }
 
     pub(crate) fn pop(&self, end: End) -> Result<Option<T>> {
-        let popped = match self.pops_in_one_trip() {
+        let in_one_trip = match self.pops_in_one_trip() {
             true => self.pop_in_one_trip(end),
             false => Ok(None),
         };
-        let popped = match popped {
-            Ok(None) => self.pop_in_a_turn(end).map(Some),
-            popped => popped,
-        };
-        popped
-            .map(Option::flatten)
+        in_one_trip
+            .and_then(|popped| popped.map_or_else(|| self.pop_in_a_turn(end), Ok))
             .map_err(|error| name_the_item(error, end))
     }
 
@@ -202,9 +198,9 @@ where
     }
 
     fn insert_unless_bounded(&self, db: &Db<'_>, end: End, stored: &Stored) -> Result<bool> {
-        let (share, [first, last]) = (self.inner.share(), self.inner.rows());
+        let (share, [first, end_of_rows]) = (self.inner.share(), self.inner.rows());
         let (middle, structure) = (share.middle().into(), share.structure().into());
-        let row = [first, last, middle, stored.value(), structure];
+        let row = [first, end_of_rows, middle, stored.value(), structure];
         let changes = self.inner.structure.changes(db.store())?;
         // Before the statement, with which the commit goes out. To ring for nothing harms nobody.
         db.ring(self.inner.structure.arrivals());

@@ -101,14 +101,8 @@ pub(crate) unsafe fn make(file: *mut sqlite3_file, roster: Arc<Roster>) {
         locks: None,
         log: None,
     });
-    let made = File {
-        base: sqlite3_file {
-            pMethods: &raw const METHODS,
-        },
-        ours: Box::into_raw(ours),
-    };
-    // SAFETY: room enough, and nobody else's.
-    unsafe { ptr::write(file.cast(), made) };
+    // SAFETY: as the caller says.
+    unsafe { put(file, &METHODS, Box::into_raw(ours)) };
 }
 
 /// Makes the open file of a log one of ours; is its database's?
@@ -124,15 +118,18 @@ pub(crate) unsafe fn make_log(file: *mut sqlite3_file, database: *mut sqlite3_fi
         }
         let ours = (*database.cast::<File>()).ours;
         (*ours).log = Some(Log::of(Real::behind(file)));
-        let made = File {
-            base: sqlite3_file {
-                pMethods: &raw const log::METHODS,
-            },
-            ours,
-        };
-        ptr::write(file.cast(), made);
+        put(file, &log::METHODS, ours);
     }
     true
+}
+
+/// # Safety
+///
+/// As of [`make`].
+unsafe fn put(file: *mut sqlite3_file, methods: &'static sqlite3_io_methods, ours: *mut Ours) {
+    let base = sqlite3_file { pMethods: methods };
+    // SAFETY: room enough, and nobody else's.
+    unsafe { ptr::write(file.cast(), File { base, ours }) };
 }
 
 /// The log of this database, or this log.
@@ -158,6 +155,16 @@ unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
     unsafe {
         let ours = (*file.cast::<File>()).ours;
         drop(Box::from_raw(ours));
+        close_behind(file)
+    }
+}
+
+/// # Safety
+///
+/// `file` is an open one of ours, that isn't used any more.
+pub(crate) unsafe fn close_behind(file: *mut sqlite3_file) -> c_int {
+    // SAFETY: the file behind is open.
+    unsafe {
         let real = behind(file);
         match (*(*real).pMethods).xClose {
             Some(close) => close(real),

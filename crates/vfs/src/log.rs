@@ -13,6 +13,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::take;
+use std::ops::Range;
 use std::slice;
 
 use rusqlite::ffi::{
@@ -36,7 +37,7 @@ pub(crate) struct Log {
 /// SQLite's format of the log: `sqlite.org/fileformat2.html`, 4.1.
 const HEADER: usize = 24;
 /// How large the database is then, or 0 if the frame commits nothing.
-const PAGES: std::ops::Range<usize> = 4..8;
+const PAGES: Range<usize> = 4..8;
 
 /// So many bytes are not kept back any longer.
 const MANY: usize = 64 << 10;
@@ -101,11 +102,7 @@ unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
     // SAFETY: SQLite calls it once, for a log of ours.
     unsafe {
         *file::log(file) = None;
-        let real = file::behind(file);
-        match (*(*real).pMethods).xClose {
-            Some(close) => close(real),
-            None => SQLITE_OK,
-        }
+        file::close_behind(file)
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "a bench that fails has nothing to say"
 )]
 
+mod after_others;
 mod holding;
 mod report;
 mod roles;
@@ -53,6 +54,7 @@ fn main() {
         );
     }
     shards();
+    after_others::compare();
     wake_ups();
     deaths();
     holding::contention();

@@ -54,6 +54,11 @@ impl Report {
         self.latencies.len() as f64 / self.seconds
     }
 
+    /// In microseconds.
+    pub(crate) fn median(&self) -> f64 {
+        self.latencies.value_at_quantile(0.5) as f64 / 1000.0
+    }
+
     pub(crate) fn header() {
         println!(
             "{:<36} {:>9} {:>8} {:>8} {:>9} {:>10} {:>6}",

@@ -10,7 +10,7 @@ use diskette_testkit::{Gate, PATIENCE, Parent, role};
 use rusqlite::{Connection, params};
 
 use crate::report::Report;
-use crate::{PROCESSES, holding};
+use crate::{PROCESSES, after_others, holding};
 
 const KEYS: u64 = 10_000;
 const ASKED: usize = scaled(3_000, 20);
@@ -44,6 +44,7 @@ pub(crate) fn play() {
     answer_by_futex();
     answer_by_deque();
     claim_and_wait();
+    after_others::write_when_told();
     holding::play();
 }
 

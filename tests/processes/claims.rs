@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use diskette::{Deque, Error, ErrorKind, Index, Store};
 use diskette_testkit::{Child, PATIENCE, Place, eventually, role};
+use serde::{Deserialize, Deserializer, Serialize};
 
 role! {
     fn claimer(parent) {
@@ -13,6 +14,41 @@ role! {
         parent.say(format!("{} {}", *claims[0], *claims[1]));
         parent.hear();
     }
+}
+
+/// Who reads the second dies of it.
+#[derive(Serialize)]
+struct Deadly(u32);
+
+impl<'de> Deserialize<'de> for Deadly {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u32::deserialize(deserializer)? {
+            2 => std::process::abort(),
+            number => Ok(Deadly(number)),
+        }
+    }
+}
+
+role! {
+    fn popper(parent) {
+        let todo = Deque::<Deadly>::new(&Store::open(parent.arg::<String>(0)).unwrap(), "todo").unwrap();
+        while let Some(Deadly(number)) = todo.pop_front().unwrap() {
+            parent.say(number);
+        }
+    }
+}
+
+/// A pop on PostgreSQL once took the item before it was known whether it can be read, and put it back then: who was killed between the
+/// two lost it.
+#[test]
+fn an_item_stays_when_its_reader_dies() {
+    let place = Place::new();
+    let todo = Deque::<u32>::new(&Store::open(place.path()).unwrap(), "todo").unwrap();
+    todo.extend([1, 2, 3]).unwrap();
+    let mut child = Child::spawn(popper, &[&place.path().display()]);
+    assert_eq!(child.hear(PATIENCE), "1");
+    assert!(!child.wait(PATIENCE).success());
+    assert_eq!(todo.to_vec().unwrap(), [2, 3]);
 }
 
 #[test]

@@ -181,7 +181,6 @@ impl<T, C: Codec, A: Access> Deque<T, C, A> {
             structure,
             bounded: AtomicBool::new(false),
             unbounded_at: AtomicU64::new(u64::MAX),
-            plain: AtomicBool::new(false),
         };
         let deque = Deque {
             inner: Arc::new(inner),

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bound::{Bound, Room, WhenFull, full};
 use crate::deque::Deque;
-use crate::order::{as_offset, is_outer};
+use crate::order::as_offset;
 use crate::positions::{End, Run};
 use crate::sql;
 use crate::unreadable::name_the_item;
@@ -102,7 +102,7 @@ where
     ///
     /// # Cost
     ///
-    /// Two statements; where the store is in PostgreSQL, one round trip.
+    /// Two statements.
     pub fn pop_front(&self) -> Result<Option<T>> {
         self.doing("pop_front", self.pop(End::Front))
     }
@@ -154,13 +154,11 @@ where
     }
 
     pub(crate) fn pop(&self, end: End) -> Result<Option<T>> {
-        let in_one_trip = match self.pops_in_one_trip() {
-            true => self.pop_in_one_trip(end),
-            false => Ok(None),
-        };
-        in_one_trip
-            .and_then(|popped| popped.map_or_else(|| self.pop_in_a_turn(end), Ok))
-            .map_err(|error| name_the_item(error, end))
+        let popped = self.take_ahead(|db, ahead| {
+            self.inner
+                .take(db, end, |row| ahead.value::<C>(db, row, 2, 1))
+        });
+        popped.map_err(|error| name_the_item(error, end))
     }
 
     pub(crate) fn encode<Q: Like<T> + ?Sized>(&self, item: &Q) -> Result<Stored> {
@@ -268,22 +266,6 @@ where
                 items.into_iter().filter_map(|(_, item)| item).collect(),
             ))
         })
-    }
-
-    fn pop_in_a_turn(&self, end: End) -> Result<Option<T>> {
-        let mut plain = None;
-        let popped = self.take_ahead(|db, ahead| {
-            self.inner.take(db, end, |row| {
-                let is_small = row.opt_int(1)?.is_none();
-                plain = Some(is_small && !is_outer(row.opt_int(3)?, row.int(0)?, end));
-                ahead.value::<C>(db, row, 2, 1)
-            })
-        });
-        if let Some(plain) = plain {
-            let readable = popped.is_ok();
-            self.inner.plain.store(plain && readable, Ordering::Relaxed);
-        }
-        popped
     }
 
     fn peek(&self, end: End) -> Result<Option<T>> {

@@ -39,7 +39,6 @@ mod gaps;
 mod held;
 mod iter;
 mod middle;
-mod one_trip;
 mod options;
 mod order;
 mod positions;

@@ -16,8 +16,6 @@ pub(crate) struct Inner {
     pub(crate) bounded: AtomicBool,
     /// There was none when [`changes`](Structure::changes) was this.
     pub(crate) unbounded_at: AtomicU64,
-    /// Was the last item that was popped a readable one in its row, with no gaps before it? Then one statement takes the next, too.
-    pub(crate) plain: AtomicBool,
 }
 
 impl Inner {
@@ -49,7 +47,11 @@ impl Inner {
         }
         db.run(sql::DELETE, &[pos.into()])?;
         db.store().forget_value(db, file)?;
-        if is_outer(gap, pos, end) {
+        let outer = gap.is_some_and(|gap| match end {
+            End::Front => gap < pos,
+            End::Back => gap > pos,
+        });
+        if outer {
             self.vacate(db, pos)?;
         }
         self.stay_in_the_middle(db, pos)?;
@@ -199,14 +201,6 @@ impl Inner {
         let found = db.query_one(sql, &self.rows(), ends);
         found.map(Option::flatten)
     }
-}
-
-/// Whether a gap is nearer to an end than an item.
-pub(crate) fn is_outer(gap: Option<i64>, pos: i64, end: End) -> bool {
-    gap.is_some_and(|gap| match end {
-        End::Front => gap < pos,
-        End::Back => gap > pos,
-    })
 }
 
 /// An index or a length as SQL has it; `None` if no deque is as long.

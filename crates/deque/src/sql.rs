@@ -123,26 +123,6 @@ const PUSH_BACK_UNLESS_BOUNDED: &str = concat!(
     new_back!(),
     ", $4 FROM deques WHERE id = $5 AND max_len IS NULL"
 );
-/// Takes the item at an end, unless it is large or gaps are nearer to the end; gives its pos, and of what was taken pos, deliveries,
-/// value. Only for PostgreSQL.
-const POP_FRONT: &str = concat!(
-    "WITH item AS (SELECT pos, file FROM deque_items WHERE pos = ",
-    first!("deque_items"),
-    "), taken AS (DELETE FROM deque_items WHERE pos = (SELECT pos FROM item WHERE file IS NULL \
-        AND NOT EXISTS (SELECT 1 FROM deque_gaps AS gaps WHERE gaps.pos >= $1 AND gaps.pos < item.pos)) \
-        AND value IS NOT NULL RETURNING pos, deliveries, value) \
-    SELECT item.pos, taken.pos, deliveries, value FROM item LEFT JOIN taken ON TRUE",
-);
-const POP_BACK: &str = concat!(
-    "WITH item AS (SELECT pos, file FROM deque_items WHERE pos = ",
-    last!("deque_items"),
-    "), taken AS (DELETE FROM deque_items WHERE pos = (SELECT pos FROM item WHERE file IS NULL \
-        AND NOT EXISTS (SELECT 1 FROM deque_gaps AS gaps WHERE gaps.pos > item.pos AND gaps.pos < $2)) \
-        AND value IS NOT NULL RETURNING pos, deliveries, value) \
-    SELECT item.pos, taken.pos, deliveries, value FROM item LEFT JOIN taken ON TRUE",
-);
-pub(crate) const PUT_BACK: &str =
-    "INSERT INTO deque_items (pos, deliveries, value) VALUES ($1, $2, $3)";
 pub(crate) const PUT: &str = "INSERT INTO deque_items (pos, file, value) VALUES ($1, $2, $3)";
 pub(crate) const SET: &str = "UPDATE deque_items SET file = $1, value = $2 WHERE pos = $3";
 pub(crate) const DELETE: &str = "DELETE FROM deque_items WHERE pos = $1";
@@ -267,13 +247,6 @@ pub(crate) fn push_unless_bounded(end: End) -> &'static str {
     match end {
         End::Front => PUSH_FRONT_UNLESS_BOUNDED,
         End::Back => PUSH_BACK_UNLESS_BOUNDED,
-    }
-}
-
-pub(crate) fn pop(end: End) -> &'static str {
-    match end {
-        End::Front => POP_FRONT,
-        End::Back => POP_BACK,
     }
 }
 

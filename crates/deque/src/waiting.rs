@@ -43,9 +43,7 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn pop_front_timeout(&self, timeout: Duration) -> Result<Option<T>> {
-        let popped = self.wait_for_item(timeout, Self::pops_in_one_trip, |deque| {
-            deque.pop(End::Front)
-        });
+        let popped = self.wait_for_item(timeout, |deque| deque.pop(End::Front));
         self.doing("pop_front_timeout", popped)
     }
 
@@ -55,9 +53,7 @@ where
     ///
     /// Those of [`pop_front_timeout`](Self::pop_front_timeout).
     pub fn pop_back_timeout(&self, timeout: Duration) -> Result<Option<T>> {
-        let popped = self.wait_for_item(timeout, Self::pops_in_one_trip, |deque| {
-            deque.pop(End::Back)
-        });
+        let popped = self.wait_for_item(timeout, |deque| deque.pop(End::Back));
         self.doing("pop_back_timeout", popped)
     }
 
@@ -73,7 +69,7 @@ where
     ///
     /// Three statements, and four to complete.
     pub fn claim_front(&self, timeout: Duration) -> Result<Option<Claim<T>>> {
-        let claimed = self.wait_for_item(timeout, |_| false, |deque| deque.claim(End::Front));
+        let claimed = self.wait_for_item(timeout, |deque| deque.claim(End::Front));
         self.doing("claim_front", claimed)
     }
 
@@ -83,7 +79,7 @@ where
     ///
     /// Those of [`pop_front_timeout`](Self::pop_front_timeout).
     pub fn claim_back(&self, timeout: Duration) -> Result<Option<Claim<T>>> {
-        let claimed = self.wait_for_item(timeout, |_| false, |deque| deque.claim(End::Back));
+        let claimed = self.wait_for_item(timeout, |deque| deque.claim(End::Back));
         self.doing("claim_back", claimed)
     }
 
@@ -156,21 +152,17 @@ where
     fn wait_for_item<R>(
         &self,
         timeout: Duration,
-        is_a_look: impl Fn(&Self) -> bool,
         mut take: impl FnMut(&Self) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         let (structure, deadline) = (&self.inner.structure, Deadline::after(timeout));
-        let mut woken = false;
-        self.access.wait_for_arrivals(structure, deadline, |store| {
+        let attempt = |store: &Store, at_once: bool| {
             let deque = self.through(store.clone());
-            // Of the many that are woken, most find that another was faster: no turn to write for them, unless it takes no longer than
-            // a look.
-            let look = std::mem::replace(&mut woken, true) && !is_a_look(&deque);
-            if look && deque.is_empty()? {
-                return Ok(Attempt::NotYet);
+            match at_once || !deque.is_empty()? {
+                true => take(&deque).map(Attempt::from),
+                false => Ok(Attempt::NotYet),
             }
-            take(&deque).map(Attempt::from)
-        })
+        };
+        self.access.wait_for_arrivals(structure, deadline, attempt)
     }
 
     fn wait_for<R>(

@@ -97,18 +97,16 @@ where
         mut take: impl FnMut(&Self) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         let (structure, deadline) = (&self.inner.structure, Deadline::after(timeout));
-        let mut woken = false;
-        self.access.wait_for_arrivals(structure, deadline, |store| {
+        let attempt = |store: &Store, at_once: bool| {
             let queue = self.through(store.clone());
-            // Of the many that are woken, most find that another was faster: no turn to write for them.
-            let first = !std::mem::replace(&mut woken, true);
-            if (first || queue.has_any()?)
+            if (at_once || queue.has_any()?)
                 && let Some(taken) = take(&queue)?
             {
                 return Ok(Attempt::Done(taken));
             }
             Ok(queue.next()?.map_or(Attempt::NotYet, Attempt::NotBefore))
-        })
+        };
+        self.access.wait_for_arrivals(structure, deadline, attempt)
     }
 }
 

@@ -45,12 +45,6 @@ pub trait Access {
     #[doc(hidden)]
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
 
-    /// Whether each operation is a transaction on a server, which one statement ends in the round trip in which it begins.
-    #[doc(hidden)]
-    fn is_round_trip(&self) -> bool {
-        false
-    }
-
     /// What is kept in memory of what is read by itself; nothing of what is part of a transaction or snapshot.
     #[doc(hidden)]
     fn memory(&self) -> Option<Memory<'_>> {
@@ -77,10 +71,6 @@ impl<A: Access> Access for &A {
 
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         (**self).write_one(operation)
-    }
-
-    fn is_round_trip(&self) -> bool {
-        (**self).is_round_trip()
     }
 
     fn memory(&self) -> Option<Memory<'_>> {

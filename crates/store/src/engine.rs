@@ -54,6 +54,15 @@ impl Listening {
         }
     }
 
+    /// Whether few look when it is rung: of the threads of a process that wait for the same, one at a time.
+    pub(crate) fn is_one_of_few(&self) -> bool {
+        match self {
+            Listening::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Listening::Postgres(_) => true,
+        }
+    }
+
     /// That look has found nothing for any of them, and nothing will come by itself for so long.
     #[cfg_attr(
         not(feature = "postgres"),

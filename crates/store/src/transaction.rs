@@ -146,14 +146,6 @@ impl Access for Store {
         })
     }
 
-    fn is_round_trip(&self) -> bool {
-        match self.engine() {
-            Engine::Sqlite(_) => false,
-            #[cfg(feature = "postgres")]
-            Engine::Postgres(_) => true,
-        }
-    }
-
     fn memory(&self) -> Option<Memory<'_>> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.memory(),

@@ -76,7 +76,7 @@ pub fn wait_any(sources: &[&dyn Arrivals], timeout: Duration) -> Result<Option<u
     if places.iter().any(|place| place.store.is_in_transaction()) {
         return Err(within_another()); // where nobody else could bring anything
     }
-    wait_at(&places, Deadline::after(timeout), |_| {
+    wait_at(&places, Deadline::after(timeout), |_, _| {
         let mut next = None;
         for (i, source) in sources.iter().enumerate() {
             if source.has_any()? {

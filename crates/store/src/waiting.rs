@@ -58,11 +58,12 @@ impl Store {
         mut attempt: impl FnMut(&Store) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         let place = Place::new(self, structure, line);
-        place.wait(deadline, |store| attempt(store).map(Attempt::from))
+        place.wait(deadline, |store, _| attempt(store).map(Attempt::from))
     }
 
     /// The same for what comes into a structure and is for any of those who wait there, where `attempt` may say when it is to be called
-    /// again though nobody has rung.
+    /// again though nobody has rung. It is told whether to take what there is without a look before, which is for who probably comes in
+    /// vain: he needs no turn to write then.
     ///
     /// # Errors
     ///
@@ -71,7 +72,7 @@ impl Store {
         &self,
         structure: &Structure,
         deadline: Deadline,
-        attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
+        attempt: impl FnMut(&Store, bool) -> Result<Attempt<R>>,
     ) -> Result<Option<R>> {
         let mut place = Place::new(self, structure, structure.arrivals());
         place.alike = true;
@@ -88,9 +89,9 @@ impl Store {
         structure: &Structure,
         line: usize,
         deadline: Deadline,
-        attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
+        mut attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
     ) -> Result<Option<R>> {
-        Place::new(self, structure, line).wait(deadline, attempt)
+        Place::new(self, structure, line).wait(deadline, |store, _| attempt(store))
     }
 
     /// The same store, with no more time for its turn to write than there is.
@@ -101,12 +102,12 @@ impl Store {
     }
 }
 
-/// Calls `attempt` whenever something was rung for, as [`Store::wait_for`] does, with the stores of the places, which stay where they are. If one
-/// moves, it is waited for anew.
+/// Calls `attempt` whenever something was rung for, as [`Store::wait_for_arrivals`] does, with the stores of the places, which stay where
+/// they are. If one moves, it is waited for anew.
 pub(crate) fn wait_at<R>(
     places: &[Place<'_>],
     deadline: Deadline,
-    mut attempt: impl FnMut(&[Store]) -> Result<Attempt<R>>,
+    mut attempt: impl FnMut(&[Store], bool) -> Result<Attempt<R>>,
 ) -> Result<Option<R>> {
     loop {
         let stores = places.iter().map(|place| Ok(place.store.here()?.staying()));
@@ -114,7 +115,7 @@ pub(crate) fn wait_at<R>(
         let here = places.iter().zip(&stores);
         let here = here.map(|(&place, store)| Place { store, ..place });
         let here: SmallVec<[Place<'_>; 1]> = here.collect();
-        match wait_here(&here, deadline, || attempt(&stores)) {
+        match wait_here(&here, deadline, |at_once| attempt(&stores, at_once)) {
             Err(error) if error.is_moved() => {
                 let mut goes_on = false;
                 for (place, store) in places.iter().zip(&stores) {
@@ -134,7 +135,7 @@ pub(crate) fn wait_at<R>(
 fn wait_here<R>(
     places: &[Place<'_>],
     deadline: Deadline,
-    mut attempt: impl FnMut() -> Result<Attempt<R>>,
+    mut attempt: impl FnMut(bool) -> Result<Attempt<R>>,
 ) -> Result<Option<R>> {
     let listening = places.iter().map(Place::listen);
     let mut listening = listening.collect::<Result<Vec<_>>>()?;
@@ -142,7 +143,7 @@ fn wait_here<R>(
         .iter()
         .filter_map(|place| place.store.stop())
         .collect();
-    let mut overslept = false;
+    let (mut overslept, mut at_once) = (false, true);
     loop {
         let awaited = places.iter().map(Place::look).collect::<Result<Vec<_>>>()?;
         let mut others = listening.iter_mut().zip(&awaited);
@@ -155,7 +156,7 @@ fn wait_here<R>(
                         .try_for_each(|place| place.give_back(deadline)),
                     false => Ok(()),
                 };
-                let left = match given_back.and_then(|()| attempt()) {
+                let left = match given_back.and_then(|()| attempt(at_once)) {
                     Ok(Attempt::NotYet) => None,
                     Ok(Attempt::NotBefore(left)) => Some(left),
                     Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
@@ -166,7 +167,7 @@ fn wait_here<R>(
                 left
             }
         };
-        overslept = false;
+        (overslept, at_once) = (false, false);
         if deadline.is_past() {
             return Ok(None);
         }
@@ -188,6 +189,7 @@ fn wait_here<R>(
             return Ok(None);
         }
         overslept = awaited.iter().all(|it| it.bell.seen(it.line) == it.seen);
+        at_once = !overslept && listening.iter().all(Listening::is_one_of_few);
     }
 }
 
@@ -205,10 +207,12 @@ impl<'p> Place<'p> {
     fn wait<R>(
         self,
         deadline: Deadline,
-        mut attempt: impl FnMut(&Store) -> Result<Attempt<R>>,
+        mut attempt: impl FnMut(&Store, bool) -> Result<Attempt<R>>,
     ) -> Result<Option<R>> {
         let hurried = |stores: &[Store]| stores.first().unwrap_or(self.store).hurried(deadline);
-        wait_at(&[self], deadline, |stores| attempt(&hurried(stores)))
+        wait_at(&[self], deadline, |stores, at_once| {
+            attempt(&hurried(stores), at_once)
+        })
     }
 
     fn listen(&self) -> Result<Listening> {

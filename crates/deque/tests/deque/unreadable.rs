@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for Wary {
     }
 }
 
-/// Where a pop is one round trip, it is known only after the commit whether the item can be read.
+/// On PostgreSQL a pop once took the item before it was known whether it can be read, and put it back then.
 #[test]
 fn one_that_comes_after_readable_ones_stays_where_it_is() {
     let (_dir, store) = store();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use diskette::{Cache, Error, Fresh, Index, Memoized, Store};
 use diskette_ipc::clock;
-use diskette_testkit::{Child, Gate, PATIENCE, Random, asleep, eventually, role};
+use diskette_testkit::{Child, Gate, PATIENCE, Place, Random, asleep, eventually, role};
 
 const KEYS: u32 = 20;
 
@@ -53,11 +53,10 @@ role! {
 role! {
     /// Asks for all values, each from another one on, and says which it got.
     fn asker(parent) {
-        let (dir, me): (String, u64) = (parent.arg(0), parent.arg(1));
-        let path = format!("{dir}/store");
+        let (path, gate, me): (String, String, u64) = (parent.arg(0), parent.arg(1), parent.arg(2));
         let (cache, computed) = (values(&path), computed(&path));
         parent.say("ready");
-        Gate::pass(format!("{dir}/gate"));
+        Gate::pass(gate);
         let first = me as u32 * 3;
         let mut got: Vec<_> = (first..first + KEYS).map(|key| key % KEYS).map(|key| {
             let compute = || {
@@ -76,9 +75,9 @@ role! {
 role! {
     /// Asks again and again for values that are good for a moment, and writes down all that happens.
     fn diarist(parent) {
-        let (dir, me): (String, u64) = (parent.arg(0), parent.arg(1));
-        let cache = values(format!("{dir}/store"));
-        let log = OpenOptions::new().append(true).create(true).open(format!("{dir}/log")).unwrap();
+        let (path, log, me): (String, String, u64) = (parent.arg(0), parent.arg(1), parent.arg(2));
+        let cache = values(path);
+        let log = OpenOptions::new().append(true).create(true).open(log).unwrap();
         let write = |what: &str, key: u32, value: u64| {
             let line = format!("{me} {what} {key} {value}\n");
             (&log).write_all(line.as_bytes()).unwrap();
@@ -99,18 +98,41 @@ role! {
     }
 }
 
+role! {
+    /// Computes values of one cache, each of which takes the same of another; says whether that was refused.
+    fn entangled(parent) {
+        let store = Store::open(parent.arg::<String>(0)).unwrap();
+        let [mine, other] = [1, 2].map(|i| Cache::<u32, u64>::new(&store, &parent.arg::<String>(i)).unwrap());
+        for key in 0..ROUNDS {
+            let mut refused = false;
+            let compute = || {
+                parent.say("computes");
+                parent.hear();
+                other.memoize(&key, Fresh::forever(), || unreachable!("it is computed")).unwrap_or_else(|error| {
+                    refused = error.is_deadlock();
+                    5
+                })
+            };
+            assert_eq!(mine.memoize(&key, Fresh::forever(), compute).unwrap(), 5);
+            parent.say(refused);
+        }
+    }
+}
+
+const ROUNDS: u32 = 10;
+
 fn old_at_once() -> Fresh {
     Fresh::for_(Duration::ZERO).stale_for(Duration::from_secs(3600))
 }
 
 #[test]
 fn who_waits_takes_over_from_who_is_killed() {
-    let dir = tempfile::tempdir().unwrap();
-    let cache = values(dir.path());
+    let place = Place::new();
+    let cache = values(place.path());
     // It is death that wakes who waits, not the look that he takes twice a second: of ten times this is seen once at least, on
     // any machine.
     let times = (0..10).map(|key| {
-        let mut first = Child::spawn(dawdler, &[&dir.path().display(), &key]);
+        let mut first = Child::spawn(dawdler, &[&place.path().display(), &key]);
         assert_eq!(first.hear(PATIENCE), "computes");
         thread::scope(|scope| {
             let wait = || cache.memoize(&key, Fresh::forever(), || 7);
@@ -129,10 +151,10 @@ fn who_waits_takes_over_from_who_is_killed() {
 
 #[test]
 fn a_refresh_that_is_killed_is_made_by_another() {
-    let dir = tempfile::tempdir().unwrap();
-    let function = Memoized::new(values(dir.path()), old_at_once(), |_| Ok::<_, Error>(8));
+    let place = Place::new();
+    let function = Memoized::new(values(place.path()), old_at_once(), |_| Ok::<_, Error>(8));
     function.cache().memoize(&1, old_at_once(), || 7).unwrap();
-    let mut child = Child::spawn(refresher, &[&dir.path().display(), &1]);
+    let mut child = Child::spawn(refresher, &[&place.path().display(), &1]);
     assert_eq!(child.hear(PATIENCE), "7");
     for _ in 0..3 {
         assert_eq!(function.call(&1).unwrap(), 7, "the other is at it");
@@ -144,10 +166,12 @@ fn a_refresh_that_is_killed_is_made_by_another() {
 #[test]
 fn of_many_processes_one_computes_each_value() {
     const PROCESSES: u64 = 6;
-    let dir = tempfile::tempdir().unwrap();
-    let cache = values(dir.path().join("store"));
-    let gate = Gate::closed(dir.path().join("gate"));
-    let start = |me| Child::spawn(asker, &[&dir.path().display(), &me]);
+    let place = Place::new();
+    let cache = values(place.path());
+    let at = place.beside("gate");
+    let gate = Gate::closed(&at);
+    let (path, at) = (place.path().display(), at.display());
+    let start = |me| Child::spawn(asker, &[&path, &at, &me]);
     let mut askers: Vec<_> = (0..PROCESSES).map(start).collect();
     for asker in &mut askers {
         assert_eq!(asker.hear(PATIENCE), "ready");
@@ -164,7 +188,7 @@ fn of_many_processes_one_computes_each_value() {
         "all got the same"
     );
 
-    let computed = computed(dir.path().join("store"));
+    let computed = computed(place.path());
     let times = computed.range(0..).map(Result::unwrap);
     assert_eq!(
         times.collect::<Vec<_>>(),
@@ -174,13 +198,32 @@ fn of_many_processes_one_computes_each_value() {
     assert_eq!((stats.hits, stats.misses), ((PROCESSES - 1) * keys, keys));
 }
 
+/// Each has the turn of its own cache.
+#[test]
+fn of_two_processes_that_would_wait_for_each_other_over_two_caches_one_is_refused() {
+    let place = Place::new();
+    let start = |mine, other| Child::spawn(entangled, &[&place.path().display(), &mine, &other]);
+    let mut both = [start("a", "b"), start("b", "a")];
+    for _ in 0..ROUNDS {
+        for child in &mut both {
+            assert_eq!(child.hear(PATIENCE), "computes");
+        }
+        for child in &mut both {
+            child.say("go on");
+        }
+        let refused = both.each_mut().map(|child| child.hear(PATIENCE) == "true");
+        assert!(refused[0] != refused[1], "{refused:?}");
+    }
+}
+
 #[test]
 fn never_two_compute_however_many_are_killed() {
-    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new();
+    let log = place.beside("log");
     let mut number = 0;
     let mut start = || {
         number += 1;
-        Child::spawn(diarist, &[&dir.path().display(), &number])
+        Child::spawn(diarist, &[&place.path().display(), &log.display(), &number])
     };
     let mut diarists: Vec<_> = (0..4).map(|_| start()).collect();
     let mut random = Random::new(6);
@@ -202,10 +245,10 @@ fn never_two_compute_however_many_are_killed() {
         }
     }
     drop(diarists);
-    check(&fs::read_to_string(dir.path().join("log")).unwrap());
+    check(&fs::read_to_string(log).unwrap());
 
     // The dead have left nothing behind.
-    let store = Store::open(dir.path().join("store")).unwrap();
+    let store = Store::open(place.path()).unwrap();
     let cache = Cache::<u32, u64>::new(&store, "values").unwrap();
     for key in 0..3 {
         cache.memoize(&key, Fresh::forever(), || 0).unwrap();

@@ -3,8 +3,8 @@
 use std::thread;
 
 use diskette::{
-    Access, Barrier, BoundedSemaphore, Cache, Chain, Deque, Error, Index, Lock, Queue, Rate, Store,
-    Structures, Throttle, Transaction,
+    Access, Barrier, BoundedSemaphore, Cache, Chain, Deque, Error, Fresh, Index, Lock, Queue, Rate,
+    Store, Structures, Throttle, Transaction,
 };
 use diskette_testkit::{Child, PATIENCE, Place, Postgres, eventually, role, unique_store};
 
@@ -262,6 +262,7 @@ fn on_postgresql_those_over_different_structures_run_side_by_side() {
     let (mine, theirs) = (deque("mine"), deque("theirs"));
     let throttle = Throttle::new(&store, "throttle", Rate::per_hour(1)).unwrap();
     let barrier = Barrier::new(&store, "barrier", 1).unwrap();
+    let memo = Cache::<u32, bool>::new(&store, "memo").unwrap();
     let mut child = Child::spawn(pusher, &[&url]);
     let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objsubid = 2";
     assert_eq!(server.sql(waits), "0");
@@ -273,6 +274,10 @@ fn on_postgresql_those_over_different_structures_run_side_by_side() {
             let single_calls = || {
                 throttle.try_acquire().unwrap().unwrap();
                 barrier.wait().unwrap();
+                // That one would wait for oneself is a question to all caches.
+                let again = || memo.memoize(&1, Fresh::forever(), || false);
+                let refused = || again().is_err_and(|error| error.is_deadlock());
+                assert!(memo.memoize(&1, Fresh::forever(), refused).unwrap());
             };
             thread::scope(|threads| threads.spawn(single_calls).join()).unwrap();
             child.say("mine");

@@ -3,13 +3,17 @@
 //! A flight is a row with the key, the process and the thread that computes. It goes when the value is stored, in the same
 //! transaction, or when the thread gives up, or when its process dies: whoever waits is woken. Who waits while flying
 //! says for what, so that a circle of those who wait for each other is seen by the last to come.
+//!
+//! A circle may lead through several caches, of which each thread has the turn of one. So each commits that it waits, and then looks: who
+//! commits last sees what all others have said. It is one statement that looks, which sees one state, so that what it sees has been a circle.
+//! If several see it, they look again one after the other: the first is told, and waits no more.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use diskette_ipc::{OwnerId, fork};
-use diskette_store::{Db, Error, ErrorKind, Result, Store};
+use diskette_store::{Access, Db, Error, ErrorKind, Result, Store, Value};
 
 use crate::inner::Inner;
 use crate::sql;
@@ -33,6 +37,8 @@ pub(crate) struct Pilot {
 
 thread_local! {
     static THREAD: Cell<i64> = const { Cell::new(0) };
+    /// How many values this thread computes, one within the other.
+    static FLYING: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Pilot {
@@ -96,6 +102,13 @@ impl Flight {
         Ok(())
     }
 
+    /// Computes the value.
+    pub(crate) fn fly<R>(&self, compute: impl FnOnce() -> R) -> R {
+        FLYING.set(FLYING.get() + 1);
+        let _flying = Flying;
+        compute()
+    }
+
     pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
@@ -128,6 +141,15 @@ fn remove(inner: &Inner, db: &Db<'_>, key: &[u8], pilot: Pilot) -> Result<()> {
     Ok(())
 }
 
+/// This thread computes something, until this is dropped.
+struct Flying;
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        FLYING.set(FLYING.get() - 1);
+    }
+}
+
 /// Is somebody computing this value?
 pub(crate) fn is_in_the_air(db: &Db<'_>, key: &[u8]) -> Result<bool> {
     Ok(db
@@ -135,43 +157,36 @@ pub(crate) fn is_in_the_air(db: &Db<'_>, key: &[u8]) -> Result<bool> {
         .is_some())
 }
 
-/// Says for what this thread is about to wait; refuses if that one waits, over others or not, for this.
-pub(crate) fn wait_in_line(db: &Db<'_>, key: &[u8], me: Pilot) -> Result<()> {
-    let pilot_of = |key: &[u8]| {
-        db.query_one(sql::PILOT, &[key.into()], |row| {
-            Ok(Pilot {
-                owner: OwnerId::from_i64(row.int(0)?),
-                thread: row.int(1)?,
-            })
-        })
-    };
-    let mut awaited = Some(key.to_owned());
-    // As many steps as there are flights would do; the rows of a damaged database may lead in circles.
-    for _ in 0..10_000 {
-        let Some(pilot) = awaited.map(|key| pilot_of(&key)).transpose()?.flatten() else {
-            break;
-        };
-        if pilot == me {
-            return Err(Error::new(
-                ErrorKind::Deadlock,
-                "the value is computed by this thread already, or by one that waits for a value that this thread computes",
-            ));
-        }
-        let who = [pilot.owner.as_i64().into(), pilot.thread.into()];
-        awaited = db.query_one(sql::AWAITED, &who, |row| Ok(row.blob(0)?.to_owned()))?;
-    }
-    await_key(db, Some(key), me)
+/// Does this thread compute something, for which others may wait?
+pub(crate) fn is_flying() -> bool {
+    FLYING.get() > 0
 }
 
-/// Says that this thread waits no more.
-pub(crate) fn wait_no_more(db: &Db<'_>, me: Pilot) -> Result<()> {
-    await_key(db, None, me)
-}
-
-fn await_key(db: &Db<'_>, key: Option<&[u8]>, me: Pilot) -> Result<()> {
-    let key = key.map_or(diskette_store::Value::Null, Into::into);
+/// Says for what this thread waits, if for anything.
+pub(crate) fn wait_for(db: &Db<'_>, key: Option<&[u8]>, me: Pilot) -> Result<()> {
+    let key = key.map_or(Value::Null, Into::into);
     db.run(
         sql::AWAIT,
         &[key, me.owner.as_i64().into(), me.thread.into()],
     )
+}
+
+/// Refuses to wait for who waits, over others or not, for this thread. To be called when [`wait_for`] is committed.
+pub(crate) fn must_not_be_a_circle(store: &Store, key: &[u8], me: Pilot) -> Result<()> {
+    let row = [key.into(), me.owner.as_i64().into(), me.thread.into()];
+    let is_circle = |db: &Db<'_>| db.query_one(sql::CIRCLE, &row, |_| Ok(()));
+    if store.read_one(is_circle)?.is_none() {
+        return Ok(());
+    }
+    let leave = |db: &Db<'_>| match is_circle(db)? {
+        None => Ok(false),
+        Some(()) => wait_for(db, None, me).map(|()| true),
+    };
+    match store.one_by_one(leave)? {
+        false => Ok(()),
+        true => Err(Error::new(
+            ErrorKind::Deadlock,
+            "the value is computed by this thread already, or by one that waits for a value that this thread computes",
+        )),
+    }
 }

@@ -117,7 +117,7 @@ where
         let key = flight.key().to_owned();
         let part = self.part(&key);
         let begun = part.inner.timeline.now();
-        let value = compute()?;
+        let value = flight.fly(compute)?;
         let took = part.inner.timeline.now() - begun;
         self.doing("memoize", || {
             let stored = part.encode::<C, V, _>(&key, &value)?;
@@ -186,35 +186,39 @@ impl Part<'_, Store> {
         let store = self.store();
         let (structure, timeout) = (&self.inner.structure, store.timeout());
         let line = structure.arrivals();
-        let mut waited = None;
+        let mut waited = false;
         let turn = store.wait_for(structure, line, Deadline::after(timeout), |store| {
             // Of the many that are woken, most find their value there, or that it was another that came: no turn to write for
             // them.
-            if waited.is_some() {
+            if waited {
                 let memo = store.read_one(|db| self.memo::<C, V>(db, key))?;
                 if memo.is_some() || store.read_one(|db| flight::is_in_the_air(db, key))? {
                     return Ok(memo.map(Err));
                 }
             }
             let me = Pilot::me(store)?;
-            let flight = store.write(|db| {
-                self.inner.structure.must_be_there(db)?;
+            let flight = structure.inside(store).write(|db| {
                 if let Some(memo) = self.memo::<C, V>(db, key)? {
                     return Ok(Some(Err(memo)));
                 }
                 if let Some(flight) = Flight::take_off(self.inner, db, key, me)? {
                     return Ok(Some(Ok(flight)));
                 }
-                flight::wait_in_line(db, key, me).map(|()| None)
+                if flight::is_flying() {
+                    flight::wait_for(db, Some(key), me)?;
+                }
+                Ok(None)
             })?;
-            if flight.is_none() {
-                waited = Some(me);
+            waited = flight.is_none();
+            if waited && flight::is_flying() {
+                flight::must_not_be_a_circle(store, key, me)?;
             }
             Ok(flight)
         });
-        if let Some(me) = waited {
+        if waited && flight::is_flying() {
             // In vain, it says of this thread what was true once: a chain that leads nowhere.
-            let _ = store.write(|db| flight::wait_no_more(db, me));
+            let no_more = |db: &Db<'_>| flight::wait_for(db, None, Pilot::me(store)?);
+            let _ = structure.inside(store).write_one(no_more);
         }
         match turn? {
             Some(Ok(flight)) => {

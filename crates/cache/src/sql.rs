@@ -161,10 +161,12 @@ pub(crate) const TAKE_OFF: &str = "INSERT INTO cache_flights (cache, key, owner,
     ON CONFLICT (key) DO NOTHING";
 pub(crate) const LAND: &str =
     "DELETE FROM cache_flights WHERE key = $1 AND owner = $2 AND thread = $3";
-pub(crate) const PILOT: &str = "SELECT owner, thread FROM cache_flights WHERE key = $1";
-/// What a thread waits for that computes something.
-pub(crate) const AWAITED: &str =
-    "SELECT awaits FROM cache_flights WHERE owner = $1 AND thread = $2 AND awaits IS NOT NULL";
+pub(crate) const PILOT: &str = "SELECT 1 FROM cache_flights WHERE key = $1";
+/// Whether this thread is among those who compute this, or what one of them waits for.
+pub(crate) const CIRCLE: &str = "WITH RECURSIVE pilots (owner, thread) AS (SELECT owner, thread FROM cache_flights WHERE key = $1 \
+    UNION SELECT next.owner, next.thread FROM pilots JOIN cache_flights AS flight \
+    ON flight.owner = pilots.owner AND flight.thread = pilots.thread JOIN cache_flights AS next ON next.key = flight.awaits) \
+    SELECT 1 FROM pilots WHERE owner = $2 AND thread = $3";
 pub(crate) const AWAIT: &str =
     "UPDATE cache_flights SET awaits = $1 WHERE owner = $2 AND thread = $3";
 

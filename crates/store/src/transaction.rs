@@ -99,6 +99,21 @@ impl Store {
         })
     }
 
+    /// A [`write`](Access::write) of what is nobody else's to write, in the turn of those who look who waits for whom, and no other: of those who
+    /// wait in a circle one is to see it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation`, and of the database.
+    #[doc(hidden)]
+    pub fn one_by_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.once(operation, |store, operation| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.write(store, |db| operation.begin()?(db)),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.one_by_one(store, |db| operation.begin()?(db)),
+        })
+    }
+
     /// Whether a transaction of this thread is open.
     pub(crate) fn is_in_transaction(&self) -> bool {
         match self.engine_now() {

@@ -56,7 +56,19 @@ impl Postgres {
         store: &Store,
         operation: impl FnOnce(&Db<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.in_turn(store, Beginning::WithTheFirst, |tx| operation(&tx.db))
+        self.in_turn(store, Beginning::WithTheFirst(To::Structures), |tx| {
+            operation(&tx.db)
+        })
+    }
+
+    pub(crate) fn one_by_one<R>(
+        &self,
+        store: &Store,
+        operation: impl FnOnce(&Db<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.in_turn(store, Beginning::WithTheFirst(To::Circles), |tx| {
+            operation(&tx.db)
+        })
     }
 
     pub(crate) fn write_one<R>(
@@ -125,7 +137,11 @@ impl Postgres {
         self.must_be_writable()?;
         self.must_not_be_within()?;
         let connection = self.lend()?;
-        let turn = Work::new(&connection, Manner::Write(self.turn(To::Structures)));
+        let to = match beginning {
+            Beginning::WithTheFirst(to) => to,
+            Beginning::AtOnce | Beginning::Over(_) => To::Structures,
+        };
+        let turn = Work::new(&connection, Manner::Write(self.turn(to)));
         match beginning {
             Beginning::AtOnce => turn.begin()?,
             Beginning::Over(over) => {
@@ -135,7 +151,7 @@ impl Postgres {
                     return Err(error.into());
                 }
             }
-            Beginning::WithTheFirst => {}
+            Beginning::WithTheFirst(_) => {}
         }
         let tx = Transaction {
             db: Db::writing(store, Link::Postgres(&turn)),
@@ -206,8 +222,8 @@ enum Beginning<'o> {
     AtOnce,
     /// Those of some structures.
     Over(&'o Over<'o>),
-    /// With the first statement, that of the structures that it is for then.
-    WithTheFirst,
+    /// With the first statement, such a one; of structures, those that it is for then.
+    WithTheFirst(To),
 }
 
 /// This thread is within a transaction, until it ends or this is dropped.

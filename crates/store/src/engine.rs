@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diskette_ipc::{Doorbell, Listener, Mutex, OwnerId, Party, Seen};
+use diskette_ipc::{Awaited, Doorbell, Listener, Mutex, OwnerId, Party};
 
 use crate::error::Result;
 use crate::kind::Kind;
@@ -39,27 +39,22 @@ impl Listening {
         }
     }
 
-    /// To look for what other threads wait for as well. If one of them does so, or just did in vain, how long one can wait, as far as
-    /// is known.
+    /// To look for what other threads wait for as well: whether something is likely to be there. If it is for another of them to look,
+    /// how long to wait, as far as is known, and where. Whoever has just been called looks himself.
     #[cfg_attr(
         not(feature = "postgres"),
         expect(unused_variables, reason = "there is one engine")
     )]
-    pub(crate) fn look(&mut self, seen: Seen) -> Result<(), Option<Duration>> {
+    pub(crate) fn look(
+        &mut self,
+        awaited: &mut Awaited<'_>,
+        called: bool,
+    ) -> Result<bool, Option<Duration>> {
         match self {
-            // A look is faster than to ask who looks.
-            Listening::Sqlite(_) => Ok(()),
+            // A look is faster than to ask who looks. Of the many that are woken, most find that another was faster.
+            Listening::Sqlite(_) => Ok(false),
             #[cfg(feature = "postgres")]
-            Listening::Postgres(listening) => listening.look(seen),
-        }
-    }
-
-    /// Whether few look when it is rung: of the threads of a process that wait for the same, one at a time.
-    pub(crate) fn is_one_of_few(&self) -> bool {
-        match self {
-            Listening::Sqlite(_) => false,
-            #[cfg(feature = "postgres")]
-            Listening::Postgres(_) => true,
+            Listening::Postgres(listening) => listening.look(awaited, called),
         }
     }
 

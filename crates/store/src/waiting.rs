@@ -143,20 +143,24 @@ fn wait_here<R>(
         .iter()
         .filter_map(|place| place.store.stop())
         .collect();
-    let (mut overslept, mut at_once) = (false, true);
+    let (mut overslept, mut called) = (false, true);
     loop {
-        let awaited = places.iter().map(Place::look).collect::<Result<Vec<_>>>()?;
-        let mut others = listening.iter_mut().zip(&awaited);
-        let left = match others.try_for_each(|(it, awaited)| it.look(awaited.seen)) {
+        let awaited = places.iter().map(Place::look);
+        let mut awaited = awaited.collect::<Result<Vec<_>>>()?;
+        let mut looks = listening.iter_mut().zip(&mut awaited);
+        let expects = looks.try_fold(true, |all, (it, awaited)| {
+            it.look(awaited, called).map(|expects| all && expects)
+        });
+        let left = match expects {
             Err(left) => left,
-            Ok(()) => {
+            Ok(expects) => {
                 let given_back = match overslept {
                     true => places
                         .iter()
                         .try_for_each(|place| place.give_back(deadline)),
                     false => Ok(()),
                 };
-                let left = match given_back.and_then(|()| attempt(at_once)) {
+                let left = match given_back.and_then(|()| attempt(called || expects)) {
                     Ok(Attempt::NotYet) => None,
                     Ok(Attempt::NotBefore(left)) => Some(left),
                     Err(error) if error.is_timeout() && deadline.is_past() => return Ok(None),
@@ -167,7 +171,7 @@ fn wait_here<R>(
                 left
             }
         };
-        (overslept, at_once) = (false, false);
+        (overslept, called) = (false, false);
         if deadline.is_past() {
             return Ok(None);
         }
@@ -189,7 +193,6 @@ fn wait_here<R>(
             return Ok(None);
         }
         overslept = awaited.iter().all(|it| it.bell.seen(it.line) == it.seen);
-        at_once = !overslept && listening.iter().all(Listening::is_one_of_few);
     }
 }
 

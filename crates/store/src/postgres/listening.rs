@@ -1,15 +1,15 @@
 //! Who in this process waits at which line of the doorbell.
 //!
 //! The server is told once for all threads of a process, and not before one of them has looked in vain; it is told that nobody waits
-//! any more when nobody has for a moment. Of the threads that wait for the same, one at a time looks: who gets something
-//! has another look.
+//! any more when nobody has for a moment. Of the threads that wait for the same one is on watch: it is woken when the line is rung, and
+//! looks. The others sleep apart, until it leaves and the next has the watch; if it has got something, there may be more.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use diskette_ipc::clock::uptime;
-use diskette_ipc::{Doorbell, Mutex, OwnerId, Seen, fork};
+use diskette_ipc::{Awaited, Doorbell, Mutex, OwnerId, Seen, fork};
 
 use crate::error::Result;
 use crate::postgres::connection::Connection;
@@ -26,6 +26,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 pub(crate) struct Lines {
     state: Mutex<State>,
     numbers: AtomicI64,
+    sleepers: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -45,11 +46,13 @@ struct Line {
     left: Duration,
     /// By whom the server was told, and under which numbers.
     told: Vec<(OwnerId, i64)>,
-    looking: bool,
-    /// What a thread saw that didn't look, since another was at it.
-    missed: Option<Seen>,
+    /// Of those who wait for the same, who is on watch, and who will be, one after the other.
+    watch: Option<usize>,
+    asleep: VecDeque<usize>,
     /// The last look, if it was in vain.
     vain: Option<Vain>,
+    /// Whether others were faster when it was rung last.
+    beaten: bool,
 }
 
 struct Vain {
@@ -65,22 +68,35 @@ pub(crate) struct Listening {
     line: usize,
     /// Whether others who wait there wait for the same.
     alike: bool,
+    number: usize,
     /// As whom it has told the server.
     told: Option<OwnerId>,
-    /// Since when it looks, and what it had seen.
-    looks: Option<(Duration, Seen)>,
+    looks: Option<Look>,
+}
+
+struct Look {
+    at: Duration,
+    /// Before it.
+    seen: Seen,
+    /// Whether something is likely to be there, since the line was rung.
+    expects: bool,
 }
 
 impl Postgres {
     pub(crate) fn listen(&self, line: usize, alike: bool) -> Listening {
-        let listening = Listening {
+        let mut listening = Listening {
             postgres: self.clone(),
             line,
             alike,
+            number: self.home().lines.sleepers.fetch_add(1, Ordering::Relaxed),
             told: None,
             looks: None,
         };
-        listening.with(|line| line.threads += 1);
+        let told = listening.with(|line| {
+            line.threads += 1;
+            line.told.last().map(|&(owner, _)| owner)
+        });
+        listening.told = told.filter(|&owner| self.is_still(owner));
         listening
     }
 
@@ -123,39 +139,53 @@ impl Listening {
         Ok(true)
     }
 
-    /// To look for what others wait for as well. If one of them does so, or just did in vain, how long one can wait.
-    pub(crate) fn look(&mut self, seen: Seen) -> Result<(), Option<Duration>> {
-        if !self.alike || self.told.is_none() {
-            return Ok(());
+    /// To look for what others wait for as well: whether something is likely to be there. If another is on watch, or this one has just looked in
+    /// vain, how long to wait, and where. Whoever has just been called looks himself.
+    pub(crate) fn look(
+        &mut self,
+        awaited: &mut Awaited<'_>,
+        called: bool,
+    ) -> Result<bool, Option<Duration>> {
+        if !self.alike {
+            return Ok(false);
         }
-        let now = uptime();
-        self.with(|line| {
-            if line.looking {
-                line.missed = Some(seen);
+        let (me, now, seen) = (self.number, uptime(), awaited.seen);
+        let watch = |line: &mut Line| {
+            if *line.watch.get_or_insert(me) != me {
+                if !line.asleep.contains(&me) {
+                    line.asleep.push_back(me);
+                }
+                awaited.line = apart(me);
+                awaited.seen = awaited.bell.seen(awaited.line);
                 return Err(None);
             }
-            match line.vain.as_ref().filter(|vain| vain.holds(seen, now)) {
-                Some(vain) => Err(vain.until.map(|until| until - now)),
-                None => {
-                    line.looking = true;
-                    Ok(())
-                }
+            match &line.vain {
+                Some(vain) if vain.holds(seen, now) => Err(vain.until.map(|until| until - now)),
+                Some(vain) => Ok(vain.seen != seen && !line.beaten),
+                None => Ok(false),
             }
-        })?;
-        self.looks = Some((now, seen));
-        Ok(())
+        };
+        let expects = match self.with(watch) {
+            _ if called => false,
+            watched => watched?,
+        };
+        let at = now;
+        self.looks = Some(Look { at, seen, expects });
+        Ok(expects)
     }
 
     /// That look has found nothing for any of them, and nothing will come by itself for so long.
     pub(crate) fn in_vain(&mut self, left: Option<Duration>) {
-        let Some((at, seen)) = self.looks.take() else {
+        let Some(Look { at, seen, expects }) = self.looks.take() else {
             return;
         };
+        if self.told.is_none() {
+            return; // nobody rings for what has come since
+        }
         let until = left.map(|left| uptime().saturating_add(left));
         self.with(|line| {
-            line.looking = false;
+            line.beaten |= expects;
             line.vain = Some(Vain { seen, at, until });
-            line.missed = line.missed.filter(|&missed| missed != seen);
         });
     }
 
@@ -180,22 +210,31 @@ impl Vain {
 }
 
 impl Drop for Listening {
-    /// Who leaves while he looks has got something: there may be more. And who leaves may be the only one who knew when to look.
+    /// Who leaves while he looks has got something.
     fn drop(&mut self) {
-        let look = self.with(|line| {
+        let (me, got) = (self.number, self.looks.is_some());
+        let next = self.with(|line| {
             line.threads = line.threads.saturating_sub(1);
             line.left = uptime();
-            line.looking &= self.looks.is_none();
-            let known = line.vain.as_ref().is_some_and(|vain| vain.until.is_some());
-            let for_others = self.looks.is_some() || line.missed.is_some() || known;
-            let look = line.threads > 0 && !line.looking && for_others;
-            if look {
-                (line.missed, line.vain) = (None, None);
+            line.asleep.retain(|&it| it != me);
+            line.beaten &= !got;
+            if line.watch != Some(me) {
+                return None;
             }
-            look
+            if got {
+                line.vain = None;
+            }
+            line.watch = line.asleep.pop_front();
+            line.watch
         });
-        if look {
-            self.postgres.bell().ring(self.line);
+        if let Some(next) = next {
+            self.postgres.bell().ring(apart(next));
         }
     }
+}
+
+/// Where a thread sleeps that is not on watch. The structures of most stores have other lines; who shares one looks in vain.
+fn apart(number: usize) -> usize {
+    const FIRST: usize = Doorbell::LINES / 2;
+    FIRST + number % (Doorbell::LINES - FIRST)
 }

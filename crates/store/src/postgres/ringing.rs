@@ -5,7 +5,7 @@
 //! NOTIFY, and never in the transaction that it tells of, since those that have one are committed one after the other, over all of
 //! a server.
 
-use diskette_ipc::Doorbell;
+use diskette_ipc::{Doorbell, OwnerId};
 
 use crate::postgres::Postgres;
 use crate::postgres::dialect::quoted;
@@ -27,16 +27,27 @@ impl Rope {
         }
     }
 
-    /// The statement that tells them, if any of them waits for some of these lines, and what goes into it.
-    pub(crate) fn pull(&self, lines: &[usize]) -> (String, Vec<Value<'static>>) {
+    /// The statement that tells the others than `me`, if any of them waits for some of these lines, and what goes into it.
+    pub(crate) fn pull(&self, lines: &[usize], me: OwnerId) -> (String, Vec<Value<'static>>) {
         let Rope { channel, waiting } = self;
-        let places: Vec<_> = (1..=lines.len()).map(|n| format!("${n}")).collect();
+        let places: Vec<_> = (2..lines.len() + 2).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "SELECT pg_notify('{channel}', CAST(line AS TEXT)) FROM \
-             (SELECT DISTINCT line FROM {waiting} WHERE line IN ({})) AS awaited",
+            "SELECT pg_notify('{channel}', concat(line, ' ', CAST($1 AS BIGINT))) FROM \
+             (SELECT DISTINCT line FROM {waiting} WHERE owner <> $1 AND line IN ({})) AS awaited",
             places.join(", ")
         );
-        (sql, lines.iter().map(|&line| of(line).into()).collect())
+        let lines = lines.iter().map(|&line| of(line).into());
+        (
+            sql,
+            std::iter::once(me.as_i64().into()).chain(lines).collect(),
+        )
+    }
+
+    /// For which line it was pulled, if by another than `me`, who has rung his own bell.
+    pub(crate) fn line(said: &str, me: OwnerId) -> Option<usize> {
+        let (line, who) = said.split_once(' ')?;
+        let is_other = who.parse() != Ok(me.as_i64());
+        line.parse().ok().filter(|_| is_other)
     }
 }
 
@@ -55,7 +66,7 @@ impl Postgres {
             return;
         }
         if let Ok(connection) = self.lend_another() {
-            let (sql, lines) = self.home().rope.pull(late);
+            let (sql, lines) = self.home().rope.pull(late, self.me());
             let _ = connection.query(&sql, &lines);
         }
     }

@@ -15,6 +15,7 @@ use tokio_postgres::AsyncMessage;
 use crate::error::{Error, Result};
 use crate::postgres::clock::ServerClock;
 use crate::postgres::connection::{Connection, SILENCE};
+use crate::postgres::ringing::Rope;
 use crate::postgres::{Postgres, Shared};
 
 /// Locks of owners have one number, so that they are none of those of stores and structures, which have two.
@@ -88,6 +89,13 @@ impl Postgres {
                 Ok(me)
             }
         }
+    }
+
+    /// Who this process is, if it has a session: else an owner that there is none of.
+    pub(crate) fn me(&self) -> OwnerId {
+        let me = self.home().session.state.lock().me;
+        let me = me.filter(|&(generation, _)| generation == fork::generation());
+        me.map_or(OwnerId::from_i64(0), |(_, me)| me)
     }
 
     /// Whether this process still is that owner.
@@ -232,7 +240,7 @@ fn listen(connection: &Connection, store: &Weak<Shared>, clock: &ServerClock, me
                     let watcher = [i64::from(watcher).into()];
                     let _ = connection.query(CANCEL, &watcher);
                 }
-            } else if let Ok(line) = said.payload().parse::<usize>() {
+            } else if let Some(line) = Rope::line(said.payload(), me) {
                 shared.commons().bell.ring(line);
             }
         }

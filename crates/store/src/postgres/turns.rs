@@ -202,6 +202,7 @@ impl Postgres {
         Turn {
             store: self.shared.number,
             rope: &self.home().rope,
+            me: self.me(),
             to,
             timeout: self.ways.timeout,
         }

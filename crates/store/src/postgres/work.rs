@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use diskette_ipc::OwnerId;
 use tokio_postgres::Row;
 
 use crate::error::{Error, Result};
@@ -56,6 +57,8 @@ pub(crate) enum Manner<'c> {
 pub(crate) struct Turn<'c> {
     pub(crate) store: i64,
     pub(crate) rope: &'c Rope,
+    /// Who needn't be told by it.
+    pub(crate) me: OwnerId,
     pub(crate) to: To,
     pub(crate) timeout: Duration,
 }
@@ -242,7 +245,7 @@ impl<'c> Work<'c> {
         self.rung.set(lines.len());
         match self.manner {
             Manner::WriteOne(turn) | Manner::Write(turn) if !lines.is_empty() => {
-                let (sql, params) = turn.rope.pull(&lines);
+                let (sql, params) = turn.rope.pull(&lines, turn.me);
                 self.queue(&sql, &params)
             }
             _ => Ok(()),

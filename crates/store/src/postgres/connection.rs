@@ -184,6 +184,12 @@ impl Connection {
             .map_err(from_postgres)
     }
 
+    /// Has the server end a transaction that has changed nothing, by this: nobody waits for it.
+    pub(crate) fn leave(&self, ending: &str) {
+        let ending = self.client.batch_execute(ending);
+        self.driver.borrow_mut().send_off(ending);
+    }
+
     /// Has it wait for locks so long. If the server doesn't know yet, what to say to it, outside of transactions.
     pub(crate) fn limit_locks(&self, timeout: Duration) -> Option<String> {
         let is_new = self.lock_timeout.replace(Some(timeout)) != Some(timeout);

@@ -89,6 +89,17 @@ impl Driver {
         answer.ok().flatten().ok_or_else(failure::lost)
     }
 
+    /// Sends a request, for the answer to which nobody waits: it comes before that to the next.
+    pub(crate) fn send_off(&mut self, request: impl Future) {
+        let Driver { runtime, wire, .. } = self;
+        let mut request = pin!(request);
+        runtime.block_on(poll_fn(|context| {
+            let _ = request.as_mut().poll(context);
+            wire.move_on(context);
+            Poll::Ready(())
+        }));
+    }
+
     /// Takes in what has come by now.
     pub(crate) fn listen(&mut self) {
         let Driver { runtime, wire, .. } = self;

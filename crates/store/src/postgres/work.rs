@@ -38,6 +38,8 @@ pub(crate) struct Work<'c> {
     /// What goes out with the next statement.
     pending: RefCell<Vec<Request>>,
     state: Cell<State>,
+    /// Whether something was changed, or may have been.
+    wrote: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl<'c> Work<'c> {
             rung: Cell::new(0),
             pending: RefCell::default(),
             state: Cell::new(State::NotBegun),
+            wrote: Cell::new(false),
         }
     }
 
@@ -127,6 +130,7 @@ impl<'c> Work<'c> {
 
     /// A statement of which only its success is of interest: it goes out with the next one that is not, or with the commit.
     pub(crate) fn run(&self, sql: &str, params: &[Value<'_>]) -> Result<()> {
+        self.wrote.set(true);
         match self.manner {
             Manner::WriteOne(_) => self.execute(sql, params).map(drop),
             _ => {
@@ -153,6 +157,7 @@ impl<'c> Work<'c> {
 
     /// A statement without parameters, for parts of a transaction.
     pub(crate) fn batch(&self, sql: &str) -> Result<()> {
+        self.wrote.set(true);
         self.flush()?;
         self.connection.batch(sql)
     }
@@ -167,15 +172,21 @@ impl<'c> Work<'c> {
 
     pub(crate) fn commit(&self) -> Result<()> {
         match self.state.replace(State::Ended) {
-            State::Begun => {
+            State::Begun if self.wrote.get() || !self.lines.borrow().is_empty() => {
                 self.queue_ending()?;
                 self.flush()
+            }
+            State::Begun => {
+                self.flush()?;
+                self.connection.leave(COMMIT);
+                Ok(())
             }
             State::NotBegun | State::Ended => Ok(()),
         }
     }
 
     fn travel<R>(&self, sql: &str, run: impl FnOnce(Around<'_>) -> Result<R>) -> Result<R> {
+        self.wrote.set(self.wrote.get() || dialect::writes(sql));
         let opened = self.open(sql)?;
         if !self.connection.knows(sql) {
             self.flush()?;
@@ -262,7 +273,10 @@ impl<'c> Work<'c> {
 impl Drop for Work<'_> {
     fn drop(&mut self) {
         if self.state.get() == State::Begun && self.connection.is_open() {
-            let _: Result<(), Error> = self.connection.batch("ROLLBACK");
+            match self.wrote.get() {
+                false => self.connection.leave("ROLLBACK"),
+                true => drop::<Result<(), Error>>(self.connection.batch("ROLLBACK")),
+            }
         }
     }
 }

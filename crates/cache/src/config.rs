@@ -163,6 +163,12 @@ impl Inner {
         Ok(config)
     }
 
+    /// Whether it had a limit when that was last read.
+    pub(crate) fn is_known_to_be_limited(&self) -> bool {
+        let known = *self.config.lock();
+        known.is_some_and(|(_, config)| config.is_limited())
+    }
+
     pub(crate) fn read_config(&self, db: &Db<'_>) -> Result<Config> {
         let config = db
             .query_one(sql::CONFIG, &[self.structure.id().into()], Config::of)?

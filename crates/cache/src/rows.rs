@@ -65,7 +65,7 @@ impl<A: Access> Part<'_, A> {
     pub(crate) fn store_entry(&self, key: &[u8], stored: Stored, terms: &Terms) -> Result<()> {
         self.free_in_passing()?;
         // By itself, without a transaction around it, as long as no file comes or goes and there is no limit.
-        if !stored.is_file() {
+        if !stored.is_file() && !self.inner.is_known_to_be_limited() {
             let put = self.inside().write_one(|db| {
                 let limited = self.inner.config(db)?.is_limited();
                 Ok(!limited && self.put_inline(db, key, &stored, terms)?)

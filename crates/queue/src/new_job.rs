@@ -1,5 +1,3 @@
-use std::ops::Range;
-
 use diskette_store::{Stored, Value};
 
 use crate::config::Config;
@@ -61,14 +59,13 @@ impl<'p> NewJob<'p> {
         }
     }
 
-    /// What [`PUSH`](crate::sql::PUSH) wants.
+    /// What [`PUSH`](crate::sql::PUSH) and [`ADD`](crate::sql::ADD) want, but for numbers.
     pub(crate) fn params<'v>(
         &'v self,
         queue: Value<'static>,
         state: JobState,
         stored: &'v Stored,
-        rows: &Range<i64>,
-    ) -> [Value<'v>; 17] {
+    ) -> [Value<'v>; 15] {
         [
             queue,
             state.name().into(),
@@ -85,8 +82,6 @@ impl<'p> NewJob<'p> {
             self.tags.as_deref().into(),
             stored.file(),
             stored.value(),
-            rows.start.into(),
-            rows.end.into(),
         ]
     }
 

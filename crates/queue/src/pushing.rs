@@ -88,7 +88,7 @@ where
         if stored.is_file() || push.is_more_than_a_row() {
             return self.inside().write(|db| self.put_with(db, stored, push));
         }
-        // By itself, without a transaction around it.
+        // Without a transaction around it.
         let pushed = self.inside().write_one(|db| {
             let config = self.inner.config(db)?;
             let row = NewJob::of(push, &config, (None, None), self.inner.timeline.now());
@@ -222,10 +222,29 @@ where
         if state != JobState::Held {
             db.ring(self.inner.structure.arrivals());
         }
-        let params = row.params(self.inner.id(), state, stored, &self.inner.rows());
-        let id = db.query_one(sql::PUSH, &params, |row| row.int(0))?;
-        let id = id.ok_or_else(used_up)?;
+        let job = row.params(self.inner.id(), state, stored);
+        let rows = self.inner.rows();
+        let id = match db.travels() {
+            true => {
+                let params = [&job[..], &[rows.start.into(), rows.end.into()]].concat();
+                db.query_one(sql::PUSH, &params, |row| row.int(0))?
+                    .ok_or_else(used_up)?
+            }
+            false => {
+                let id = self.next(db)?;
+                db.run(sql::ADD, &[&[id.into()], &job[..]].concat())?;
+                id
+            }
+        };
         Ok(self.inner.job(id))
+    }
+
+    /// The number of the job that comes next.
+    fn next(&self, db: &Db<'_>) -> Result<i64> {
+        let rows = self.inner.rows();
+        let bounds = [self.inner.id(), rows.start.into(), rows.end.into()];
+        let next = db.query_one(sql::NEXT, &bounds, |row| row.int(0))?;
+        next.ok_or_else(used_up)
     }
 
     fn put_all(&self, db: &Db<'_>, jobs: Vec<Stored>) -> Result<Vec<JobId>> {
@@ -234,11 +253,8 @@ where
         }
         let max_attempts = i64::from(self.inner.config(db)?.max_attempts);
         let now = self.inner.timeline.now();
-        let rows = self.inner.rows();
-        let bounds = [self.inner.id(), rows.start.into(), rows.end.into()];
-        let first = db.query_one(sql::NEXT, &bounds, |row| row.int(0))?;
-        let first = first.ok_or_else(used_up)?;
-        if rows.end - first < i64::try_from(jobs.len()).unwrap_or(i64::MAX) {
+        let first = self.next(db)?;
+        if self.inner.rows().end - first < i64::try_from(jobs.len()).unwrap_or(i64::MAX) {
             return Err(used_up());
         }
         let mut ids = Vec::with_capacity(jobs.len());

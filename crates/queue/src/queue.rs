@@ -49,8 +49,8 @@ use crate::sql::{self, KIND};
 ///
 /// # Cost
 ///
-/// One statement to push, to claim and to complete, at any length; two or three where there is a group, a unique key or a result. A
-/// claim never looks at jobs that aren't due or have to wait.
+/// One statement to claim and to complete, at any length, and to push one that writes (in a directory it asks for the number before);
+/// two or three where there is a group, a unique key or a result. A claim never looks at jobs that aren't due or have to wait.
 ///
 /// # Example
 ///

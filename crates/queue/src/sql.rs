@@ -98,12 +98,28 @@ macro_rules! next {
     };
 }
 
+/// What is written of a job that comes.
+macro_rules! new_job {
+    () => {
+        "queue, state, rank, due, not_before, expires, pushed, max_attempts, \
+            backoff, job_group, unique_key, unique_until, tags, file, value, attempts, kills"
+    };
+}
+
+/// A job after the others, where statements travel. (SQLite makes a table of what it inserts by a `SELECT` from the same, and one of
+/// what it returns.)
 pub(crate) const PUSH: &str = concat!(
-    "INSERT INTO queue_jobs (id, queue, state, rank, due, not_before, expires, pushed, max_attempts, \
-        backoff, job_group, unique_key, unique_until, tags, file, value, attempts, kills) ",
-    "SELECT 1 + max(last), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0",
+    "INSERT INTO queue_jobs (id, ",
+    new_job!(),
+    ") SELECT 1 + max(last), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0",
     next!("$1", "$16", "$17"),
     " RETURNING id"
+);
+/// The job `$1`.
+pub(crate) const ADD: &str = concat!(
+    "INSERT INTO queue_jobs (id, ",
+    new_job!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0)"
 );
 pub(crate) const PUT_TAG: &str =
     "INSERT INTO queue_tags (id, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -473,6 +489,7 @@ mod tests {
             ),
             (NEXT_PUSHED, vec!["queue_ready (queue=?)"]),
             (PUSH, vec!["INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
+            (NEXT, vec!["INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
             (SOME_TAGGED, vec!["(tag=? AND id>? AND id<?)"]),
             (
                 LIST_TAGGED,

@@ -36,8 +36,8 @@ pub trait Access {
     #[doc(hidden)]
     fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
 
-    /// At most one writing statement, and no reading one that it depends on: spares the transaction
-    /// around it.
+    /// At most one writing statement: spares the transaction around it. It may depend on what was read before it only where statements
+    /// don't [travel](Db::travels): there nobody else has the turn.
     ///
     /// # Errors
     ///

@@ -80,6 +80,15 @@ impl<'c> Db<'c> {
         self.store
     }
 
+    /// Whether statements travel to a server: then one is better than two, whatever it does.
+    pub fn travels(&self) -> bool {
+        match self.link {
+            Link::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => true,
+        }
+    }
+
     /// Runs a statement that returns no rows; says how many rows it changed.
     pub fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
         match self.link {

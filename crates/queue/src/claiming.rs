@@ -70,13 +70,15 @@ where
         loop {
             let token = token();
             let taken = self.inside().free_one(|db| {
-                if self.inner.config(db)?.paused {
-                    return Ok(None);
-                }
+                let claim = match db.travels() {
+                    true => sql::CLAIM_UNLESS_PAUSED,
+                    false if self.inner.config(db)?.paused => return Ok(None),
+                    false => sql::CLAIM,
+                };
                 let taker = self.taker(token)?;
                 let [owner, token, now, due] = self.terms(&taker);
                 let params = [owner, token, now, due, self.inner.id()];
-                let taken = db.query_one(sql::CLAIM, &params, Taken::of)?;
+                let taken = db.query_one(claim, &params, Taken::of)?;
                 Ok(taken.map(|taken| (taker, taken)))
             })?;
             if let Some((taker, taken)) = taken {

@@ -79,14 +79,18 @@ impl Inner {
     /// What is recorded; read again only when somebody has changed something. For who has the turn to write.
     pub(crate) fn config(&self, db: &Db<'_>) -> Result<Config> {
         let changes = self.structure.changes(db.store())?;
-        if let Some((known, config)) = *self.config.lock()
-            && known == changes
-        {
+        let (known, config) = *self.config.lock();
+        if known == changes {
             return Ok(config);
         }
         let config = self.read_config(db)?;
-        *self.config.lock() = Some((changes, config));
+        *self.config.lock() = (changes, config);
         Ok(config)
+    }
+
+    /// What was recorded when it was last read.
+    pub(crate) fn last_config(&self) -> Config {
+        self.config.lock().1
     }
 
     pub(crate) fn read_config(&self, db: &Db<'_>) -> Result<Config> {
@@ -216,6 +220,7 @@ impl<J, C, A: Access> Queue<J, C, A> {
             let id = self.inner.structure.id().into();
             let row = [config.paused.into(), a, b, c, d, e, f, id];
             db.run(sql::SET_CONFIG, &row)?;
+            *self.inner.config.lock() = (u64::MAX, config);
             if before.paused && !config.paused {
                 db.ring(self.inner.structure.arrivals());
             }

@@ -104,14 +104,26 @@ impl Held {
 
     /// Where nothing is kept that is done, mostly that can go at once.
     fn complete_and_drop(&self, db: &Db<'_>) -> Result<bool> {
-        if self.inner.config(db)?.keep_done.last != Some(0) {
+        // What was kept by mistake is dropped with the next that are.
+        let config = match db.travels() {
+            true => self.inner.last_config(),
+            false => self.inner.config(db)?,
+        };
+        if config.keep_done.last != Some(0) {
             return Ok(false);
         }
         let (owner, token) = (self.owner.as_i64().into(), self.token.into());
         let rows = self.inner.rows();
-        let bounds = [rows.start.into(), rows.end.into()];
-        let params = [[self.row.into(), owner, token].as_slice(), &bounds].concat();
-        Ok(db.execute(sql::COMPLETE_AND_DROP, &params)? == 1)
+        let mut params = vec![self.row.into(), owner, token];
+        params.extend([rows.start, rows.end].map(Value::from));
+        let sql = match db.travels() {
+            true => {
+                params.push(self.inner.id());
+                sql::COMPLETE_AND_DROP_IF_NONE_IS_KEPT
+            }
+            false => sql::COMPLETE_AND_DROP,
+        };
+        Ok(db.execute(sql, &params)? == 1)
     }
 
     /// Releases as soon as this thread is in no transaction; the attempt counts. If that fails, the job is ready when this process

@@ -15,7 +15,7 @@ pub(crate) struct Inner {
     pub(crate) structure: Arc<Structure>,
     pub(crate) timeline: Timeline,
     /// As it was when the catalog had changed so often.
-    pub(crate) config: Mutex<Option<(u64, Config)>>,
+    pub(crate) config: Mutex<(u64, Config)>,
 }
 
 /// How a queue stands, for who would claim.

@@ -1,6 +1,5 @@
 use diskette_store::{Stored, Value};
 
-use crate::config::Config;
 use crate::inner::micros;
 use crate::job::JobState;
 use crate::push::Push;
@@ -11,7 +10,8 @@ pub(crate) struct NewJob<'p> {
     pub(crate) not_before: Option<i64>,
     pub(crate) expires: Option<i64>,
     pub(crate) pushed: i64,
-    pub(crate) max_attempts: i64,
+    /// As many as all, if it isn't said.
+    pub(crate) max_attempts: Option<i64>,
     pub(crate) backoff: Option<String>,
     pub(crate) group: Option<&'p str>,
     pub(crate) unique_key: Option<&'p str>,
@@ -23,7 +23,7 @@ pub(crate) struct NewJob<'p> {
 impl<'p> NewJob<'p> {
     pub(crate) fn of(
         push: &'p Push,
-        config: &Config,
+        usual_attempts: Option<u32>,
         (not_before, expires): (Option<i64>, Option<i64>),
         now: i64,
     ) -> Self {
@@ -34,7 +34,7 @@ impl<'p> NewJob<'p> {
             not_before,
             expires,
             pushed: now,
-            max_attempts: push.max_attempts.unwrap_or(config.max_attempts).into(),
+            max_attempts: push.max_attempts.or(usual_attempts).map(i64::from),
             backoff: push.backoff.map(|backoff| backoff.to_string()),
             group: push.group.as_deref(),
             unique_key: unique.map(|unique| unique.key.as_str()),

@@ -90,8 +90,8 @@ where
         }
         // Without a transaction around it.
         let pushed = self.inside().write_one(|db| {
-            let config = self.inner.config(db)?;
-            let row = NewJob::of(push, &config, (None, None), self.inner.timeline.now());
+            let usual = self.usual_attempts(db)?;
+            let row = NewJob::of(push, usual, (None, None), self.inner.timeline.now());
             self.insert(db, &row, &stored, JobState::Ready)
         });
         pushed.map(Pushed::New)
@@ -99,9 +99,9 @@ where
 
     fn put_with(&self, db: &Db<'_>, stored: Stored, push: &Push) -> Result<Pushed> {
         let timeline = &self.inner.timeline;
-        let (config, now) = (self.inner.config(db)?, timeline.now());
+        let (usual, now) = (self.usual_attempts(db)?, timeline.now());
         let times = push.times(timeline, now);
-        let row = NewJob::of(push, &config, times, now);
+        let row = NewJob::of(push, usual, times, now);
         if let Some(key) = row.unique_key
             && let Some(pushed) = self.put_beside(db, &row, &stored, key)?
         {
@@ -119,6 +119,17 @@ where
             timeline.keep(db)?;
         }
         Ok(Pushed::New(id))
+    }
+
+    /// How often jobs may be tried; `None`, where the statement that pushes one would have to wait for the answer: it finds out itself.
+    fn usual_attempts(&self, db: &Db<'_>) -> Result<Option<u32>> {
+        match db.travels() {
+            true => Ok(None),
+            false => self
+                .inner
+                .config(db)
+                .map(|config| Some(config.max_attempts)),
+        }
     }
 
     /// What becomes of a job whose key another one has; `None`, if none has, or one that runs already.

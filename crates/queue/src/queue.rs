@@ -170,11 +170,12 @@ impl<J, C: Codec, A: Access> Queue<J, C, A> {
             let inner = Inner {
                 timeline: Timeline::open(&access, options.clock)?,
                 structure: Arc::clone(structure),
-                config: Mutex::default(),
+                config: Mutex::new((u64::MAX, Config::default())),
             };
             let config = structure
                 .inside(&access)
                 .read_one(|db| inner.read_config(db))?;
+            *inner.config.lock() = (u64::MAX, config);
             let (max_attempts, backoff, keep_done, keep_dead) = asked;
             let differs = max_attempts.is_some_and(|asked| asked != config.max_attempts)
                 || backoff.is_some_and(|asked| asked != config.backoff)

@@ -48,13 +48,16 @@ impl Inner {
         rows: impl IntoIterator<Item = i64>,
     ) -> Result<()> {
         db.ring(self.structure.departures());
+        let mut ids = rows.into_iter().map(|row| self.job(row).0);
+        let Some(first) = ids.find(|id| id.is_multiple_of(OFTEN)) else {
+            return Ok(());
+        };
         let config = self.config(db)?;
         let kept = [config.keep_done, config.keep_dead].map(|keep| keep.last.unwrap_or(0));
         let often = (kept[0].max(kept[1]) / 16)
             .clamp(OFTEN, 1 << 16)
             .next_power_of_two();
-        let mut ids = rows.into_iter().map(|row| self.job(row).0);
-        if ids.any(|id| id.is_multiple_of(often)) {
+        if first.is_multiple_of(often) || ids.any(|id| id.is_multiple_of(often)) {
             let inner = Arc::clone(self);
             db.on_commit(move |store| {
                 store.in_background(move |store| drop(inner.tidy(store)));

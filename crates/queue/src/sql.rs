@@ -107,11 +107,12 @@ macro_rules! new_job {
 }
 
 /// A job after the others, where statements travel. (SQLite makes a table of what it inserts by a `SELECT` from the same, and one of
-/// what it returns.)
+/// what it returns.) Without `$8` it may be tried as often as all.
 pub(crate) const PUSH: &str = concat!(
     "INSERT INTO queue_jobs (id, ",
     new_job!(),
-    ") SELECT 1 + max(last), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0",
+    ") SELECT 1 + max(last), $1, $2, $3, $4, $5, $6, $7, \
+    coalesce($8, (SELECT max_attempts FROM queues WHERE id = $1)), $9, $10, $11, $12, $13, $14, $15, 0, 0",
     next!("$1", "$16", "$17"),
     " RETURNING id"
 );
@@ -136,12 +137,23 @@ macro_rules! taken {
 }
 
 /// Claims the first that is ready, unless something is due: that comes first.
-pub(crate) const CLAIM: &str = concat!(
-    "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 \
-    WHERE id = (SELECT id FROM queue_jobs WHERE queue IN ($5) AND state = 'ready' ORDER BY rank, id LIMIT 1) \
-    AND NOT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $5 AND due <= $3) RETURNING ",
-    taken!()
-);
+macro_rules! claim {
+    ($unless:literal) => {
+        concat!(
+            "UPDATE queue_jobs SET state = 'claimed', owner = $1, token = $2, since = $3, due = $4, attempts = attempts + 1 \
+            WHERE id = (SELECT id FROM queue_jobs WHERE queue IN ($5) AND state = 'ready' ORDER BY rank, id LIMIT 1) \
+            AND NOT EXISTS (SELECT 1 FROM queue_jobs WHERE queue = $5 AND due <= $3)",
+            $unless,
+            " RETURNING ",
+            taken!()
+        )
+    };
+}
+
+pub(crate) const CLAIM: &str = claim!("");
+/// For who would have to ask before.
+pub(crate) const CLAIM_UNLESS_PAUSED: &str =
+    claim!(" AND (SELECT paused FROM queues WHERE id = $5) = 0");
 /// The first `$2` that are ready.
 pub(crate) const FIRST: &str = concat!(
     "SELECT ",
@@ -184,13 +196,14 @@ pub(crate) const ANY_OF_GROUP: &str = "SELECT 1 FROM queue_jobs \
     WHERE queue = $1 AND job_group = $2 AND settled IS NULL AND id <> $3 LIMIT 1";
 pub(crate) const LEAVE_GROUP: &str = "UPDATE queue_jobs SET job_group = NULL WHERE id = $1";
 
-/// The job, if the owner holds it by this token.
+/// The job, if the owner holds it by this token. Said so that it is found by its number: to PostgreSQL `owner = $2` is a way to find it in
+/// `queue_claims`, among all that the owner has had since that was last vacuumed.
 macro_rules! held {
     ($id:literal, $owner:literal, $token:literal) => {
         concat!(
             " WHERE id = ",
             $id,
-            " AND owner = ",
+            " AND owner IS NOT DISTINCT FROM ",
             $owner,
             " AND token = ",
             $token
@@ -213,33 +226,45 @@ pub(crate) const COMPLETE: &str = concat!(
 );
 /// Where nothing is kept that is done: the same for one without a file, tags or a key that is to be unique, and that hasn't the greatest
 /// number; that is given to none after it while it is there. `$4` and `$5` are the bounds of the queue.
-pub(crate) const COMPLETE_AND_DROP: &str = concat!(
-    "DELETE FROM queue_jobs",
-    held!("$1", "$2", "$3"),
-    " AND file IS NULL AND tags IS NULL AND unique_until IS NULL \
-    AND id < (SELECT id FROM queue_jobs WHERE id >= $4 AND id < $5 ORDER BY id DESC LIMIT 1)"
-);
+macro_rules! complete_and_drop {
+    ($if:literal) => {
+        concat!(
+            "DELETE FROM queue_jobs",
+            held!("$1", "$2", "$3"),
+            " AND file IS NULL AND tags IS NULL AND unique_until IS NULL \
+            AND id < (SELECT id FROM queue_jobs WHERE id >= $4 AND id < $5 ORDER BY id DESC LIMIT 1)",
+            $if
+        )
+    };
+}
+
+pub(crate) const COMPLETE_AND_DROP: &str = complete_and_drop!("");
+/// For who would have to ask before. The queue is `$6`.
+pub(crate) const COMPLETE_AND_DROP_IF_NONE_IS_KEPT: &str =
+    complete_and_drop!(" AND (SELECT keep_done FROM queues WHERE queues.id = $6) = 0");
 /// The sizes of the lists of jobs in the statements that follow. These have the same token, and are found by their numbers, since their owner
 /// may have many others.
 pub(crate) const SEVERAL: [usize; 3] = [10, 32, 100];
 /// Those that are held by this token.
 pub(crate) static HELD_OF: LazyLock<[String; 3]> = LazyLock::new(|| {
     several(3, |ids| {
-        format!("SELECT id FROM queue_jobs WHERE owner + 0 = $1 AND token = $2 AND id IN ({ids})")
+        format!(
+            "SELECT id FROM queue_jobs WHERE owner IS NOT DISTINCT FROM $1 AND token = $2 AND id IN ({ids})"
+        )
     })
 });
 /// Like [`COMPLETE`].
 pub(crate) static COMPLETE_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
     several(4, |ids| {
         let update = concat!("UPDATE queue_jobs SET state = 'done', ", finish!());
-        format!("{update} WHERE owner + 0 = $2 AND token = $3 AND id IN ({ids})")
+        format!("{update} WHERE owner IS NOT DISTINCT FROM $2 AND token = $3 AND id IN ({ids})")
     })
 });
 /// Like [`COMPLETE_AND_DROP`]; `$3` and `$4` are the bounds of the queue.
 pub(crate) static COMPLETE_AND_DROP_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
     several(5, |ids| {
         format!(
-            "DELETE FROM queue_jobs WHERE owner + 0 = $1 AND token = $2 AND file IS NULL AND tags IS NULL AND unique_until IS NULL \
+            "DELETE FROM queue_jobs WHERE owner IS NOT DISTINCT FROM $1 AND token = $2 AND file IS NULL AND tags IS NULL AND unique_until IS NULL \
             AND id < (SELECT id FROM queue_jobs WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1) AND id IN ({ids})"
         )
     })
@@ -298,7 +323,7 @@ pub(crate) const SAME_KEY_FINISHED: &str = "SELECT id FROM queue_jobs \
     WHERE queue IN ($1) AND unique_key IN ($2) AND settled > $3 ORDER BY settled DESC, id DESC LIMIT 1";
 /// Another job takes the place of one that nobody has claimed.
 pub(crate) const REPLACE: &str = "UPDATE queue_jobs SET state = $1, rank = $2, due = $3, not_before = $4, expires = $5, pushed = $6, \
-    attempts = 0, max_attempts = $7, kills = 0, backoff = $8, job_group = $9, unique_until = $10, tags = $11, \
+    attempts = 0, max_attempts = coalesce($7, (SELECT max_attempts FROM queues WHERE queues.id = queue)), kills = 0, backoff = $8, job_group = $9, unique_until = $10, tags = $11, \
     error = NULL, progress = NULL, note = NULL, file = $12, value = $13 WHERE id = $14";
 
 /// How a job stands, for who changes it.
@@ -523,6 +548,71 @@ mod tests {
                     plan.contains("queue_claims") || plan.contains("queue_keys"),
                     "{sql}\n{plan}"
                 );
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// To PostgreSQL a job that was to be completed was one of all that its owner had ever had, and the first that was ready one of
+    /// those in the table, behind all that were done.
+    #[test]
+    fn on_postgresql_each_finds_its_rows_by_an_index_too()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let Some(server) = diskette_testkit::Postgres::shared() else {
+            return Ok(());
+        };
+        let store = Store::open(server.url(&diskette_testkit::unique_store()))?;
+        Queue::<u32>::new(&store, "queue")?;
+        let by_number = [
+            COMPLETE,
+            COMPLETE_AND_DROP_IF_NONE_IS_KEPT,
+            BURY_HELD,
+            RELEASE,
+            RETRY,
+            PROGRESS,
+            RENEW,
+            &HELD_OF[2],
+            &COMPLETE_ALL[2],
+            &COMPLETE_AND_DROP_ALL[2],
+        ];
+        let others = [
+            CLAIM_UNLESS_PAUSED,
+            FIRST,
+            CLAIM_MANY,
+            STANDING,
+            ANY_UNFINISHED,
+            ANY_DUE,
+            DUE,
+            PROMOTE,
+            ANY_OF_GROUP,
+            PUSH,
+        ];
+        store.read(|db| {
+            let plan = |sql: &str| {
+                db.query(&format!("PREPARE statement AS {sql}"), &[], |_| Ok(()))?;
+                let mut params = 0;
+                while sql.contains(&format!("${}", params + 1)) {
+                    params += 1;
+                }
+                let explain = format!(
+                    "EXPLAIN EXECUTE statement ({})",
+                    vec!["NULL"; params].join(", ")
+                );
+                let steps = db.query(&explain, &[], |row| Ok(row.text(0)?.to_owned()))?;
+                db.query("DEALLOCATE statement", &[], |_| Ok(()))?;
+                Ok::<_, diskette_store::Error>(steps.join("\n"))
+            };
+            for sql in by_number {
+                let plan = plan(sql)?;
+                assert!(
+                    plan.contains("queue_jobs_pkey") && !plan.contains("queue_claims"),
+                    "{sql}\n{plan}"
+                );
+            }
+            for sql in by_number.into_iter().chain(others) {
+                let plan = plan(sql)?;
+                assert!(!plan.contains("Seq Scan on queue_jobs"), "{sql}\n{plan}");
             }
             Ok(())
         })?;

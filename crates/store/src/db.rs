@@ -267,6 +267,19 @@ impl<'c> Db<'c> {
         }
     }
 
+    /// The structure was found in the catalog.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there is one engine")
+    )]
+    pub(crate) fn has_seen(&self, structure: i64) {
+        match self.link {
+            Link::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Link::Postgres(work) => work.has_seen(structure),
+        }
+    }
+
     /// What was held of a structure that was removed is held no more.
     #[cfg_attr(
         not(feature = "postgres"),

@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     /// Goes with the store wherever its database is restored.
     identity: i64,
     numbers: AtomicU64,
+    /// The structures that transactions were about, the last first: the next is likely to be about them as well.
+    lately: Mutex<Vec<i64>>,
     /// Of the structures of which this process gives back claims.
     kinds: Mutex<Vec<&'static Kind>>,
     home: Home,
@@ -274,6 +276,7 @@ impl Shared {
             identity: known.identity,
             // None that a store had which has moved here.
             numbers: AtomicU64::new(1 << 62),
+            lately: Mutex::default(),
             kinds: Mutex::default(),
             home,
         }

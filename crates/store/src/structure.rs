@@ -206,6 +206,7 @@ impl Structure {
             return Ok(());
         }
         self.look(db)?;
+        db.has_seen(self.id());
         known.store(removals, Ordering::Relaxed);
         Ok(())
     }

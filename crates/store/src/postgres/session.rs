@@ -20,8 +20,6 @@ use crate::postgres::{Postgres, Shared};
 
 /// Locks of owners have one number, so that they are none of those of stores and structures, which have two.
 const LOCK: &str = "SELECT pg_advisory_lock($1)";
-const WAIT: &str = "SELECT pg_advisory_lock_shared($1)";
-const WAIT_NO_MORE: &str = "SELECT pg_advisory_unlock_shared($1)";
 /// Those who wait for his death may have his lock too, for a moment, but shared.
 const IS_ALIVE: &str = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
     AND mode = 'ExclusiveLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
@@ -47,6 +45,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// And before it looks who else has come, which it is told as well: first, and then.
 const FIRST_LOOK: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(10);
+
+/// How long it waits in one transaction: as long as that lasts the server keeps what others replace, and they walk over it.
+const BREATH: Duration = Duration::from_millis(500);
 
 /// What a process says on the channel of the store when it comes.
 const JOINED: &str = "joined";
@@ -294,9 +295,21 @@ fn watch(store: &Weak<Shared>, me: OwnerId) {
 
 /// Until he is dead, or it is time to look who else has come.
 fn wait_for_end(connection: &Connection, owner: OwnerId, time: Duration) -> Result<()> {
-    let of_owner = [owner.as_i64().into()];
+    let breath = time.min(BREATH).as_millis();
+    let (owner, breaths) = (owner.as_i64(), time.as_millis() / breath);
     connection.allow(time);
-    connection.batch(&format!("SET lock_timeout = {}", time.as_millis()))?;
-    connection.query(WAIT, &of_owner)?;
-    connection.query(WAIT_NO_MORE, &of_owner).map(drop)
+    connection.batch(&format!("SET lock_timeout = {breath}"))?;
+    connection.batch(&format!(
+        "DO $$ BEGIN
+            FOR breath IN 1..{breaths} LOOP
+                BEGIN
+                    PERFORM pg_advisory_lock_shared({owner});
+                    PERFORM pg_advisory_unlock_shared({owner});
+                    EXIT;
+                EXCEPTION WHEN lock_not_available THEN
+                END;
+                COMMIT;
+            END LOOP;
+        END $$"
+    ))
 }

@@ -143,7 +143,10 @@ impl Postgres {
         };
         let turn = Work::new(&connection, Manner::Write(self.turn(to)));
         match beginning {
-            Beginning::AtOnce => turn.begin()?,
+            Beginning::AtOnce => {
+                let lately = self.shared.lately.lock().clone();
+                turn.begin_and_look(&lately)?;
+            }
             Beginning::Over(over) => {
                 over.numbers.iter().for_each(|&it| turn.is_for(it));
                 if let Err(error) = turn.begin() {
@@ -167,6 +170,9 @@ impl Postgres {
         }));
         let outcome = tx.db.into_outcome(matches!(result, Ok(Ok(_))));
         let late = turn.late_rings();
+        if let Beginning::AtOnce = beginning {
+            *self.shared.lately.lock() = turn.seen();
+        }
         drop(turn);
         drop(connection);
         let put_off = within.end();

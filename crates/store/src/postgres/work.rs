@@ -4,6 +4,7 @@
 //! round trip.
 
 use std::cell::{Cell, RefCell};
+use std::iter;
 use std::time::Duration;
 
 use diskette_ipc::OwnerId;
@@ -12,6 +13,7 @@ use tokio_postgres::Row;
 use crate::error::{Error, Result};
 use crate::postgres::connection::{Around, Connection, Request};
 use crate::postgres::dialect;
+use crate::postgres::failure::from_postgres;
 use crate::postgres::ringing::Rope;
 use crate::row::Value;
 
@@ -22,6 +24,10 @@ const ENTER: &str = "SELECT pg_advisory_xact_lock($1, $2)";
 const ENTER_STRUCTURE: &str = "SELECT enter($1, $2)";
 const ENTER_SLOTS: &str = "SELECT enter_slots($1)";
 const COMMIT: &str = "COMMIT";
+const THERE: &str = "SELECT id FROM structures WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+/// So many structures can be looked for as a transaction begins.
+const LOOKED_FOR: usize = 8;
 
 /// So many statements are sent together.
 const MOST: usize = 100;
@@ -31,6 +37,8 @@ pub(crate) struct Work<'c> {
     manner: Manner<'c>,
     /// Whose turn it needs, of the store's structures; none: that of all.
     structures: RefCell<Vec<i64>>,
+    /// Those that were seen in the turn of all: they stay until its end.
+    seen: RefCell<Vec<i64>>,
     /// Lines of the doorbell to be rung with the commit.
     lines: RefCell<Vec<usize>>,
     /// How many of them were.
@@ -89,6 +97,7 @@ impl<'c> Work<'c> {
             connection,
             manner,
             structures: RefCell::default(),
+            seen: RefCell::default(),
             lines: RefCell::default(),
             rung: Cell::new(0),
             pending: RefCell::default(),
@@ -107,9 +116,25 @@ impl<'c> Work<'c> {
         }
     }
 
-    /// Whether its turn fails if the structure is not there.
+    /// Whether its turn fails if the structure is not there, or it was seen in it.
     pub(crate) fn sees_to(&self, structure: i64) -> bool {
         self.structures.borrow().binary_search(&structure).is_ok()
+            || self.seen.borrow().contains(&structure)
+    }
+
+    /// The structure was found.
+    pub(crate) fn has_seen(&self, structure: i64) {
+        self.seen.borrow_mut().insert(0, structure);
+    }
+
+    /// Those that were found, the last first, as many as can be looked for.
+    pub(crate) fn seen(&self) -> Vec<i64> {
+        self.seen
+            .borrow()
+            .iter()
+            .copied()
+            .take(LOOKED_FOR)
+            .collect()
     }
 
     /// Wakes those who wait at this line, with the commit if it is yet to come.
@@ -126,6 +151,20 @@ impl<'c> Work<'c> {
     pub(crate) fn begin(&self) -> Result<()> {
         self.open("")?;
         self.flush()
+    }
+
+    /// Takes the turn of all at once, and looks in the same round trip which of these structures are there.
+    pub(crate) fn begin_and_look(&self, structures: &[i64]) -> Result<()> {
+        if structures.is_empty() {
+            return self.begin();
+        }
+        let all = structures.iter().copied().chain(iter::repeat(0));
+        let all: Vec<_> = all.take(LOOKED_FOR).map(Value::from).collect();
+        let there = self.query(THERE, &all)?;
+        let there = there.iter().map(|row| row.try_get(0));
+        let there: std::result::Result<Vec<_>, _> = there.collect();
+        self.seen.replace(there.map_err(from_postgres)?);
+        Ok(())
     }
 
     /// A statement of which only its success is of interest: it goes out with the next one that is not, or with the commit.
@@ -309,6 +348,8 @@ impl Drop for Part<'_> {
     fn drop(&mut self) {
         if !self.over && self.work.connection.is_open() {
             self.work.pending.take();
+            // Those that were made in it are gone.
+            self.work.seen.take();
             let _ = self.work.batch(self.undo);
         }
     }

@@ -1,4 +1,4 @@
-//! Moves the store of a directory to a PostgreSQL database, while its processes run: they wait, and then go on there.
+//! Moves the store of a directory to a PostgreSQL database, while its processes run: they wait for a moment at the end, and then go on there.
 //!
 //! Try `cargo run --release -p diskette --example promote -- crawl 'postgres://user@host/database?store=crawl'`.
 

@@ -3,6 +3,7 @@
 mod following;
 mod house;
 mod kills;
+mod rounds;
 
 use std::time::Duration;
 

@@ -60,10 +60,10 @@ use crate::sqlite::writer::Writer;
 use crate::store::{PutOff, Store, Ways};
 
 pub(crate) use moved::Moved;
-#[cfg(all(test, feature = "postgres"))]
-pub(crate) use moving::Files;
 #[cfg(feature = "postgres")]
 pub(crate) use moving::NewFiles;
+#[cfg(all(test, feature = "postgres"))]
+pub(crate) use moving::{Files, Reach};
 #[cfg(feature = "postgres")]
 pub use promotion::Promoted;
 pub(crate) use shards::Shard;

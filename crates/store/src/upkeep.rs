@@ -114,10 +114,11 @@ impl Store {
     }
 
     /// Moves the store of a directory to a PostgreSQL database, where the processes of several machines can use it:
-    /// `postgres://user@host/database?store=name`, which must be free. `tell` hears how far it has come; it must not use the store.
+    /// `postgres://user@host/database?store=name`, which must be free. `tell` hears how far it has come; from [`Step::Waiting`](crate::Step) on it must not use the store.
     ///
-    /// Nobody can write meanwhile: they wait, each as long as its store's timeout. All is copied as it is, in one go, and compared with what was
-    /// read, by the number of rows and a checksum of each table, before the new place becomes the store.
+    /// All is copied while others read and write, and then what they have changed, as long as that is quickly less. Then nobody can write: they
+    /// wait, each as long as its store's timeout, while the rest is brought over. All is compared, by the number of rows and a
+    /// checksum of each range of them, before the new place becomes the store.
     ///
     /// From then on whoever opens the directory is led there. The directory keeps the address as it was given, password
     /// and all, in a file that only its owner, or group, can read. Its other files stay as they were, for whoever wants to look.
@@ -140,7 +141,7 @@ impl Store {
     /// The store stays where it is, and goes on: [`is_timeout`](crate::Error::is_timeout) when the turn to write didn't come;
     /// [`is_invalid_input`](crate::Error::is_invalid_input) for an address where there is something already, for a key of more than 2,600 bytes and
     /// a text with a character 0, which PostgreSQL can't store; those of the connection;
-    /// [`is_misuse`](crate::Error::is_misuse) within a transaction of this thread. An error of opening the new place comes after the move.
+    /// [`is_misuse`](crate::Error::is_misuse) within a transaction of this thread, and while another moves it. An error of opening the new place comes after the move.
     ///
     /// # Crashes
     ///
@@ -149,7 +150,10 @@ impl Store {
     ///
     /// # Cost
     ///
-    /// The pause is as long as it takes to read the store, write it to the database and read it there.
+    /// The pause is as long as it takes to read the rows of the store once, to see which have changed since they were copied, and to copy those, in
+    /// ranges of a page; large values only if they are new. What it takes before is to write all of it to the database and read it there, and to
+    /// read the store two or three times more. In memory there are some 50 bytes for each range. Files of large values that are
+    /// replaced stay until a round of copying has ended.
     ///
     /// # Example
     ///

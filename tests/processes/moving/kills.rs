@@ -14,11 +14,21 @@ role! {
     fn mover(parent) {
         let (path, url): (String, String) = (parent.arg(0), parent.arg(1));
         let (step, nth): (String, u32) = (parent.arg(2), parent.arg(3));
+        let store = Store::open(path).unwrap();
+        let late = Deque::<Vec<u8>>::new(&store, "late").unwrap();
         let mut told = 0;
-        Store::open(path).unwrap().promote(&url, |progress| {
-            told += u32::from(format!("{:?}", progress.step) == step);
+        store.promote(&url, |progress| {
+            let is_all = progress.rows > 0 && progress.rows == progress.all_rows;
+            told += u32::from(match (progress.step, step.as_str()) {
+                (Step::Copying, "CopyingAgain") => is_all,
+                (now, step) => format!("{now:?}") == step,
+            });
             if told == nth {
                 signal::kill(Pid::this(), Signal::SIGKILL).unwrap();
+            }
+            if progress.step == Step::Waiting {
+                // There is something to catch up with.
+                late.push_back(&vec![7; 4 * INLINE]).unwrap();
             }
         }).unwrap();
         parent.say("not killed");
@@ -55,7 +65,11 @@ fn killed_at_any_step_one_of_the_two_is_the_store_and_nothing_is_lost_or_doubled
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let url = server.url(&unique_store());
-    drop(Store::open(&path).unwrap());
+    let store = Store::open(&path).unwrap();
+    let early = Deque::<Vec<u8>>::new(&store, "early").unwrap();
+    // So much that there is more than one round.
+    (0..10).for_each(|_| early.push_back(&vec![7; INLINE + 1]).unwrap());
+    drop((early, store));
     let start = |me: u64| Child::spawn(pusher, &[&path.display(), &me]);
     let mut pushers: Vec<_> = (0..3).map(start).collect();
     let pushed = |pushers: &mut [Child]| {
@@ -64,9 +78,12 @@ fn killed_at_any_step_one_of_the_two_is_the_store_and_nothing_is_lost_or_doubled
         }
     };
     let steps = [
-        ("Waiting", 1),
         ("Copying", 1),
         ("Copying", 3),
+        ("CopyingAgain", 1),
+        ("Waiting", 1),
+        ("CatchingUp", 1),
+        ("CatchingUp", 2),
         ("Copied", 1),
         ("Moved", 1),
     ];

@@ -1,15 +1,24 @@
 use std::fmt;
 use std::hash::Hasher;
+use std::ops::AddAssign;
 
 use twox_hash::XxHash3_64;
 
+use crate::moving::Table;
 use crate::row::Value;
 
 /// Of the rows of a table, in whichever order they come: their number, and the sum of what each hashes to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checksum {
-    rows: u64,
+    pub(crate) rows: u64,
+    /// What their values take.
+    pub(crate) bytes: u64,
     sum: u64,
+}
+
+/// Makes checksums of single rows, which can be added up.
+#[derive(Default)]
+pub(crate) struct Summer {
     /// Of one row, kept for the next.
     bytes: Vec<u8>,
 }
@@ -21,9 +30,9 @@ pub(crate) struct Content {
     bytes: u64,
 }
 
-impl Checksum {
-    pub(crate) fn add(&mut self, row: &[Value<'_>]) {
-        let mut bytes = std::mem::take(&mut self.bytes);
+impl Summer {
+    pub(crate) fn of(&mut self, table: &Table, row: &[Value<'_>]) -> Checksum {
+        self.bytes.clear();
         for value in row {
             let int;
             let (tag, content) = match value {
@@ -35,14 +44,23 @@ impl Checksum {
                 Value::Text(text) => (2, text.as_bytes()),
                 Value::Blob(bytes) => (3, *bytes),
             };
-            bytes.push(tag);
-            bytes.extend_from_slice(&content.len().to_le_bytes());
-            bytes.extend_from_slice(content);
+            self.bytes.push(tag);
+            self.bytes.extend_from_slice(&content.len().to_le_bytes());
+            self.bytes.extend_from_slice(content);
         }
-        self.rows += 1;
-        self.sum = self.sum.wrapping_add(XxHash3_64::oneshot(&bytes));
-        bytes.clear();
-        self.bytes = bytes;
+        Checksum {
+            rows: 1,
+            bytes: table.bytes_of(row).unsigned_abs(),
+            sum: XxHash3_64::oneshot(&self.bytes),
+        }
+    }
+}
+
+impl AddAssign for Checksum {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        self.sum = self.sum.wrapping_add(other.sum);
     }
 }
 
@@ -52,10 +70,12 @@ impl Content {
         self.bytes += chunk.len() as u64;
     }
 
-    /// As if it were in a table.
-    pub(crate) fn row(&self, id: i64) -> [Value<'static>; 3] {
-        let (sum, bytes) = (self.hasher.finish(), self.bytes);
-        [id, sum.cast_signed(), bytes.cast_signed()].map(Value::Int)
+    pub(crate) fn sum(&self) -> Checksum {
+        Checksum {
+            rows: 1,
+            bytes: self.bytes,
+            sum: self.hasher.finish(),
+        }
     }
 }
 
@@ -72,8 +92,9 @@ mod tests {
     #[test]
     fn a_checksum_is_of_the_rows_and_not_of_their_order() {
         let of = |rows: &[[Value<'_>; 2]]| {
-            let mut sum = Checksum::default();
-            rows.iter().for_each(|row| sum.add(row));
+            let (mut sum, mut summer) = (Checksum::default(), Summer::default());
+            let one = |row: &[Value<'_>; 2]| summer.of(&Table::of_kinds(), row);
+            rows.iter().map(one).for_each(|it| sum += it);
             sum
         };
         let (a, b) = ([1.into(), "x".into()], [2.into(), Value::Null]);

@@ -1,3 +1,5 @@
+use crate::moving::Checksum;
+
 /// How far a store has come that is being moved: see [`Store::promote`](crate::Store::promote).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -6,7 +8,7 @@ pub struct Progress {
     pub step: Step,
     /// What is being copied: the rows of this kind of structure (`deque`, `index`, …), or the large values (`value_files`).
     pub kind: String,
-    /// Rows and large values that are copied.
+    /// Rows and large values that are copied, and were not changed since, as far as is known.
     pub rows: u64,
     /// Of so many.
     pub all_rows: u64,
@@ -20,11 +22,13 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// Those who write are waited for, and from then on wait themselves.
+    /// All is copied and compared, and then what has changed meanwhile, while others write.
     #[default]
-    Waiting,
-    /// All is copied, and then compared.
     Copying,
+    /// Those who write are waited for, and from then on wait themselves.
+    Waiting,
+    /// What has changed since is copied and compared.
+    CatchingUp,
     /// The copy is there, and not in use yet.
     Copied,
     /// It is the store.
@@ -70,17 +74,34 @@ impl<'t> Meter<'t> {
 
     /// One more was copied.
     pub(crate) fn done(&mut self, bytes: i64) {
-        self.progress.rows += 1;
-        self.progress.bytes += bytes.unsigned_abs();
+        let progress = &mut self.progress;
+        progress.rows += 1;
+        progress.bytes += bytes.unsigned_abs();
+        progress.all_rows = progress.all_rows.max(progress.rows);
+        progress.all_bytes = progress.all_bytes.max(progress.bytes);
         let (rows, bytes) = self.told;
-        let Progress {
-            rows: now,
-            bytes: bytes_now,
-            ..
-        } = self.progress;
-        if now - rows >= ROWS || bytes_now - bytes >= BYTES {
+        if progress.rows.abs_diff(rows) >= ROWS || progress.bytes.abs_diff(bytes) >= BYTES {
             self.tell();
         }
+    }
+
+    /// What is `there` is to be replaced by what is `here`.
+    pub(crate) fn again(&mut self, there: Checksum, here: Checksum) {
+        let progress = &mut self.progress;
+        let less = |number: &mut u64, by: u64| *number = number.saturating_sub(by);
+        less(&mut progress.rows, there.rows);
+        less(&mut progress.bytes, there.bytes);
+        less(&mut progress.all_rows, there.rows);
+        less(&mut progress.all_bytes, there.bytes);
+        progress.all_rows += here.rows;
+        progress.all_bytes += here.bytes;
+    }
+
+    /// So much is there, and it is all.
+    pub(crate) fn is_all(&mut self, sum: Checksum) {
+        let progress = &mut self.progress;
+        (progress.rows, progress.all_rows) = (sum.rows, sum.rows);
+        (progress.bytes, progress.all_bytes) = (sum.bytes, sum.bytes);
     }
 
     fn tell(&mut self) {

@@ -39,20 +39,21 @@ impl Table {
     pub(crate) fn of_the_catalog() -> Vec<Self> {
         vec![
             Self::of("structures", &["id", "name", "kind", "codec"]),
-            Self::kinds(),
-            Self::tables(),
+            Self::of(Self::KINDS, &["name", "format"]),
+            Self::of("tables", &["name", "kind", "whose", "items"]),
+            Self::value_files(),
             Self::of("removed", &["id", "kind"]),
             Self::of("fences", &["structure", "slot", "token"]),
             Self::of("timelines", &["id", "boot", "uptime", "wall", "time"]),
         ]
     }
 
-    pub(crate) fn kinds() -> Self {
-        Self::of(Self::KINDS, &["name", "format"])
-    }
-
-    pub(crate) fn tables() -> Self {
-        Self::of("tables", &["name", "kind", "whose", "items"])
+    /// The kinds with their formats and tables, a table a row, as they are at one moment.
+    pub(crate) fn of_kinds() -> Self {
+        Self::of(
+            "kinds LEFT JOIN tables ON kind = kinds.name",
+            &["kinds.name", "format", "tables.name"],
+        )
     }
 
     pub(crate) fn value_files() -> Self {
@@ -67,8 +68,24 @@ impl Table {
         }
     }
 
+    /// That of a row: tables are compared and copied by ranges of it, if it is a number. There is an index by it.
+    pub(crate) fn key(&self) -> &str {
+        &self.columns[0]
+    }
+
     pub(crate) fn select(&self) -> String {
         format!("SELECT {} FROM {}", self.columns.join(", "), self.name)
+    }
+
+    /// Adds a row, unless one is in its way.
+    pub(crate) fn insert_what_goes(&self) -> String {
+        let places: Vec<_> = (1..=self.columns.len()).map(|n| format!("${n}")).collect();
+        format!(
+            "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING",
+            self.name,
+            self.columns.join(", "),
+            places.join(", ")
+        )
     }
 
     /// How many rows there are, and what their values take in bytes.

@@ -5,7 +5,7 @@ use std::path::Path;
 use diskette_ipc::Deadline;
 
 use crate::error::{Result, timed_out};
-use crate::moving::{self, Meter};
+use crate::moving::{Meter, Progress, Rounds};
 use crate::postgres::Postgres;
 use crate::postgres::moving::Tables;
 use crate::sqlite::directory::Directory;
@@ -21,17 +21,18 @@ impl Postgres {
         let _tenancies = self.stay_with_all_shards()?;
         let connection = self.open_another()?;
         connection.batch(ONE_STATE)?;
-        let mut tell = |_: &moving::Progress| {};
+        let mut tell = |_: &Progress| {};
         let mut meter = Meter::new(&mut tell);
         for (set, number, schema) in self.schemas_of_shards(&connection)? {
             let shard = Shard::of(set, number).prepare(&directory)?;
             let mut copy = NewFiles::begin(shard)?;
-            moving::copy(&Tables::of(&connection, &schema), &mut copy, &mut meter)?;
+            let here = Tables::of(&connection, &schema);
+            Rounds::default().finish(&here, &mut copy, &mut meter)?;
             copy.end()?;
         }
         let mut copy = NewFiles::begin(directory)?;
         let here = Tables::of(&connection, &self.shared.address.schema);
-        moving::copy(&here, &mut copy, &mut meter)?;
+        Rounds::default().finish(&here, &mut copy, &mut meter)?;
         copy.end()?;
         connection.batch("COMMIT")
     }

@@ -137,6 +137,14 @@ impl Connection {
         self.patience.set(time.saturating_add(SILENCE));
     }
 
+    /// Runs a statement that may take so long.
+    pub(crate) fn execute_for(&self, sql: &str, time: Duration) -> Result<u64> {
+        let before = self.patience.replace(time);
+        let done = self.execute(sql, &[]);
+        self.patience.set(before);
+        done
+    }
+
     /// Whether it can be used, as far as is known without asking.
     pub(crate) fn is_open(&self) -> bool {
         self.generation == fork::generation()

@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio_postgres::error::SqlState;
+
 use crate::error::{Error, ErrorKind, Result};
-use crate::moving::{Copy, Datum, Original, Reached, Stream, Table};
+use crate::moving::{ALL, Copy, Datum, Original, Reached, Span, Stream, Table};
 use crate::postgres::connection::Connection;
 use crate::postgres::dialect;
-use crate::postgres::failure::from_postgres;
+use crate::postgres::failure::{from_postgres, is_state};
 use crate::postgres::parameter::Column;
 use crate::row::{Field, Value};
 
 const COLUMNS: &str = "SELECT attname FROM pg_attribute \
     WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
-const NUMBER: &str =
-    "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> ''";
+const NUMBERED: &str = "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid \
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1 AND attidentity <> ''";
 const SCHEMA: &str = "SELECT schema FROM kinds WHERE name = $1";
 const ADD_KIND: &str = "INSERT INTO kinds (name, format, schema) VALUES ($1, $2, $3)";
 const LAST: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM structures_id_seq";
@@ -29,6 +31,8 @@ const GET: &str = "SELECT lo_get($1, $2, $3)";
 const PUT: &str = "SELECT 1 FROM (SELECT lo_put($1, $2, $3)) AS done";
 const LINK: &str = "INSERT INTO value_files (id, bytes, object) \
     VALUES ($1, $2, CAST(lo_create(0) AS BIGINT)) RETURNING object";
+const FORGET: &str =
+    "DELETE FROM value_files WHERE id = $1 RETURNING lo_unlink(CAST(object AS OID))";
 
 /// What is read at a time of a large value.
 const CHUNK: i64 = 1024 * 1024;
@@ -52,8 +56,7 @@ pub(crate) struct NewTables<'c> {
     /// Rows of one table that are yet to be sent.
     rows: Vec<Vec<Datum>>,
     bytes: usize,
-    /// The tables of kinds, and what makes their indexes once the rows are there.
-    names: Vec<String>,
+    /// What makes the indexes of new tables, once the rows are there.
     indexes: Vec<String>,
 }
 
@@ -102,13 +105,17 @@ impl Original for Tables<'_> {
     fn each_row(
         &self,
         table: &Table,
+        spans: &[Span],
         visit: &mut dyn FnMut(&[Value<'_>]) -> Result<()>,
     ) -> Result<()> {
         // The client keeps what it knows of a cursor by its name.
         static CURSORS: AtomicU64 = AtomicU64::new(0);
         let connection = self.here()?;
         let cursor = format!("cursor_{}", CURSORS.fetch_add(1, Ordering::Relaxed));
-        let select = table.select();
+        let select = match spans {
+            [span] if *span == ALL => table.select(),
+            _ => format!("{}, {}", table.select(), within(table, spans)),
+        };
         connection.batch(&format!("DECLARE {cursor} NO SCROLL CURSOR FOR {select}"))?;
         let mut at_once = 16;
         loop {
@@ -172,7 +179,6 @@ impl<'c> NewTables<'c> {
             made: Tables::of(connection, schema),
             rows: Vec::new(),
             bytes: 0,
-            names: Vec::new(),
             indexes: Vec::new(),
         }
     }
@@ -194,9 +200,10 @@ impl Original for NewTables<'_> {
     fn each_row(
         &self,
         table: &Table,
+        spans: &[Span],
         visit: &mut dyn FnMut(&[Value<'_>]) -> Result<()>,
     ) -> Result<()> {
-        self.made.each_row(table, visit)
+        self.made.each_row(table, spans, visit)
     }
 
     fn each_chunk(&self, value: i64, visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
@@ -215,10 +222,10 @@ impl Original for NewTables<'_> {
 impl Copy for NewTables<'_> {
     fn make_kind(&mut self, kind: &str, format: i64, schema: &[String]) -> Result<()> {
         let connection = self.made.here()?;
-        let (tables, indexes): (Vec<_>, Vec<_>) = dialect::tables(schema)
+        let (indexes, others): (Vec<_>, Vec<_>) = dialect::tables(schema)
             .into_iter()
-            .partition(|sql| sql.starts_with("CREATE TABLE"));
-        for sql in &tables {
+            .partition(|sql| sql.starts_with("CREATE INDEX "));
+        for sql in &others {
             connection.execute(sql, &[])?;
         }
         self.indexes.extend(indexes);
@@ -249,10 +256,21 @@ impl Copy for NewTables<'_> {
         }
     }
 
-    fn end_table(&mut self, table: &Table) -> Result<()> {
-        self.send(table)?;
-        self.names.push(table.name.clone());
-        Ok(())
+    fn end_rows(&mut self, table: &Table) -> Result<()> {
+        self.send(table)
+    }
+
+    fn remove_rows(&mut self, table: &Table, spans: &[Span]) -> Result<()> {
+        let within = within(table, spans);
+        let connection = self.made.here()?;
+        connection.batch(&format!("DELETE FROM {} USING {within}", table.name))
+    }
+
+    fn make_indexes(&mut self) -> Result<()> {
+        let connection = self.made.here()?;
+        std::mem::take(&mut self.indexes)
+            .iter()
+            .try_for_each(|sql| connection.execute_for(sql, PATIENCE).map(drop))
     }
 
     fn put_value(&mut self, id: i64, bytes: i64, stream: &mut Stream<'_>) -> Result<()> {
@@ -268,20 +286,19 @@ impl Copy for NewTables<'_> {
         })
     }
 
+    fn remove_value(&mut self, id: i64) -> Result<()> {
+        self.made.here()?.query(FORGET, &[id.into()]).map(drop)
+    }
+
     fn finish(&mut self, reached: Reached) -> Result<()> {
         let connection = self.made.here()?;
-        connection.allow(PATIENCE);
-        for sql in std::mem::take(&mut self.indexes) {
-            connection.execute(&sql, &[])?;
-        }
-        for table in std::mem::take(&mut self.names) {
-            // Where numbers are given by themselves, they go on behind those that are there.
-            for column in self.made.names(NUMBER, &table)? {
-                connection.batch(&format!(
-                    "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), last) \
-                     FROM (SELECT max({column}) AS last FROM {table}) AS numbers WHERE last > 0"
-                ))?;
-            }
+        // Where numbers are given by themselves, they go on behind those that are there.
+        for numbered in connection.query(NUMBERED, &[self.made.schema.as_str().into()])? {
+            let (table, column): (&str, &str) = (numbered.get(0), numbered.get(1));
+            connection.batch(&format!(
+                "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), last) \
+                 FROM (SELECT max({column}) AS last FROM {table}) AS numbers WHERE last > 0"
+            ))?;
         }
         self.made.number(SET_LAST, &[reached.structure.into()])?;
         self.made.number(SET_TOKEN, &[reached.token.into()])?;
@@ -290,14 +307,44 @@ impl Copy for NewTables<'_> {
 }
 
 impl NewTables<'_> {
+    /// All at once; if one is in the way of another, as many as go.
     fn send(&mut self, table: &Table) -> Result<()> {
-        if !self.rows.is_empty() {
-            self.made.here()?.copy_in(table, &self.rows)?;
-            self.rows.clear();
-            self.bytes = 0;
+        if self.rows.is_empty() {
+            return Ok(());
         }
+        let connection = self.made.here()?;
+        connection.batch("SAVEPOINT sending")?;
+        match connection.copy_in(table, &self.rows) {
+            Err(error) if is_state(&error, &SqlState::UNIQUE_VIOLATION) => {
+                connection.batch("ROLLBACK TO sending")?;
+                let insert = table.insert_what_goes();
+                let request = |row: &Vec<Datum>| {
+                    let values: Vec<_> = row.iter().map(Datum::value).collect();
+                    connection.request(&insert, &values)
+                };
+                let requests = self.rows.iter().map(request);
+                connection.send(&requests.collect::<Result<Vec<_>>>()?)?;
+            }
+            sent => sent?,
+        }
+        connection.batch("RELEASE sending")?;
+        self.rows.clear();
+        self.bytes = 0;
         Ok(())
     }
+}
+
+/// What else than the table there is in a statement, so that it is about the rows of some spans.
+fn within(table: &Table, spans: &[Span]) -> String {
+    let bounds = spans.iter().map(|span| {
+        let (from, to) = (span.start(), span.end());
+        format!("(CAST('{from}' AS BIGINT), CAST('{to}' AS BIGINT))")
+    });
+    format!(
+        "(VALUES {}) AS spans (span_from, span_to) WHERE {} BETWEEN span_from AND span_to",
+        bounds.collect::<Vec<_>>().join(", "),
+        table.key()
+    )
 }
 
 fn value_of<'r>(field: &Field<'r>) -> Result<Value<'r>> {

@@ -1,9 +1,10 @@
 //! The place in a database that a store moves to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::moving::{self, Meter, Original};
+use crate::moving::{Checksum, Meter, Original, Rounds};
 use crate::options::Options;
 use crate::postgres::Postgres;
 use crate::postgres::address::Address;
@@ -12,8 +13,7 @@ use crate::postgres::connection::Connection;
 use crate::postgres::dialect::quoted;
 use crate::postgres::moving::NewTables;
 use crate::postgres::shards::{LIKE, prefix, schema_of};
-use crate::shards::ShardSet;
-use crate::sqlite::Moved;
+use crate::sqlite::{Moved, Shard};
 
 const ARRIVED: &str = "UPDATE stores SET arriving = FALSE WHERE identity = $1 AND arriving";
 
@@ -22,7 +22,13 @@ pub(crate) struct NewPlace {
     address: Address,
     connection: Connection,
     identity: i64,
+    /// What was copied by now, by the schemas that it is in.
+    copies: BTreeMap<String, Rounds>,
 }
+
+/// Rows are found by their keys, also in tables of which the server knows nothing yet; and it hears nothing while the store is read.
+const SETTINGS: &str =
+    "SET enable_seqscan = off; SET jit = off; SET idle_in_transaction_session_timeout = 0";
 
 impl NewPlace {
     /// Refuses one where there is something, unless it is what the same move has left that is asked for again.
@@ -31,11 +37,13 @@ impl NewPlace {
         let connection = Connection::open(&address.config, &address.trust, timeout)?;
         let second = Connection::open(&address.config, &address.trust, timeout)?;
         connection.must_be_a_session(&second)?;
+        connection.batch(SETTINGS)?;
         let place = NewPlace {
             text: text.to_owned(),
             address,
             connection,
             identity,
+            copies: BTreeMap::new(),
         };
         let there = catalog::find(&place.connection, &place.address.schema)?;
         match there {
@@ -85,41 +93,77 @@ impl NewPlace {
         Ok(())
     }
 
-    pub(crate) fn copy_shard(
-        &self,
+    /// Brings over what has changed in the store, or a shard of it, and still changes. Says how many bytes that were, about.
+    pub(crate) fn go(
+        &mut self,
         from: &dyn Original,
-        set: ShardSet,
-        number: u32,
+        of: Option<Shard>,
         meter: &mut Meter<'_>,
-    ) -> Result<()> {
-        let identity = diskette_ipc::random::number()
-            .map_err(|error| Error::io("can't draw a number for a shard", error))?;
-        let schema = schema_of(&prefix(self.identity), set, number);
-        self.copy(from, &schema, identity, false, meter)
+    ) -> Result<u64> {
+        self.round(of, |rounds, to| rounds.go(from, to, meter))
     }
 
-    pub(crate) fn copy_store(&self, from: &dyn Original, meter: &mut Meter<'_>) -> Result<()> {
-        let schema = &self.address.schema;
-        self.copy(from, schema, self.identity, true, meter)
-    }
-
-    /// The rows come in one transaction. The schema is there before, since PostgreSQL that is killed with its first process doesn't always start
-    /// again if a table without a log (`waiting`) wasn't committed.
-    fn copy(
-        &self,
+    /// Brings over what has changed and doesn't any more: then that part is there.
+    pub(crate) fn finish(
+        &mut self,
         from: &dyn Original,
-        schema: &str,
-        identity: i64,
-        arriving: bool,
+        of: Option<Shard>,
         meter: &mut Meter<'_>,
     ) -> Result<()> {
-        let make = catalog::make(schema, identity, arriving);
-        self.connection
-            .batch(&format!("BEGIN; {make} COMMIT; BEGIN"))?;
-        let mut copy = NewTables::in_schema(&self.connection, schema);
-        moving::copy(from, &mut copy, meter)
-            .and_then(|()| self.connection.batch("COMMIT"))
-            .inspect_err(|_| drop(self.connection.batch("ROLLBACK")))
+        self.round(of, |rounds, to| rounds.finish(from, to, meter))
+    }
+
+    /// Removes what was copied of a part that is no more.
+    pub(crate) fn forget(&mut self, of: Option<Shard>) -> Result<()> {
+        let schema = self.schema(of);
+        match self.copies.remove(&schema) {
+            Some(_) => self.remove(&schema),
+            None => Ok(()),
+        }
+    }
+
+    /// How many rows and large values there are by now, and what they take.
+    pub(crate) fn sum(&self) -> Checksum {
+        let mut all = Checksum::default();
+        self.copies.values().for_each(|copy| all += copy.sum());
+        all
+    }
+
+    /// In one transaction. The schema is there before, since PostgreSQL that is killed with its first process doesn't always start again if a table
+    /// without a log (`waiting`) wasn't committed.
+    fn round<R>(
+        &mut self,
+        of: Option<Shard>,
+        round: impl FnOnce(&mut Rounds, &mut NewTables<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let schema = self.schema(of);
+        let connection = &self.connection;
+        let run = || {
+            if !self.copies.contains_key(&schema) {
+                let identity = match of {
+                    None => self.identity,
+                    Some(_) => diskette_ipc::random::number()
+                        .map_err(|error| Error::io("can't draw a number for a shard", error))?,
+                };
+                let make = catalog::make(&schema, identity, of.is_none());
+                connection.batch(&format!("BEGIN; {make} COMMIT"))?;
+            }
+            connection.go_to(&schema)?;
+            connection.batch("BEGIN")?;
+            let rounds = self.copies.entry(schema.clone()).or_default();
+            let mut copy = NewTables::in_schema(connection, &schema);
+            let done = round(rounds, &mut copy)?;
+            connection.batch("COMMIT")?;
+            Ok(done)
+        };
+        run().inspect_err(|_| drop(connection.batch("ROLLBACK")))
+    }
+
+    fn schema(&self, of: Option<Shard>) -> String {
+        match of {
+            None => self.address.schema.clone(),
+            Some(shard) => schema_of(&prefix(self.identity), shard.set(), shard.number()),
+        }
     }
 
     /// Large objects don't go with their schema.

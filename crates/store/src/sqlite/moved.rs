@@ -3,7 +3,8 @@
 //! A move is decided by one file, in this order of writes, of which each step may be the last of a process that is killed:
 //!
 //! 1. `moving` says where to. It changes nothing;
-//! 2. with the gates of all databases shut, the store is copied, compared with the copy, and committed there as one that nobody may open;
+//! 2. the store is copied while others write, in rounds; then, with the gates of all databases shut, what has changed since the last one; it is
+//!    compared with the copy, and committed there as one that nobody may open;
 //! 3. the header of the database gets a format that no diskette of before knows;
 //! 4. what is held on the board is taken from all, who are told to look;
 //! 5. `moving` becomes `moved`: from here on the copy is the store, before it this directory was;

@@ -1,29 +1,32 @@
 //! A database of this engine that is copied to another engine, or from one: see [`moving`](crate::moving).
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{Read, Write};
 
 use diskette_ipc::plain_file;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Statement};
+use rusqlite::{Connection, OptionalExtension, Statement, params_from_iter};
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite};
-use crate::moving::{Copy, Original, Reached, Stream, Table};
+use crate::moving::{ALL, Copy, Original, ROW, Reached, Span, Stream, Table};
 use crate::options::Durability;
 use crate::row::Value;
+use crate::sqlite::Sqlite;
 use crate::sqlite::catalog;
 use crate::sqlite::connection::{self, Role};
 use crate::sqlite::directory::Directory;
 
 const COLUMNS: &str = "SELECT name FROM pragma_table_info(?1) ORDER BY cid";
 const MADE_BY: &str = "SELECT sql FROM sqlite_master WHERE tbl_name = ?1 AND sql IS NOT NULL ORDER BY type DESC, rowid";
-const ALL: &str =
+const TABLES: &str =
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'";
 const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'structures'";
 const ERA: &str = "SELECT max(era) FROM boards";
 const SHOWN: &str = "SELECT max(token) FROM fences";
 const ADD_KIND: &str = "INSERT INTO kinds (name, format) VALUES (?1, ?2)";
 const ADD_FILE: &str = "INSERT INTO value_files (id, bytes) VALUES (?1, ?2)";
+const REMOVE_FILE: &str = "DELETE FROM value_files WHERE id = ?1";
 const SET_ERA: &str = "INSERT INTO boards (id, era) VALUES (1, ?1)";
 const FORGET_LAST: &str = "DELETE FROM sqlite_sequence WHERE name = 'structures'";
 const SET_LAST: &str = "INSERT INTO sqlite_sequence (name, seq) VALUES ('structures', ?1)";
@@ -37,10 +40,37 @@ const CHUNK: usize = 1024 * 1024;
 /// So many rows are committed at a time, of a copy that nobody can open yet.
 const ROWS: usize = 1000;
 
+/// So many bytes are read at a time while others write, about: as long as something is read, the log can't be begun anew.
+const AT_ONCE: usize = 4 * 1024 * 1024;
+
 /// A database and its value files.
 pub(crate) struct Files<'c> {
-    pub(crate) connection: &'c Connection,
+    pub(crate) connection: Reach<'c>,
     pub(crate) directory: &'c Directory,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Reach<'c> {
+    /// By one connection, and nobody writes meanwhile.
+    Kept(&'c Connection),
+    /// By one that is lent anew for everything that is read.
+    Lent(&'c Sqlite),
+}
+
+impl Reach<'_> {
+    fn read<R>(self, read: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
+        match self {
+            Reach::Kept(connection) => read(connection),
+            Reach::Lent(store) => read(store.readers().lend(store)?.connection()?),
+        }
+    }
+
+    fn at_once(self) -> usize {
+        match self {
+            Reach::Kept(_) => usize::MAX,
+            Reach::Lent(_) => AT_ONCE,
+        }
+    }
 }
 
 /// A copy that is being made, which is no store until it is finished.
@@ -68,22 +98,24 @@ impl Original for Files<'_> {
 
     fn size(&self, table: &Table) -> Result<[i64; 2]> {
         let both = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?]);
-        let sizes = self.connection.query_row(&table.select_size(), [], both);
-        sizes.map_err(from_sqlite)
+        let size = |connection: &Connection| connection.query_row(&table.select_size(), [], both);
+        self.connection
+            .read(|connection| size(connection).map_err(from_sqlite))
     }
 
     fn each_row(
         &self,
         table: &Table,
+        spans: &[Span],
         visit: &mut dyn FnMut(&[Value<'_>]) -> Result<()>,
     ) -> Result<()> {
-        let select = table.select();
-        let mut select = self.connection.prepare(&select).map_err(from_sqlite)?;
-        let mut rows = select.raw_query();
-        while let Some(row) = rows.next().map_err(from_sqlite)? {
-            let value = |column| value_of(row.get_ref(column).map_err(from_sqlite)?, table);
-            let values = (0..table.columns.len()).map(value);
-            visit(&values.collect::<Result<Vec<_>>>()?)?;
+        let at_once = self.connection.at_once();
+        for span in spans {
+            let mut rest = Some(span.clone());
+            while let Some(span) = rest {
+                let some = |it: &Connection| each_of(it, table, span, at_once, visit);
+                rest = self.connection.read(some)?;
+            }
         }
         Ok(())
     }
@@ -111,9 +143,11 @@ impl Original for Files<'_> {
 
     fn reached(&self) -> Result<Reached> {
         let number = |sql| {
-            let found = self.connection.query_row(sql, [], |row| row.get(0));
-            let found: Option<Option<i64>> = found.optional().map_err(from_sqlite)?;
-            Ok::<_, Error>(found.flatten().unwrap_or(0))
+            self.connection.read(|connection| {
+                let found = connection.query_row(sql, [], |row| row.get(0));
+                let found: Option<Option<i64>> = found.optional().map_err(from_sqlite)?;
+                Ok(found.flatten().unwrap_or(0))
+            })
         };
         let of_the_board = ((number(ERA)? + 1) << TOKENS) - 1;
         Ok(Reached {
@@ -124,7 +158,7 @@ impl Original for Files<'_> {
 
     fn must_be_known(&self, tables: &BTreeSet<String>) -> Result<()> {
         let ours = catalog::tables_of_a_new_store()?;
-        for table in self.names(ALL, &[])? {
+        for table in self.names(TABLES, &[])? {
             if !ours.contains_key(&table) && !tables.contains(&table) {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
@@ -141,11 +175,13 @@ impl Original for Files<'_> {
 
 impl Files<'_> {
     fn names(&self, sql: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<String>> {
-        let mut names = self.connection.prepare(sql).map_err(from_sqlite)?;
-        let names = names
-            .query_map(params, |row| row.get(0))
-            .and_then(Iterator::collect);
-        names.map_err(from_sqlite)
+        self.connection.read(|connection| {
+            let mut names = connection.prepare(sql).map_err(from_sqlite)?;
+            let names = names
+                .query_map(params, |row| row.get(0))
+                .and_then(Iterator::collect);
+            names.map_err(from_sqlite)
+        })
     }
 }
 
@@ -187,7 +223,7 @@ impl NewFiles {
 
     fn as_read(&self) -> Files<'_> {
         Files {
-            connection: &self.connection,
+            connection: Reach::Kept(&self.connection),
             directory: &self.directory,
         }
     }
@@ -209,9 +245,10 @@ impl Original for NewFiles {
     fn each_row(
         &self,
         table: &Table,
+        spans: &[Span],
         visit: &mut dyn FnMut(&[Value<'_>]) -> Result<()>,
     ) -> Result<()> {
-        self.as_read().each_row(table, visit)
+        self.as_read().each_row(table, spans, visit)
     }
 
     fn each_chunk(&self, value: i64, visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
@@ -255,7 +292,22 @@ impl Copy for NewFiles {
         Ok(())
     }
 
-    fn end_table(&mut self, _: &Table) -> Result<()> {
+    fn end_rows(&mut self, _: &Table) -> Result<()> {
+        Ok(())
+    }
+
+    fn remove_rows(&mut self, table: &Table, spans: &[Span]) -> Result<()> {
+        let (name, key) = (&table.name, table.key());
+        let remove = format!("DELETE FROM {name} WHERE {key} BETWEEN ?1 AND ?2");
+        let mut remove = self.connection.prepare(&remove).map_err(from_sqlite)?;
+        spans.iter().try_for_each(|span| {
+            let removed = remove.execute([span.start(), span.end()]);
+            removed.map(drop).map_err(from_sqlite)
+        })
+    }
+
+    /// They came with their tables.
+    fn make_indexes(&mut self) -> Result<()> {
         Ok(())
     }
 
@@ -271,6 +323,13 @@ impl Copy for NewFiles {
         added.map(drop).map_err(from_sqlite)
     }
 
+    fn remove_value(&mut self, id: i64) -> Result<()> {
+        let removed = self.connection.execute(REMOVE_FILE, [id]);
+        removed.map_err(from_sqlite)?;
+        let failed = |error| Error::io("can't remove a value's file", error);
+        fs::remove_file(self.directory.value(id)).map_err(failed)
+    }
+
     fn finish(&mut self, reached: Reached) -> Result<()> {
         let set = || {
             self.connection
@@ -281,6 +340,45 @@ impl Copy for NewFiles {
         set().map_err(from_sqlite)?;
         self.run("COMMIT")
     }
+}
+
+/// Rows in a span, of so many bytes, and all that have the last one's key; the span in which there may be more.
+fn each_of(
+    connection: &Connection,
+    table: &Table,
+    span: Span,
+    at_once: usize,
+    visit: &mut dyn FnMut(&[Value<'_>]) -> Result<()>,
+) -> Result<Option<Span>> {
+    let (select, key) = (table.select(), table.key());
+    let (select, bounds) = match span == ALL {
+        true => (format!("{select} ORDER BY {key}"), None),
+        false => {
+            let bounds = [*span.start(), *span.end()];
+            let within = format!("{select} WHERE {key} BETWEEN ?1 AND ?2 ORDER BY {key}");
+            (within, Some(bounds))
+        }
+    };
+    let mut select = connection.prepare_cached(&select).map_err(from_sqlite)?;
+    let bounds = bounds.iter().flatten();
+    let mut rows = select
+        .query(params_from_iter(bounds))
+        .map_err(from_sqlite)?;
+    let (mut read, mut last) = (0, None);
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        let value = |column| value_of(row.get_ref(column).map_err(from_sqlite)?, table);
+        let values = (0..table.columns.len()).map(value);
+        let values = values.collect::<Result<Vec<_>>>()?;
+        if let Some(&Value::Int(key)) = values.first() {
+            if read >= at_once && last != Some(key) {
+                return Ok(Some(key..=*span.end()));
+            }
+            last = Some(key);
+        }
+        visit(&values)?;
+        read += ROW + values.iter().map(Value::len).sum::<usize>();
+    }
+    Ok(None)
 }
 
 fn value_of<'r>(value: ValueRef<'r>, table: &Table) -> Result<Value<'r>> {

@@ -3,7 +3,7 @@
 use std::iter;
 use std::time::Duration;
 
-use diskette_ipc::{Doorbell, clock, random};
+use diskette_ipc::{Doorbell, FileLock, Mode, clock, random};
 use rusqlite::Connection;
 
 use crate::error::{Error, ErrorKind, Result, from_sqlite, removed};
@@ -12,12 +12,15 @@ use crate::postgres::NewPlace;
 use crate::sqlite::Sqlite;
 use crate::sqlite::catalog;
 use crate::sqlite::moved::Moved;
-use crate::sqlite::moving::Files;
+use crate::sqlite::moving::{Files, Reach};
 use crate::sqlite::opening::alone;
 use crate::sqlite::writer::Turn;
 use crate::store::Store;
 
 const STRUCTURES: &str = "SELECT id FROM structures";
+
+/// Who has to bring over no more bytes than this need not do it while others write.
+const LITTLE: u64 = 4 * 1024 * 1024;
 
 /// A store that has moved; what [`Store::promote`] gives.
 #[derive(Debug)]
@@ -54,45 +57,39 @@ impl Sqlite {
                 "a shard moves with the store that it is part of",
             ));
         }
+        let _mover = self.be_the_one_who_moves()?;
         self.must_be_here()?;
-        let mut meter = Meter::new(tell);
-        let intended = Moved::intended(self.path())?;
-        let place = self.find_place(address, intended.as_ref())?;
-        // The copy names the shards that it has.
-        let _tenancies = self.stay_with_all_shards()?;
-        let shards = self.all_shards()?;
-        self.measure(&shards, &mut meter)?;
-
-        meter.step(Step::Waiting);
-        let turn = self.writer().enter(self)?;
-        let begun = clock::now();
-        let turns = shards.iter().map(|shard| shard.writer().enter(shard));
-        let turns = turns.collect::<Result<Vec<_>>>()?;
-        if Moved::intended(self.path())? != intended {
-            return Err(Error::new(
-                ErrorKind::Misuse,
-                "another process has tried to move it meanwhile, and was killed: try again",
-            ));
-        }
-        self.copy_into(&place, (&turn, &turns), &shards, &mut meter)?;
-        meter.step(Step::Copied);
-        let _opening = alone(self.directory(), self.timeout())?;
-        self.leave(&turn, &place, &shards)?;
-        meter.step(Step::Moved);
-        self.tell_moved(turn.connection()?, &shards);
-        drop((turns, turn));
-        let store = Moved::find(self.path())?.map_or(Ok(None), |moved| self.follow(&moved));
-        let pause = clock::now() - begun;
-        Ok(Promoted {
-            store: store?.ok_or_else(removed)?,
-            pause,
-            rows: meter.progress.rows,
-            bytes: meter.progress.bytes,
+        let mut place = self.find_place(address)?;
+        let moved = Moved {
+            identity: place.identity(),
+            shown: place.shown(),
+            address: place.address().to_owned(),
+        };
+        moved.intend(self.path())?;
+        let moved = self.move_into(&mut place, &mut Meter::new(tell));
+        moved.inspect_err(|_| {
+            // Else it is asked for again, and finds what it has left.
+            let stays = Moved::find(self.path()).is_ok_and(|moved| moved.is_none());
+            if stays && place.clear().is_ok() {
+                let _ = Moved::give_up(self.path());
+            }
         })
     }
 
-    fn find_place(&self, address: &str, intended: Option<&Moved>) -> Result<NewPlace> {
-        let again = intended.filter(|intended| intended.address == address);
+    fn be_the_one_who_moves(&self) -> Result<FileLock> {
+        let failed = |error| Error::io("can't lock the move", error);
+        let lock = FileLock::open(self.directory().lock("moving")).map_err(failed)?;
+        match lock.try_lock(Mode::Exclusive).map_err(failed)? {
+            true => Ok(lock),
+            false => Err(Error::new(
+                ErrorKind::Misuse,
+                "it is being moved already: wait until that has ended",
+            )),
+        }
+    }
+
+    fn find_place(&self, address: &str) -> Result<NewPlace> {
+        let again = Moved::intended(self.path())?.filter(|it| it.address == address);
         let identity = match &again {
             Some(again) => again.identity,
             None => random::number()
@@ -101,62 +98,115 @@ impl Sqlite {
         NewPlace::find(address, identity, again.is_some(), self.timeout())
     }
 
-    fn measure(&self, shards: &[Sqlite], meter: &mut Meter<'_>) -> Result<()> {
-        for part in iter::once(self).chain(shards) {
-            let reader = part.readers().lend(part)?;
-            moving::measure(&part.files(reader.connection()?), meter)?;
+    /// Steps 2 to 7.
+    fn move_into(&self, place: &mut NewPlace, meter: &mut Meter<'_>) -> Result<Promoted> {
+        place.clear()?;
+        self.measure(meter)?;
+        loop {
+            // The copy names the shards that it has.
+            let _tenancies = self.stay_with_all_shards()?;
+            let shards = self.all_shards()?;
+            self.go_in_rounds(place, &shards, meter)?;
+            meter.step(Step::Waiting);
+            let turn = self.writer().enter(self)?;
+            let begun = clock::now();
+            // From here on nobody makes a shard.
+            let _opening = alone(self.directory(), self.timeout())?;
+            if !self.commons().are_all_shards(&shards)? {
+                continue;
+            }
+            meter.step(Step::CatchingUp);
+            let turns = self.catch_up(place, &turn, &shards, meter)?;
+            meter.step(Step::Copied);
+            catalog::set_moved(turn.connection()?)?;
+            self.take_all(turn.connection()?, &shards)?;
+            Moved::decide(self.path())?;
+            meter.step(Step::Moved);
+            self.tell_moved(turn.connection()?, &shards);
+            drop((turns, turn));
+            let store = Moved::find(self.path())?.map_or(Ok(None), |moved| self.follow(&moved));
+            return Ok(Promoted {
+                store: store?.ok_or_else(removed)?,
+                pause: clock::now() - begun,
+                rows: meter.progress.rows,
+                bytes: meter.progress.bytes,
+            });
         }
-        Ok(())
     }
 
-    /// Steps 1 and 2. Once the store's own tables are committed it is all there: until then a number knows the shards, and nobody
-    /// else.
-    fn copy_into(
+    fn measure(&self, meter: &mut Meter<'_>) -> Result<()> {
+        let shards = self.all_shards()?;
+        iter::once(self).chain(&shards).try_for_each(|part| {
+            let measured = moving::measure(&part.files(Reach::Lent(part)), meter);
+            measured.or_else(|error| part.unless_it_is_gone(error))
+        })
+    }
+
+    /// In rounds, as long as each has much less to do than the one before: the rest is for the pause.
+    fn go_in_rounds(
         &self,
-        place: &NewPlace,
-        (turn, turns): (&Turn<'_>, &[Turn<'_>]),
+        place: &mut NewPlace,
         shards: &[Sqlite],
         meter: &mut Meter<'_>,
     ) -> Result<()> {
-        let moved = Moved {
-            identity: place.identity(),
-            shown: place.shown(),
-            address: place.address().to_owned(),
-        };
-        moved.intend(self.path())?;
-        let copy = |meter: &mut Meter<'_>| {
-            place.clear()?;
+        let mut before = u64::MAX;
+        loop {
             meter.step(Step::Copying);
-            for (shard, turn) in shards.iter().zip(turns) {
-                if let Some(of) = shard.shard() {
-                    let from = shard.files(turn.connection()?);
-                    place.copy_shard(&from, of.set(), of.number(), meter)?;
+            let mut copied = 0;
+            for part in iter::once(self).chain(shards) {
+                let _files = part.keep_files()?;
+                match place.go(&part.files(Reach::Lent(part)), part.shard(), meter) {
+                    Ok(bytes) => copied += bytes,
+                    Err(error) => {
+                        part.unless_it_is_gone(error)?;
+                        place.forget(part.shard())?;
+                    }
                 }
             }
-            place.copy_store(&self.files(turn.connection()?), meter)
-        };
-        copy(meter).inspect_err(|_| {
-            // Else it is asked for again, and finds what it has left.
-            if place.clear().is_ok() {
-                let _ = Moved::give_up(self.path());
+            meter.is_all(place.sum());
+            if copied < LITTLE || copied > before / 2 {
+                return Ok(());
             }
-        })
+            before = copied;
+        }
     }
 
-    /// Steps 3 to 5.
-    fn leave(&self, turn: &Turn<'_>, place: &NewPlace, shards: &[Sqlite]) -> Result<()> {
-        let connection = turn.connection()?;
-        let leave = || {
-            catalog::set_moved(connection)?;
-            self.take_all(connection, shards)?;
-            Moved::decide(self.path())
-        };
-        leave().inspect_err(|_| {
-            let stays = Moved::find(self.path()).is_ok_and(|moved| moved.is_none());
-            if stays && place.clear().is_ok() {
-                let _ = Moved::give_up(self.path());
+    /// Nobody writes any more, to the shards neither once they come in turn.
+    fn catch_up<'s>(
+        &self,
+        place: &mut NewPlace,
+        turn: &Turn<'_>,
+        shards: &'s [Sqlite],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<Turn<'s>>> {
+        let here = self.files(Reach::Kept(turn.connection()?));
+        place.finish(&here, None, meter)?;
+        let mut turns = Vec::new();
+        for shard in shards {
+            let mut finish = || {
+                let turn = shard.writer().enter(shard)?;
+                let here = shard.files(Reach::Kept(turn.connection()?));
+                place.finish(&here, shard.shard(), meter)?;
+                Ok(turn)
+            };
+            match finish() {
+                Ok(turn) => turns.push(turn),
+                Err(error) => {
+                    shard.unless_it_is_gone(error)?;
+                    place.forget(shard.shard())?;
+                }
             }
-        })
+        }
+        meter.is_all(place.sum());
+        Ok(turns)
+    }
+
+    /// The shards of a structure that is removed meanwhile fail, and go.
+    fn unless_it_is_gone(&self, error: Error) -> Result<()> {
+        match self.shard().is_some() && !self.directory().database().exists() {
+            true => Ok(()),
+            false => Err(error),
+        }
     }
 
     /// What is held is held no more.
@@ -183,7 +233,7 @@ impl Sqlite {
         }
     }
 
-    fn files<'c>(&'c self, connection: &'c Connection) -> Files<'c> {
+    fn files<'c>(&'c self, connection: Reach<'c>) -> Files<'c> {
         Files {
             connection,
             directory: self.directory(),

@@ -1,14 +1,17 @@
 //! Structures in PostgreSQL, beside the same transactions by the client itself.
 //!
-//! `cargo bench --bench postgres`; a server of its own is started, which syncs to the disk as it is shipped.
+//! `cargo bench --bench postgres`, or `-- move` for the last part only: a store of 1 GB moves there while others write to it. A server of its
+//! own is started, which syncs to the disk as it is shipped.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a bench that fails has nothing to say"
 )]
 
+mod moving;
 mod raw;
 
+use std::env;
 use std::thread;
 use std::time::Duration;
 
@@ -76,7 +79,7 @@ role! {
 
 fn main() {
     if is_child() {
-        [popper as fn(), listener, waiters, pusher]
+        [popper as fn(), listener, waiters, pusher, moving::write]
             .iter()
             .for_each(|role| role());
         return;
@@ -92,6 +95,13 @@ fn main() {
     let Some(server) = Postgres::private(&settings) else {
         return;
     };
+    if !env::args().any(|argument| argument == "move") {
+        operations(&server);
+    }
+    moving::measure(&server);
+}
+
+fn operations(server: &Postgres) {
     let url = server.url(&unique_store());
     let store = Store::open(&url).unwrap();
     Raw::connect(&url).make_tables();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -78,7 +79,8 @@ role! {
                     Stop::new().wait_timeout(Duration::MAX);
                 }
                 Task::Die => tell("lives", own),
-                Task::Panic => panic!("of a handler"),
+                // Without the message on the way, which takes longer than a job may where it comes with a backtrace.
+                Task::Panic => resume_unwind(Box::new("of a handler")),
                 Task::Never => drop(Stop::new().wait_timeout(Duration::MAX)),
                 Task::Fork => match Forked::both() {
                     None => return Ok(()),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use diskette_ipc::{OwnerId, fork};
-use diskette_store::{Access, Db, Error, ErrorKind, Result, Store, Value};
+use diskette_store::{Access, Db, Error, ErrorKind, Result, Row, Store, Value};
 
 use crate::inner::Inner;
 use crate::sql;
@@ -58,6 +58,13 @@ impl Pilot {
         Ok(Pilot {
             owner: store.claimant()?,
             thread: Self::new_thread(),
+        })
+    }
+
+    fn of(row: &Row<'_>) -> Result<Self> {
+        Ok(Pilot {
+            owner: OwnerId::from_i64(row.int(0)?),
+            thread: row.int(1)?,
         })
     }
 
@@ -173,14 +180,20 @@ pub(crate) fn wait_for(db: &Db<'_>, key: Option<&[u8]>, me: Pilot) -> Result<()>
 
 /// Refuses to wait for who waits, over others or not, for this thread. To be called when [`wait_for`] is committed.
 pub(crate) fn must_not_be_a_circle(store: &Store, key: &[u8], me: Pilot) -> Result<()> {
-    let row = [key.into(), me.owner.as_i64().into(), me.thread.into()];
-    let is_circle = |db: &Db<'_>| db.query_one(sql::CIRCLE, &row, |_| Ok(()));
-    if store.read_one(is_circle)?.is_none() {
+    let pilots = |db: &Db<'_>| db.query(sql::PILOTS, &[key.into()], Pilot::of);
+    let circle = store.read_one(pilots)?;
+    if !circle.contains(&me) {
         return Ok(());
     }
-    let leave = |db: &Db<'_>| match is_circle(db)? {
-        None => Ok(false),
-        Some(()) => wait_for(db, None, me).map(|()| true),
+    for pilot in circle {
+        // As soon as that is heard of, who waits for him computes the value himself.
+        if !store.is_alive(pilot.owner)? {
+            return Ok(());
+        }
+    }
+    let leave = |db: &Db<'_>| match pilots(db)?.contains(&me) {
+        false => Ok(false),
+        true => wait_for(db, None, me).map(|()| true),
     };
     match store.one_by_one(leave)? {
         false => Ok(()),
@@ -188,5 +201,48 @@ pub(crate) fn must_not_be_a_circle(store: &Store, key: &[u8], me: Pilot) -> Resu
             ErrorKind::Deadlock,
             "the value is computed by this thread already, or by one that waits for a value that this thread computes",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use diskette_store::Access;
+
+    use super::*;
+    use crate::cache::Cache;
+    use crate::fresh::Fresh;
+
+    /// A circle was seen, and an error, where one of those who waited had just been killed.
+    #[test]
+    fn who_is_dead_is_in_no_circle() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let store = Store::options().timeout(Duration::from_millis(10));
+        let store = store.open(dir.path())?;
+        let cache = Cache::<u32, u32>::new(&store, "cache")?;
+        let in_the_air = || {
+            let keys = |db: &Db<'_>| {
+                db.query("SELECT key FROM cache_flights", &[], |row| {
+                    Ok(row.blob(0)?.to_owned())
+                })
+            };
+            store.read_one(keys).map(|keys| keys.concat())
+        };
+        let mut second = Ok(Vec::new());
+        cache.memoize(&2, Fresh::forever(), || {
+            second = in_the_air();
+            0
+        })?;
+        cache.remove(&2)?;
+        let (second, mut waited) = (second?, Ok(0));
+        cache.memoize(&1, Fresh::forever(), || {
+            let dead = "INSERT INTO cache_flights (cache, key, owner, thread, awaits) SELECT cache, $1, 7, 1, key FROM cache_flights";
+            store.write(|db| db.execute(dead, &[second.as_slice().into()])).unwrap();
+            waited = cache.memoize(&2, Fresh::forever(), || 0);
+            0
+        })?;
+        assert!(waited.is_err_and(|error| error.is_timeout()));
+        Ok(())
     }
 }

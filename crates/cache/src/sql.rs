@@ -162,11 +162,11 @@ pub(crate) const TAKE_OFF: &str = "INSERT INTO cache_flights (cache, key, owner,
 pub(crate) const LAND: &str =
     "DELETE FROM cache_flights WHERE key = $1 AND owner = $2 AND thread = $3";
 pub(crate) const PILOT: &str = "SELECT 1 FROM cache_flights WHERE key = $1";
-/// Whether this thread is among those who compute this, or what one of them waits for.
-pub(crate) const CIRCLE: &str = "WITH RECURSIVE pilots (owner, thread) AS (SELECT owner, thread FROM cache_flights WHERE key = $1 \
+/// Who computes this, and what he waits for, and so on.
+pub(crate) const PILOTS: &str = "WITH RECURSIVE pilots (owner, thread) AS (SELECT owner, thread FROM cache_flights WHERE key = $1 \
     UNION SELECT next.owner, next.thread FROM pilots JOIN cache_flights AS flight \
     ON flight.owner = pilots.owner AND flight.thread = pilots.thread JOIN cache_flights AS next ON next.key = flight.awaits) \
-    SELECT 1 FROM pilots WHERE owner = $2 AND thread = $3";
+    SELECT owner, thread FROM pilots";
 pub(crate) const AWAIT: &str =
     "UPDATE cache_flights SET awaits = $1 WHERE owner = $2 AND thread = $3";
 

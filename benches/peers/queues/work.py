@@ -1,5 +1,6 @@
 """A process of the benchmark, on a queue of Python. The other side, in the same words, is work.rs."""
 
+import atexit
 import json
 import os
 import sys
@@ -102,6 +103,8 @@ class Procrastinate:
         if not self.run(self.app.check_connection_async()):
             self.run(self.app.schema_manager.apply_schema_async())
         self.worker = self.run(self.app.job_manager.register_worker())
+        # Else the connection pool complains at the end.
+        atexit.register(lambda: self.run(self.app.close_async()))
 
     def run(self, coroutine):
         return self.loop.run_until_complete(coroutine)

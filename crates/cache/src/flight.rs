@@ -206,9 +206,12 @@ pub(crate) fn must_not_be_a_circle(store: &Store, key: &[u8], me: Pilot) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::thread;
     use std::time::Duration;
 
     use diskette_store::Access;
+    use diskette_testkit::asleep;
 
     use super::*;
     use crate::cache::Cache;
@@ -243,6 +246,37 @@ mod tests {
             0
         })?;
         assert!(waited.is_err_and(|error| error.is_timeout()));
+        Ok(())
+    }
+
+    /// Who waited for a value and then computed it himself was held to wait for it on: others who did so later saw a circle that wasn't there.
+    #[test]
+    fn who_takes_over_waits_no_more() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let store = Store::open(dir.path())?;
+        let cache = Cache::<u32, u32>::new(&store, "cache")?;
+        let awaited = || {
+            let count = "SELECT count(*) FROM cache_flights WHERE awaits IS NOT NULL";
+            store.read_one(|db| db.query_one(count, &[], |row| row.int(0)))
+        };
+        let within = || {
+            let value = cache.memoize(&2, Fresh::forever(), || 2).unwrap();
+            assert_eq!(awaited().unwrap(), Some(0));
+            value
+        };
+        thread::scope(|scope| {
+            let mut other = None;
+            let give_up = || {
+                cache.memoize(&2, Fresh::forever(), || {
+                    let waits = || cache.memoize(&1, Fresh::forever(), within);
+                    other = Some(asleep(scope, || (), waits));
+                    assert_eq!(awaited().unwrap(), Some(1));
+                    resume_unwind(Box::new("gives up"))
+                })
+            };
+            assert!(catch_unwind(AssertUnwindSafe(give_up)).is_err());
+            assert_eq!(other.unwrap().join().unwrap().unwrap(), 2);
+        });
         Ok(())
     }
 }

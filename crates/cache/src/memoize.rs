@@ -209,8 +209,8 @@ impl Part<'_, Store> {
                 }
                 Ok(None)
             })?;
-            waited = flight.is_none();
-            if waited && flight::is_flying() {
+            waited |= flight.is_none();
+            if flight.is_none() && flight::is_flying() {
                 flight::must_not_be_a_circle(store, key, me)?;
             }
             Ok(flight)

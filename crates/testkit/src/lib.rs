@@ -85,7 +85,7 @@ pub use postgres::{Bouncer, Postgres};
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub use power_cut::{PowerCut, Worst, power_cuts};
-pub use proc::{context_switches, cpu_time, take_all_descriptors};
+pub use proc::{context_switches, cpu_time, restlessness, take_all_descriptors};
 pub use proxy::Proxy;
 pub use random::Random;
 pub use role::{Parent, is_child, play};

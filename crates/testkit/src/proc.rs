@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
+use diskette_ipc::clock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// The processor time that all threads of a process have taken.
@@ -28,6 +29,27 @@ pub fn context_switches(pid: u32) -> u64 {
         number(lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")))
     });
     times.sum()
+}
+
+/// What processes do while `wait` runs: how often each of them awakes in a second, and what part of a processor it takes, on average.
+/// Both say more of the processes than of the machine: a thread that only looks in case that a ring was lost does so twice a second,
+/// whatever a look costs.
+///
+/// # Panics
+///
+/// If one of them is gone.
+pub fn restlessness(pids: &[u32], wait: impl FnOnce()) -> (f64, f64) {
+    let each =
+        |of: fn(u32) -> f64| pids.iter().map(|&pid| of(pid)).sum::<f64>() / pids.len() as f64;
+    let woken = || each(|pid| context_switches(pid) as f64);
+    let busy = || each(|pid| cpu_time(pid).as_secs_f64());
+    let (woken_before, busy_before, begun) = (woken(), busy(), clock::now());
+    wait();
+    let time = begun.elapsed().as_secs_f64();
+    (
+        (woken() - woken_before) / time,
+        (busy() - busy_before) / time,
+    )
 }
 
 /// Takes all descriptors that this process may have, up to a few hundred, until what is returned is dropped.

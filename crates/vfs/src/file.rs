@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use diskette_ipc::Roster;
 use rusqlite::ffi::{
-    SQLITE_IOERR_SHMLOCK, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_WRITE, SQLITE_OK, SQLITE_SHM_LOCK,
-    SQLITE_SHM_UNLOCK, sqlite3_file, sqlite3_int64, sqlite3_io_methods,
+    SQLITE_IOERR, SQLITE_IOERR_SHMLOCK, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_WRITE, SQLITE_OK,
+    SQLITE_SHM_LOCK, SQLITE_SHM_UNLOCK, sqlite3_file, sqlite3_int64, sqlite3_io_methods,
 };
 
 use crate::index::Index;
@@ -64,6 +64,17 @@ impl Real {
         };
         // SAFETY: an open file, and bytes that are there.
         unsafe { write(self.0.as_ptr(), bytes.as_ptr().cast(), size, to) }
+    }
+
+    /// How many bytes it has; 0 if that can't be known.
+    pub(crate) fn size(self) -> i64 {
+        let mut size = 0;
+        let answer = match self.methods().xFileSize {
+            // SAFETY: an open file.
+            Some(ask) => unsafe { ask(self.0.as_ptr(), &raw mut size) },
+            None => SQLITE_IOERR,
+        };
+        if answer == SQLITE_OK { size } else { 0 }
     }
 
     /// Locks some of the WAL-index in the kernel; what SQLite answers.

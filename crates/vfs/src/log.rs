@@ -10,6 +10,10 @@
 //!
 //! What goes elsewhere than behind what the same transaction wrote last isn't gathered: a page that is written for the second time,
 //! and the checksums that then change. What a transaction leaves that was rolled back is dropped before anybody else can write.
+//!
+//! Where each transaction is synced, the file is lengthened by zeros ahead of what is written: to sync a file that has grown is to
+//! sync what the file system knows of it, too, which takes twice as long. A log ends with the first frame that isn't its own, so
+//! zeros say nothing.
 
 use std::ffi::{c_int, c_void};
 use std::mem::take;
@@ -17,7 +21,8 @@ use std::ops::Range;
 use std::slice;
 
 use rusqlite::ffi::{
-    SQLITE_IOERR_WRITE, SQLITE_OK, sqlite3_file, sqlite3_int64, sqlite3_io_methods,
+    SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE, SQLITE_OK, sqlite3_file, sqlite3_int64,
+    sqlite3_io_methods,
 };
 
 use crate::file::{self, Real};
@@ -32,6 +37,12 @@ pub(crate) struct Log {
     next: Option<i64>,
     /// After a header, until its page comes: does it commit?
     header: Option<bool>,
+    /// Whether this transaction has been synced,
+    synced: bool,
+    /// and the one before it was.
+    syncs: bool,
+    /// So long is the file, as far as is known.
+    length: i64,
 }
 
 /// SQLite's format of the log: `sqlite.org/fileformat2.html`, 4.1.
@@ -42,6 +53,12 @@ const PAGES: Range<usize> = 4..8;
 /// So many bytes are not kept back any longer.
 const MANY: usize = 64 << 10;
 
+/// The file is lengthened by as much as is written of it, but by no more than this,
+const ROOM: i64 = 256 << 10;
+
+/// and by so much at once.
+static ZEROS: [u8; 32 << 10] = [0; 32 << 10];
+
 impl Log {
     pub(crate) fn of(file: Real) -> Self {
         Log {
@@ -50,13 +67,18 @@ impl Log {
             start: 0,
             next: None,
             header: None,
+            synced: false,
+            syncs: false,
+            length: 0,
         }
     }
 
     /// Nobody writes any more by this connection, until it begins the next transaction. One that has committed has left nothing.
     pub(crate) fn end_transaction(&mut self) {
+        if self.next.take().is_some() {
+            self.syncs = take(&mut self.synced);
+        }
         self.gathered.clear();
-        self.next = None;
         self.header = None;
     }
 
@@ -72,13 +94,17 @@ impl Log {
     }
 
     fn write(&mut self, bytes: &[u8], to: i64) -> c_int {
+        if to == 0 {
+            self.length = 0; // it is begun anew, and may have been cut
+        }
         let follows = self.next.is_none_or(|next| next == to);
         self.next = Some(to + bytes.len() as i64);
         match take(&mut self.header) {
             Some(commits) if follows => {
                 self.gathered.extend_from_slice(bytes);
-                match commits || self.gathered.len() >= MANY {
-                    true => self.put_out(),
+                match commits {
+                    true => self.commit(),
+                    false if self.gathered.len() >= MANY => self.put_out(),
                     false => SQLITE_OK,
                 }
             }
@@ -94,6 +120,33 @@ impl Log {
                 SQLITE_OK => self.file.write(bytes, to),
                 failed => failed,
             },
+        }
+    }
+}
+
+impl Log {
+    fn commit(&mut self) -> c_int {
+        self.synced = false; // what was synced before is the log's head
+        let answer = self.put_out();
+        if answer == SQLITE_OK && self.syncs {
+            self.lengthen();
+        }
+        answer
+    }
+
+    /// Whoever writes does so alone. What fails is as if it hadn't been tried.
+    fn lengthen(&mut self) {
+        let Some(next) = self.next.filter(|&next| next >= self.length) else {
+            return;
+        };
+        // Others write to it, too.
+        self.length = self.file.size().max(next);
+        if self.length > next {
+            return;
+        }
+        let room = next + next.min(ROOM);
+        while self.length < room && self.file.write(&ZEROS, self.length) == SQLITE_OK {
+            self.length += ZEROS.len() as i64;
         }
     }
 }
@@ -142,8 +195,21 @@ macro_rules! after_writing {
 after_writing! {
     read(into: *mut c_void, size: c_int, from: sqlite3_int64);
     truncate(size: sqlite3_int64);
-    sync(flags: c_int);
     file_size(size: *mut sqlite3_int64);
+}
+
+unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
+    // SAFETY: SQLite calls it for an open log of ours.
+    unsafe {
+        let Some(log) = file::log(file) else {
+            return SQLITE_IOERR_FSYNC;
+        };
+        match log.put_out() {
+            SQLITE_OK => log.synced = log.next.is_some(),
+            failed => return failed,
+        }
+        file::sync(file, flags)
+    }
 }
 
 /// Those of version 1: SQLite shares and maps the database's file only.

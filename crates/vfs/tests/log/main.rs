@@ -11,4 +11,5 @@ mod killed;
 mod spilled;
 #[cfg(target_os = "linux")]
 mod strangers;
+mod synced;
 mod torture;

@@ -48,7 +48,7 @@ fn one_that_is_rolled_back_leaves_nothing_to_what_others_write() {
 
 role! {
     /// What is found by who has only what is in the files.
-    fn heir(parent) {
+    pub(crate) fn heir(parent) {
         let (dir, copy): (PathBuf, PathBuf) = (parent.arg(0), parent.arg(1));
         for file in ["database", "database-wal"] {
             fs::copy(dir.join(file), copy.join(file)).unwrap();

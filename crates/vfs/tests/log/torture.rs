@@ -11,6 +11,9 @@ use crate::contents::{
 role! {
     fn writer(parent) {
         let mut connection = member(&parent.arg::<PathBuf>(0));
+        if std::process::id().is_multiple_of(2) {
+            connection.execute_batch("PRAGMA synchronous = FULL").unwrap();
+        }
         loop {
             write_aside(&connection).unwrap();
             parent.say(count_on(&mut connection).unwrap());

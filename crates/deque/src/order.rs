@@ -29,6 +29,32 @@ impl Inner {
         [rows.start.into(), rows.end.into()]
     }
 
+    /// Takes the item at an end, if there is one, as `read` reads it, by one statement that writes; `None` if that takes more than one:
+    /// see [`take`](Self::take).
+    pub(crate) fn take_plain<R>(
+        &self,
+        db: &Db<'_>,
+        end: End,
+        read: impl FnOnce(&Row<'_>) -> Result<R>,
+    ) -> Result<Option<Option<R>>> {
+        let found = db.query_one(sql::item_at(end), &self.rows(), |row| {
+            let (pos, file, gap) = (row.int(0)?, row.opt_int(1)?, row.opt_int(3)?);
+            let is_plain = file.is_none()
+                && !gap.is_some_and(|gap| end.is_outer(gap, pos))
+                && self.share().has_room_around(pos);
+            Ok((pos, is_plain.then(|| read(row)).transpose()?))
+        })?;
+        match found {
+            None => Ok(Some(None)),
+            Some((_, None)) => Ok(None),
+            Some((pos, item)) => {
+                db.run(sql::DELETE, &[pos.into()])?;
+                db.ring(self.structure.departures());
+                Ok(Some(item))
+            }
+        }
+    }
+
     /// Takes the item at an end, if there is one, as `read` reads it; if that says `None`, it stays, and this says so too.
     pub(crate) fn take<R>(
         &self,
@@ -47,11 +73,7 @@ impl Inner {
         }
         db.run(sql::DELETE, &[pos.into()])?;
         db.store().forget_value(db, file)?;
-        let outer = gap.is_some_and(|gap| match end {
-            End::Front => gap < pos,
-            End::Back => gap > pos,
-        });
-        if outer {
+        if gap.is_some_and(|gap| end.is_outer(gap, pos)) {
             self.vacate(db, pos)?;
         }
         self.stay_in_the_middle(db, pos)?;

@@ -22,6 +22,14 @@ impl End {
             End::Back => pos + 1,
         }
     }
+
+    /// Whether a position is nearer to this end than `pos`.
+    pub(crate) fn is_outer(self, position: i64, pos: i64) -> bool {
+        match self {
+            End::Front => position < pos,
+            End::Back => position > pos,
+        }
+    }
 }
 
 /// Positions from the first to the last, both in it.

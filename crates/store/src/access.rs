@@ -45,6 +45,17 @@ pub trait Access {
     #[doc(hidden)]
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
 
+    /// A [`write_one`](Self::write_one) whose statement depends on what was read before it: where statements travel it is a
+    /// [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation`, and of the database.
+    #[doc(hidden)]
+    fn read_and_write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.write(operation)
+    }
+
     /// What is kept in memory of what is read by itself; nothing of what is part of a transaction or snapshot.
     #[doc(hidden)]
     fn memory(&self) -> Option<Memory<'_>> {
@@ -71,6 +82,10 @@ impl<A: Access> Access for &A {
 
     fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
         (**self).write_one(operation)
+    }
+
+    fn read_and_write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        (**self).read_and_write_one(operation)
     }
 
     fn memory(&self) -> Option<Memory<'_>> {

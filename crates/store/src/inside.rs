@@ -133,6 +133,21 @@ impl<A: Access> Inside<'_, A> {
         store.freeing(|| self.write_one(&mut operation))
     }
 
+    /// See [`Access::read_and_write_one`]; by which room is made, as [`free`](Self::free) does.
+    pub fn read_and_free_one<R>(
+        &self,
+        mut operation: impl FnMut(&Db<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.must_be_at_home()?;
+        let store = self.access.store();
+        store.freeing(|| {
+            self.access.read_and_write_one(|db| {
+                self.structure.enter(db)?;
+                operation(db)
+            })
+        })
+    }
+
     /// The large value with this number, which a row has named.
     pub fn raw_file(&self, id: i64) -> Result<Vec<u8>> {
         let value = self.access.read_one(|db| db.open_file(id))?;

@@ -161,6 +161,14 @@ impl Access for Store {
         })
     }
 
+    fn read_and_write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+        self.once(operation, |store, operation| match store.engine() {
+            Engine::Sqlite(sqlite) => sqlite.write_one(store, |db| operation.begin()?(db)),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(postgres) => postgres.write(store, |db| operation.begin()?(db)),
+        })
+    }
+
     fn memory(&self) -> Option<Memory<'_>> {
         match self.engine() {
             Engine::Sqlite(sqlite) => sqlite.memory(),

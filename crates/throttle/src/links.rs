@@ -46,10 +46,14 @@ pub(crate) fn write<A: Access, R>(
     access: &A,
     change: impl FnOnce(&Db<'_>) -> Result<R>,
 ) -> Result<R> {
-    access.write(|db| {
+    let change = |db: &Db<'_>| {
         links.iter().try_for_each(|link| link.structure.enter(db))?;
         change(db)
-    })
+    };
+    match links {
+        [_] => access.read_and_write_one(change),
+        _ => access.write(change),
+    }
 }
 
 /// One consistent look at all rows.

@@ -1,7 +1,8 @@
 //! The threads of a worker, and who oversees them.
 
+mod desks;
+
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::claim::Claim;
+use crate::crew::desks::Desks;
 use crate::follow::follow;
-use crate::held::{Ending, Held};
+use crate::held::Ending;
 use crate::home::Home;
 use crate::queue::Queue;
 use crate::turns::Turns;
@@ -41,24 +43,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub(crate) struct Crew<J, C> {
     shift: Shift<J, C>,
     turns: Mutex<Turns>,
-    desks: Mutex<Desks>,
-}
-
-#[derive(Default)]
-struct Desks {
-    /// By the number of the thread.
-    busy: BTreeMap<usize, Desk>,
-    /// Nothing is begun any more, and nobody waits for what was.
-    closed: bool,
-}
-
-/// A job that a thread has in hand.
-struct Desk {
-    /// The claim, for who ends it over the head of the thread.
-    twin: Held,
-    home: Arc<Home>,
-    /// It is beyond its limit, and another thread has taken the place of this one.
-    is_lost: bool,
+    desks: Desks,
 }
 
 enum Event {
@@ -80,7 +65,7 @@ where
         Crew {
             shift,
             turns: Mutex::new(turns),
-            desks: Mutex::default(),
+            desks: Desks::default(),
         }
     }
 
@@ -201,7 +186,7 @@ where
         let twin = held.clone();
         let home = Arc::new(Home::new(held.time_limit));
         held.home = Some(Arc::clone(&home));
-        if !self.sit_down(number, twin, &home) {
+        if self.is_stopping() || !self.desks.sit_down(number, twin, &home) {
             home.close();
             return claim
                 .release()
@@ -227,7 +212,7 @@ where
             let ended = held.end(&held.store, ending);
             held.inner.structure.doing("ending a job", ended)
         });
-        let was_lost = self.get_up(number);
+        let was_lost = self.desks.get_up(number);
         match ended {
             Ok(()) => Ok(was_lost),
             Err(error) if error.is_overtaken() || error.is_moved() => {
@@ -238,30 +223,10 @@ where
         }
     }
 
-    /// Not if nothing is to be begun any more.
-    fn sit_down(&self, number: usize, twin: Held, home: &Arc<Home>) -> bool {
-        let mut desks = self.desks.lock();
-        let may_begin = !desks.closed && !self.is_stopping();
-        if may_begin {
-            let desk = Desk {
-                twin,
-                home: Arc::clone(home),
-                is_lost: false,
-            };
-            desks.busy.insert(number, desk);
-        }
-        may_begin
-    }
-
     /// The crew's own stop follows the program's a little later.
     fn is_stopping(&self) -> bool {
         let mut stops = self.shift.outer.iter().chain([&self.shift.stop]);
         stops.any(Stop::is_stopped)
-    }
-
-    fn get_up(&self, number: usize) -> bool {
-        let desk = self.desks.lock().busy.remove(&number);
-        desk.is_some_and(|desk| desk.is_lost)
     }
 
     /// Until all threads have ended, or are not waited for any more.
@@ -277,7 +242,7 @@ where
         let mut failure = None;
         let mut end = Deadline::never();
         while working > 0 && !end.is_past() {
-            let next = self.next_late().min(limit);
+            let next = self.desks.next_late().min(limit);
             let wait = match end.remaining() {
                 Some(left) => next.min(left),
                 None => next,
@@ -306,7 +271,7 @@ where
                 }
                 None => {}
             }
-            for late in self.late() {
+            for late in self.desks.late() {
                 tracing::warn!(%late, "beyond its time limit: its thread is lost until it returns");
                 working -= 1;
                 lost += 1;
@@ -321,48 +286,8 @@ where
                 }
             }
         }
-        self.hand_back();
+        self.desks.hand_back();
         failure.map_or(Ok(()), Err)
-    }
-
-    fn next_late(&self) -> Duration {
-        let desks = self.desks.lock();
-        let in_time = desks.busy.values().filter(|desk| !desk.is_lost);
-        let left = in_time.filter_map(|desk| desk.home.until().remaining());
-        left.min().unwrap_or(Duration::MAX)
-    }
-
-    /// The jobs that are beyond their limit now; their threads are lost from here on.
-    fn late(&self) -> Vec<String> {
-        let mut desks = self.desks.lock();
-        let all = desks.busy.values_mut();
-        let late = all.filter(|desk| !desk.is_lost && desk.home.until().is_past());
-        late.map(|desk| {
-            desk.is_lost = true;
-            let inner = &desk.twin.inner;
-            format!("{} of {}", inner.job(desk.twin.row), inner.structure.name())
-        })
-        .collect()
-    }
-
-    /// Releases what is still in hand: what its threads do with it is refused from then on.
-    fn hand_back(&self) {
-        let mut desks = self.desks.lock();
-        desks.closed = true;
-        let busy = std::mem::take(&mut desks.busy);
-        drop(desks);
-        for desk in busy.into_values().filter(|desk| !desk.is_lost) {
-            let Held {
-                inner, store, row, ..
-            } = &desk.twin;
-            let id = inner.job(*row);
-            let ending = Ending::Release { counts: false };
-            match desk.twin.end(store, ending) {
-                Ok(()) => tracing::warn!(%id, "released: the grace time is over"),
-                Err(error) if error.is_overtaken() || error.is_moved() => {} // it has just ended
-                Err(error) => tracing::warn!(%id, %error, "could not be released"),
-            }
-        }
     }
 
     /// Until all queues are idle at once.

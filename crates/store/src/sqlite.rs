@@ -21,6 +21,7 @@ pub(crate) mod memory;
 mod moved;
 #[cfg(feature = "postgres")]
 mod moving;
+mod open_stores;
 mod opening;
 #[cfg(feature = "postgres")]
 mod promotion;

@@ -25,7 +25,7 @@ use crate::sqlite::commons::Commons;
 use crate::sqlite::estate::Estates;
 use crate::sqlite::housekeeping::Running;
 use crate::sqlite::memory::Emptied;
-use crate::sqlite::opening::{OPEN, OpenStores};
+use crate::sqlite::open_stores::{OPEN, OpenStores};
 use crate::sqlite::readers::Pool;
 use crate::store::PutOff;
 

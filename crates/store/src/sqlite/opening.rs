@@ -1,14 +1,13 @@
-//! Opening a directory, and the stores that are open in this process.
+//! Opening a directory.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use diskette_ipc::clock::{self, Deadline};
-use diskette_ipc::{Doorbell, Eras, FileLock, Mode, Mutex, Owners};
+use diskette_ipc::clock::Deadline;
+use diskette_ipc::{Doorbell, Eras, FileLock, Mode, Owners};
 use diskette_vfs::LogLocks;
 
 use rusqlite::Connection;
@@ -28,25 +27,13 @@ use crate::sqlite::garbage;
 use crate::sqlite::gate::Gate;
 use crate::sqlite::housekeeping::{Housekeeper, Job};
 use crate::sqlite::memory::Shelves;
+use crate::sqlite::open_stores::{OPEN, found, keep};
 use crate::sqlite::readers::Readers;
 use crate::sqlite::reading::{self, Reading};
 use crate::sqlite::shards::Shard;
 use crate::sqlite::values::Values;
 use crate::sqlite::writer::Writer;
 use crate::sqlite::{Shared, Sqlite};
-use crate::store::Ways;
-
-pub(crate) type OpenStores = HashMap<Identity, OpenStore>;
-
-/// A store that is open in this process, or is being closed.
-pub(crate) struct OpenStore {
-    pub(crate) shared: Weak<Shared>,
-    read_only: bool,
-    open: Weak<()>,
-}
-
-/// The stores that are open in this process.
-pub(crate) static OPEN: Mutex<Option<OpenStores>> = Mutex::new(None);
 
 impl Sqlite {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Sqlite> {
@@ -70,12 +57,7 @@ impl Sqlite {
         let identity = Directory::find(path, options)?.identity()?;
         let open = OPEN.lock();
         let entry = open.as_ref().and_then(|open| open.get(&identity));
-        let store = entry
-            .and_then(|entry| entry.shared.upgrade())
-            .map(|shared| Sqlite {
-                shared,
-                ways: Ways::of(options),
-            });
+        let store = entry.and_then(|entry| entry.store(options));
         Ok(store.filter(|store| options.read_only || !store.is_for_reading()))
     }
 
@@ -189,56 +171,6 @@ impl Sqlite {
                  before, which serves those who only read as well",
             )),
         }
-    }
-}
-
-/// The store that is open in this process already. One that is being closed, for reading only or beside one that is to be, is
-/// waited for: closing its files takes POSIX locks from the process.
-fn found(open: &OpenStores, identity: Identity, options: &Options) -> Result<Option<Sqlite>> {
-    let Some(entry) = open.get(&identity) else {
-        return Ok(None);
-    };
-    if let Some(shared) = entry.shared.upgrade() {
-        shared.memory.allow(options.memory);
-        let store = Sqlite {
-            shared,
-            ways: Ways::of(options),
-        };
-        // A new directory may get the number of one that was removed while it was open here.
-        return Ok(Some(store).filter(Sqlite::is_intact));
-    }
-    if !entry.read_only && !options.read_only {
-        return Ok(None);
-    }
-    let deadline = Deadline::after(options.timeout);
-    while entry.open.strong_count() > 0 {
-        if deadline.is_past() {
-            return Err(timed_out(
-                "this process to close the store",
-                options.timeout,
-            ));
-        }
-        clock::sleep(Duration::from_millis(1));
-    }
-    Ok(None)
-}
-
-fn keep(open: &mut OpenStores, shared: Shared, options: &Options) -> Sqlite {
-    let shared = Arc::new(shared);
-    shared.memory.allow(options.memory);
-    shared.commons.join(&shared);
-    open.retain(|_, entry| entry.open.strong_count() > 0);
-    open.insert(
-        shared.identity,
-        OpenStore {
-            shared: Arc::downgrade(&shared),
-            read_only: options.read_only,
-            open: Arc::downgrade(&shared.open),
-        },
-    );
-    Sqlite {
-        shared,
-        ways: Ways::of(options),
     }
 }
 

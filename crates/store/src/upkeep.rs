@@ -141,7 +141,8 @@ impl Store {
     /// The store stays where it is, and goes on: [`is_timeout`](crate::Error::is_timeout) when the turn to write didn't come;
     /// [`is_invalid_input`](crate::Error::is_invalid_input) for an address where there is something already, for a key of more than 2,600 bytes and
     /// a text with a character 0, which PostgreSQL can't store; those of the connection;
-    /// [`is_misuse`](crate::Error::is_misuse) within a transaction of this thread, and while another moves it. An error of opening the new place comes after the move.
+    /// [`is_misuse`](crate::Error::is_misuse) within a transaction of this thread, while another moves it, and where others go on making
+    /// structures that are spread over shards. An error of opening the new place comes after the move.
     ///
     /// # Crashes
     ///

@@ -123,3 +123,40 @@ fn what_changes_while_it_is_copied_arrives_as_it_was_last() {
         house::live_in(&moved.store);
     }
 }
+
+/// Each time that nobody might write any more there was another shard that had to be copied before: so it went on for as long as others
+/// made them.
+#[test]
+fn where_others_go_on_making_shards_the_store_stays_and_can_move_later() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let todo = Deque::<u32>::new(&store, "todo").unwrap();
+    todo.push_back(&1).unwrap();
+    let make_shards = |n: usize| {
+        let options = Cache::options().shards(1);
+        let _: ShardedCache<u64, u64> = options.new(&store, &format!("pictures {n}")).unwrap();
+    };
+    let url = server.url(&unique_store());
+    let mut made = 0;
+    let refused = store.promote(&url, |progress| {
+        assert!(made < 1000, "it goes on for ever");
+        if progress.step == Step::Waiting {
+            made += 1;
+            make_shards(made);
+        }
+    });
+    let error = refused.unwrap_err();
+    assert!(
+        error.is_misuse() && error.to_string().contains("shards"),
+        "{error}"
+    );
+    todo.push_back(&2).unwrap();
+
+    let moved = store.promote(&url, |_| {}).unwrap();
+    let there = Deque::<u32>::new(&moved.store, "todo").unwrap();
+    assert_eq!(there.to_vec().unwrap(), [1, 2]);
+    assert_eq!(moved.store.stats().unwrap().structures.len(), 1 + made);
+}

@@ -22,6 +22,9 @@ const STRUCTURES: &str = "SELECT id FROM structures";
 /// Who has to bring over no more bytes than this need not do it while others write.
 const LITTLE: u64 = 4 * 1024 * 1024;
 
+/// How often it copies anew, as others have made shards meanwhile.
+const ATTEMPTS: usize = 10;
+
 /// A store that has moved; what [`Store::promote`] gives.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -102,7 +105,7 @@ impl Sqlite {
     fn move_into(&self, place: &mut NewPlace, meter: &mut Meter<'_>) -> Result<Promoted> {
         place.clear()?;
         self.measure(meter)?;
-        loop {
+        for _ in 0..ATTEMPTS {
             // The copy names the shards that it has.
             let _tenancies = self.stay_with_all_shards()?;
             let shards = self.all_shards()?;
@@ -132,6 +135,13 @@ impl Sqlite {
                 bytes: meter.progress.bytes,
             });
         }
+        Err(Error::new(
+            ErrorKind::Misuse,
+            format!(
+                "it was copied {ATTEMPTS} times, and others had made new shards each time before they could be made to wait; it stays as \
+                 it is: keep them from making structures that are spread over shards until it has moved, and try again"
+            ),
+        ))
     }
 
     fn measure(&self, meter: &mut Meter<'_>) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Claims of the dead.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diskette::{Deque, Error, ErrorKind, Index, Store};
-use diskette_testkit::{Child, PATIENCE, Place, eventually, role};
+use diskette_ipc::clock;
+use diskette_testkit::{Child, PATIENCE, Place, at_best_within, eventually, role};
 use serde::{Deserialize, Deserializer, Serialize};
 
 role! {
@@ -56,25 +57,22 @@ fn claims_of_a_killed_process_are_back_in_their_places_at_once() {
     let place = Place::new();
     let path = place.path().to_owned();
     let todo = Deque::<u32>::new(&Store::open(&path).unwrap(), "todo").unwrap();
-    let mut fastest = Duration::MAX;
-    for _ in 0..5 {
+    at_best_within(Duration::from_millis(100), || {
         todo.clear().unwrap();
         todo.extend([1, 2]).unwrap();
         let mut child = Child::spawn(claimer, &[&path.display()]);
         assert_eq!(child.hear(PATIENCE), "1 2");
         assert_eq!((todo.len().unwrap(), todo.claimed().unwrap()), (0, 2));
         assert!(!todo.is_idle().unwrap());
-        #[allow(clippy::disallowed_methods)]
-        let killed = Instant::now();
+        let killed = clock::now();
         child.kill();
         let back = todo.claim_front(PATIENCE).unwrap().unwrap();
-        fastest = fastest.min(killed.elapsed());
+        let time = killed.elapsed();
         assert_eq!((*back, todo.pop_front().unwrap()), (1, Some(2)));
         back.complete_now().unwrap();
         assert!(todo.is_idle().unwrap());
-    }
-    // The promise is 100 ms; a loaded machine may miss it now and then, a missing watch always.
-    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+        time
+    });
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn value_files_of_a_killed_process_are_whole_or_swept_away() {
                 assert!(value == content(n), "{n} is not whole");
             }
             assert_eq!(store.check().unwrap().problems, []);
-            eventually(Duration::from_secs(10), || {
+            eventually(PATIENCE, || {
                 files_below(&path.join("values")).len() == large.len().unwrap()
             });
         },
@@ -242,9 +242,7 @@ fn owner_files_of_the_dead_do_not_pile_up() {
     let path = dir.path().join("store");
     kill_again_and_again(5, || Child::spawn(hoarder, &[&path.display()]), |_| ());
     let _store = Store::open(&path).unwrap();
-    eventually(Duration::from_secs(10), || {
-        files_below(&path.join("owners")).len() <= 1
-    });
+    eventually(PATIENCE, || files_below(&path.join("owners")).len() <= 1);
 }
 
 /// While somebody looked at a snapshot, which may want any value file, a store with an orphan in it could not

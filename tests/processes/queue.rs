@@ -1,10 +1,13 @@
 //! Jobs and the deaths of their workers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diskette::{Backoff, Deque, Index, JobState, Keep, Outcome, Push, Queue, Store, Why};
-use diskette_testkit::{Child, Forked, PATIENCE, Place, Signal, eventually, on_postgres, role};
+use diskette_ipc::clock;
+use diskette_testkit::{
+    Child, Forked, PATIENCE, Place, Signal, at_best_within, eventually, on_postgres, role,
+};
 
 const JOBS: u32 = 2000;
 const GROUPS: u32 = 6;
@@ -173,23 +176,20 @@ fn a_job_whose_worker_is_killed_runs_elsewhere_at_once() {
     let place = Place::new();
     let path = place.path().to_owned();
     let jobs = Queue::<u32>::new(&Store::open(&path).unwrap(), "jobs").unwrap();
-    let mut fastest = Duration::MAX;
-    for _ in 0..5 {
+    at_best_within(Duration::from_millis(100), || {
         let id = jobs.push(&1).unwrap();
         let mut child = Child::spawn(claimer, &[&path.display(), &1]);
         assert_eq!(child.hear(PATIENCE), "1/1");
         let job = jobs.get(id).unwrap().unwrap();
         assert_eq!(job.party.map(|party| party.pid), Some(child.id()));
-        #[allow(clippy::disallowed_methods)]
-        let killed = Instant::now();
+        let killed = clock::now();
         child.kill();
         let claim = jobs.claim_timeout(PATIENCE).unwrap().unwrap();
-        fastest = fastest.min(killed.elapsed());
+        let time = killed.elapsed();
         assert_eq!((claim.attempt(), claim.kills()), (2, 1));
         claim.complete_now().unwrap();
-    }
-    // The promise is 100 ms; a loaded machine may miss it now and then, a missing watch always.
-    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+        time
+    });
 
     // Where nobody was there to hear of it, who opens the queue looks.
     jobs.push(&2).unwrap();

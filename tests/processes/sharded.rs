@@ -118,7 +118,7 @@ fn resharding_waits_for_others_and_not_for_the_dead() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let store = Store::open(&path).unwrap();
-    let hasty = store.with_timeout(Duration::from_millis(20));
+    let hasty = store.with_timeout(Duration::from_millis(500));
     let mut tenants = [(); 2].map(|()| Child::spawn(tenant, &[&path.display()]));
     for tenant in &mut tenants {
         assert_eq!(tenant.hear(PATIENCE), "8");
@@ -142,7 +142,7 @@ role! {
         // It has it open once it uses it.
         let child = Forked::child(|| {
             assert_eq!(cache.get(&1).unwrap().as_deref(), Some("a"));
-            let hasty = store.with_timeout(Duration::from_millis(20));
+            let hasty = store.with_timeout(Duration::from_millis(500));
             assert!(open(&hasty).reshard(3).unwrap_err().is_timeout());
             cache.insert(&2, "b").unwrap();
         });

@@ -275,7 +275,7 @@ fn what_is_undone_leaves_no_file() {
 #[test]
 fn busy_and_read_only_are_told_apart() {
     let (directory, store) = store();
-    let hasty = store.with_timeout(Duration::from_millis(20));
+    let hasty = store.with_timeout(Duration::from_millis(500));
     let cache = Cache::<u32, u32>::new(&hasty, "cache").unwrap();
     let write = || cache.insert(&1, &1).unwrap_err();
     let busy = store.transaction(|_| Ok::<_, Error>(in_another_thread(write)));

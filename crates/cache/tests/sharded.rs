@@ -303,12 +303,12 @@ fn a_policy_knows_after_resharding_what_was_read() {
 #[test]
 fn resharding_is_refused_while_others_have_it_open() {
     let (_directory, store) = store();
-    let store = store.with_timeout(Duration::from_millis(20));
-    let cache = options(2).max_entries(100).new(&store, "cache").unwrap();
+    let hasty = store.with_timeout(Duration::from_millis(500));
+    let cache = options(2).max_entries(100).new(&hasty, "cache").unwrap();
     cache.insert(&1, "a").unwrap();
     let clone = cache.clone();
     assert!(cache.reshard(3).unwrap_err().is_misuse());
-    let other = options(2).new(&store, "cache").unwrap();
+    let other = options(2).new(&hasty, "cache").unwrap();
     let error = clone.reshard(3).unwrap_err();
     assert!(error.is_timeout(), "{error}");
     let upkeep = other.upkeep(SECOND).unwrap();
@@ -316,7 +316,7 @@ fn resharding_is_refused_while_others_have_it_open() {
     drop(upkeep);
     // The thread has it open until it ends.
     eventually(PATIENCE, || {
-        let cache = options(2).new(&store, "cache").unwrap();
+        let cache = options(2).new(&hasty, "cache").unwrap();
         match cache.reshard(101) {
             Err(error) if error.is_timeout() => false,
             resharded => resharded.unwrap_err().is_invalid_input(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{fs, io, thread};
 
 use diskette_ipc::{DeathWatch, OwnerId, Owners, clock};
-use diskette_testkit::{Child, PATIENCE, role};
+use diskette_testkit::{Child, PATIENCE, at_best_within, role};
 use tempfile::{TempDir, tempdir};
 
 role! {
@@ -124,17 +124,13 @@ fn in_a_storm_of_short_lives_each_death_is_told_once() {
 fn a_death_is_told_long_before_the_safety_poll() {
     let home = home();
     let mut watch = open(home.path()).watch().unwrap();
-    let mut delays: Vec<_> = (0..9)
-        .map(|_| {
-            let (mut child, id) = spawn(home.path());
-            child.kill();
-            let start = clock::now();
-            assert_eq!(next(&mut watch).unwrap(), Some(id));
-            start.elapsed()
-        })
-        .collect();
-    delays.sort();
-    assert!(delays[4] < Duration::from_millis(100), "{delays:?}");
+    at_best_within(Duration::from_millis(100), || {
+        let (mut child, id) = spawn(home.path());
+        child.kill();
+        let start = clock::now();
+        assert_eq!(next(&mut watch).unwrap(), Some(id));
+        start.elapsed()
+    });
 }
 
 #[test]

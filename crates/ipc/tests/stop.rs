@@ -15,15 +15,16 @@ use tempfile::tempdir;
 
 const ROUNDS: u32 = 400;
 
-/// Runs `wait` in a thread that is stopped when it is about to fall asleep, or already does; many times, and faster than if many of
-/// those waits were ended by their safety poll.
+/// Of so many waits as few end by their safety poll as those in which the machine had other things to do.
+const MISSED: usize = 20;
+
+/// Runs `wait` in a thread that is stopped when it is about to fall asleep, or already does; many times.
 #[track_caller]
 fn is_stopped_at_any_moment(poll: Duration, wait: impl Fn(&Stop) + Sync) {
-    let start = clock::now();
-    for round in 0..ROUNDS {
+    let by_safety_poll = |&round: &u32| {
         let stop = Stop::new();
         let begun = AtomicBool::new(false);
-        thread::scope(|scope| {
+        let stopped = thread::scope(|scope| {
             scope.spawn(|| {
                 begun.store(true, Ordering::SeqCst);
                 wait(&stop);
@@ -36,9 +37,12 @@ fn is_stopped_at_any_moment(poll: Duration, wait: impl Fn(&Stop) + Sync) {
                 std::hint::spin_loop();
             }
             stop.stop();
+            clock::now()
         });
-    }
-    assert!(start.elapsed() < poll * 20, "stops are missed");
+        stopped.elapsed() > poll / 2
+    };
+    let missed = (0..ROUNDS).filter(by_safety_poll).count();
+    assert!(missed < MISSED, "{missed} stops are missed");
 }
 
 #[test]
@@ -102,8 +106,8 @@ fn a_wait_for_slots_is_stopped_and_leaves_nothing_taken() {
 fn who_waits_at_several_lines_is_woken_by_each() {
     let dir = tempdir().unwrap();
     let bells = ["one", "two"].map(|name| Doorbell::open(dir.path().join(name)).unwrap());
-    let (start, stop) = (clock::now(), Stop::new());
-    for round in 0..ROUNDS {
+    let stop = Stop::new();
+    let by_safety_poll = |&round: &u32| {
         let awaited = look(&bells);
         thread::scope(|scope| {
             let wait = || {
@@ -120,11 +124,13 @@ fn who_waits_at_several_lines_is_woken_by_each() {
                 _ => scope.spawn(wait),
             };
             bells[round as usize % 2].ring(1);
+            let rung = clock::now();
             waits.join().unwrap();
-        });
-    }
-    let by_safety_polls = Doorbell::SAFETY_POLL * 20;
-    assert!(start.elapsed() < by_safety_polls, "rings are missed");
+            rung.elapsed() > Doorbell::SAFETY_POLL / 2
+        })
+    };
+    let missed = (0..ROUNDS).filter(by_safety_poll).count();
+    assert!(missed < MISSED, "{missed} rings are missed");
 }
 
 fn look(bells: &[Doorbell]) -> Vec<Awaited<'_>> {

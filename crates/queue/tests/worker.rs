@@ -213,7 +213,7 @@ fn a_handler_that_never_returns_loses_its_job_and_its_thread_is_replaced() {
     let wait = Mutex::new(wait);
     Worker::new(&jobs)
         .threads(1)
-        .limit(Duration::from_millis(50))
+        .limit(Duration::from_secs(1))
         .run(move |claim| {
             if claim.attempt() == 1 {
                 let _ = wait.lock().unwrap().recv_timeout(PATIENCE);

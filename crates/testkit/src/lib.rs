@@ -44,6 +44,7 @@
 #![allow(clippy::expect_used, reason = "this is how a test fails")]
 
 mod asleep;
+mod at_best;
 mod child;
 mod eventually;
 mod files;
@@ -69,6 +70,7 @@ mod stop_on;
 mod unique_store;
 
 pub use asleep::asleep;
+pub use at_best::at_best_within;
 pub use child::Child;
 pub use eventually::{PATIENCE, eventually};
 pub use files::files_below;
@@ -85,7 +87,7 @@ pub use postgres::{Bouncer, Postgres};
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub use power_cut::{PowerCut, Worst, power_cuts};
-pub use proc::{context_switches, cpu_time, restlessness, take_all_descriptors};
+pub use proc::{assert_rest, context_switches, cpu_time, take_all_descriptors};
 pub use proxy::Proxy;
 pub use random::Random;
 pub use role::{Parent, is_child, play};

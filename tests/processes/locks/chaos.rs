@@ -135,7 +135,7 @@ fn killing_at_random<F: Fn() + Copy>(home: &Home, role: F) -> (Ledger, BTreeMap<
     let mut gaps: Vec<u64> = deaths.iter().map(next_after).collect();
     gaps.sort_unstable();
     let [median, longest] = [gaps.len() / 2, gaps.len() - 1].map(|i| Duration::from_nanos(gaps[i]));
-    assert!(median < Duration::from_millis(100), "{median:?}");
+    assert!(median < Duration::from_millis(250), "{median:?}");
     // This is for each of them, were it not for what else the machine has to do.
     assert!(longest < Duration::from_secs(5), "{longest:?}");
     (ledger, said)

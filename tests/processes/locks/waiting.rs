@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use diskette::{BoundedSemaphore, Lock, RLock, RwLock};
 use diskette_ipc::clock;
-use diskette_testkit::{Child, Gate, PATIENCE, Signal, eventually, restlessness, role};
+use diskette_testkit::{
+    Child, Gate, PATIENCE, Signal, assert_rest, at_best_within, eventually, role,
+};
 
 use super::{Home, asleep, store};
 
@@ -77,14 +79,12 @@ fn sixteen_who_wait_take_no_processor_time() {
         assert_eq!(child.hear(PATIENCE), "asleep");
     }
     let pids: Vec<_> = waiters.iter().map(Child::id).collect();
-    let restless = restlessness(&pids, || {
+    assert_rest(&pids, || {
         std::thread::scope(|scope| {
             let wait = |lock: &Lock| lock.lock_timeout(Duration::from_secs(5)).unwrap().is_none();
             assert!(asleep(scope, &lock, wait).join().unwrap());
         });
     });
-    println!("RESTLESS {restless:?}");
-    assert!(restless.0 < 12.0 && restless.1 < 0.05, "{restless:?}");
 
     guard.release().unwrap();
     for child in &mut waiters {
@@ -119,14 +119,11 @@ fn a_timeout_is_kept() {
     for (name, wait) in waits {
         assert!(wait(Duration::ZERO));
         let timeout = Duration::from_millis(120);
-        let late = |_| {
+        at_best_within(Duration::from_millis(50), || {
             let begun = clock::now();
             assert!(wait(timeout), "{name}");
             begun.elapsed().checked_sub(timeout).expect("not too early")
-        };
-        // A loaded machine may be late now and then, a timeout that waits for something else always is.
-        let late = (0..3).map(late).min().unwrap();
-        assert!(late < Duration::from_millis(50), "{name} {late:?} late");
+        });
     }
 }
 
@@ -202,7 +199,7 @@ fn stop(child: &mut Child) {
 fn the_next_is_in_at_once_when_the_holder_is_killed() {
     let home = Home::new();
     let lock = Lock::new(&home.store(), "one").unwrap();
-    let time_to_the_next = |_| {
+    at_best_within(Duration::from_millis(100), || {
         let mut child = Child::spawn(holder, &[&home.path()]);
         assert_eq!(child.hear(PATIENCE), "holds");
         std::thread::scope(|scope| {
@@ -214,9 +211,5 @@ fn the_next_is_in_at_once_when_the_holder_is_killed() {
             child.kill();
             next.join().unwrap().unwrap() - killed
         })
-    };
-    let times: Vec<Duration> = (0..5).map(time_to_the_next).collect();
-    // The promise is for each of them; a loaded machine may miss it now and then.
-    let fastest = times.iter().min().unwrap();
-    assert!(*fastest < Duration::from_millis(100), "{times:?}");
+    });
 }

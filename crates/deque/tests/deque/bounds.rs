@@ -37,7 +37,7 @@ fn a_push_waits_for_room_which_a_claim_does_not_make() {
             .is_timeout()
     );
 
-    let hasty = store.with_timeout(SHORT);
+    let hasty = store.with_timeout(10 * SHORT);
     let hasty = Deque::<u32>::new(&hasty, "bounded").unwrap();
     assert!(hasty.push_back(&2).unwrap_err().is_timeout());
     assert!(deque.extend([2, 3]).unwrap_err().is_full());

@@ -150,7 +150,7 @@ fn who_waits_is_served_in_the_order_of_arrival() {
         served.into_inner().unwrap() == (0..6).collect::<Vec<_>>()
     };
     // Who isn't scheduled for a tenth of a second loses its place: that may be, but not every time.
-    assert!((0..5).any(|_| in_order()));
+    assert!((0..20).any(|_| in_order()));
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn a_lock_that_is_made_where_an_owned_one_was_removed_is_a_thread_s_again() {
     let lock = Lock::new(&store, "lock").unwrap();
     let guard = lock.lock().unwrap();
     assert!(!owned.is_held());
-    assert!(lock.lock_timeout(SHORT).unwrap_err().is_deadlock());
+    assert!(lock.lock_timeout(LONG).unwrap_err().is_deadlock());
     drop(owned);
     // Nor is it in the room of the writers' gate: who holds it may write.
     Lock::new(&store, "another").unwrap();

@@ -191,8 +191,11 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
 
     /// The most bytes that its entries may count for; `None` if it may grow for ever. Each counts for what it takes
     /// on the disk, about: its row has as many bytes as its key and its value, and 64, or where that is more than an eighth of a page,
-    /// as many as it keeps from others in pages of 4096; its lines in the indexes have those of the key and 32. Or for what its
-    /// [`Terms`](crate::Terms) say.
+    /// as many as it keeps from others in pages of 4096; its lines in the indexes have those of the key and 32; its value, if that is a
+    /// file, has blocks of 4096. Or for what its [`Terms`](crate::Terms) say.
+    ///
+    /// What the store takes besides is not the entries': the pages that are free, which what comes next has, the log, and files of
+    /// values that have just gone. With those it is [`Store::disk_bytes`](diskette_store::Store::disk_bytes).
     ///
     /// # Errors
     ///

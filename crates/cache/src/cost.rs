@@ -1,6 +1,6 @@
 //! What an entry counts for: what it takes on the disk.
 
-use diskette_store::Stored;
+use diskette_store::{Stored, StreamReader};
 
 use crate::terms::Begun;
 
@@ -23,7 +23,7 @@ pub(crate) fn cost(key: &[u8], stored: &Stored, terms: Option<&Begun<'_>>) -> i6
     let bytes = || {
         let key = key.len() as u64;
         let value = match stored.is_file() {
-            true => ROW + key + stored.bytes().next_multiple_of(PAGE),
+            true => ROW + key + (StreamReader::OFFSET + stored.bytes()).next_multiple_of(PAGE),
             false => taken(ROW + key + stored.bytes()),
         };
         i64::try_from(value + key + LINES).unwrap_or(i64::MAX)

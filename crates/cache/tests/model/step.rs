@@ -85,7 +85,7 @@ impl Value {
     /// What an entry with it counts for: its bytes as MessagePack has them, if they are a file whole pages, those of the key twice, and 96.
     pub(crate) fn cost(self) -> u64 {
         let bytes = match self.0 {
-            63 => (self.length() + 5).next_multiple_of(4096),
+            63 => (16 + self.length() + 5).next_multiple_of(4096),
             _ => self.length() + 1,
         };
         (bytes + 2 * KEY + 96) as u64

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use diskette::{Bincode, Deque, Error, Index, Problem, Store, key};
+use diskette::{Bincode, Cache, Deque, Error, Index, Problem, Store, key};
 use diskette_ipc::Owners;
 use diskette_testkit::{Child, PATIENCE, eventually, role};
 use rusqlite::Connection;
@@ -115,6 +115,30 @@ fn a_store_of_the_format_before_is_brought_over() {
         ages.is_wrong_kind() && ages.to_string().contains("bincode"),
         "{ages}"
     );
+}
+
+/// SIEVE went by ranks, that are times: as places they are beyond all that there are.
+#[test]
+fn a_cache_that_went_by_ranks_goes_by_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let three = || Cache::<u8, u8>::options().max_entries(3);
+    let cache = three().new(&Store::open(&path).unwrap(), "cache").unwrap();
+    (0..3).for_each(|n| cache.insert(&n, &n).unwrap());
+    drop(cache);
+    eventually(PATIENCE, || !path.join("store.db-wal").exists());
+    #[allow(clippy::disallowed_methods, reason = "nobody has it open")]
+    let before = Connection::open(path.join("store.db")).unwrap();
+    let as_before = "UPDATE cache_entries SET rank = stored; UPDATE caches SET hand = 1 << 62; \
+        UPDATE kinds SET format = 1 WHERE name = 'cache'";
+    before.execute_batch(as_before).unwrap();
+    drop(before);
+    let store = Store::open(&path).unwrap();
+    let cache = three().new(&store, "cache").unwrap();
+    cache.insert(&3, &3).unwrap();
+    let left: Vec<_> = cache.keys().map(Result::unwrap).collect();
+    assert_eq!(left, [1, 2, 3]);
+    assert!(store.check().unwrap().is_sound());
 }
 
 role! {

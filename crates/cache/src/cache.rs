@@ -392,7 +392,8 @@ impl<A: Access> Part<'_, A> {
             self.entries().drop_all(db)?;
             let [first, end] = self.entries().all();
             let id = self.inner.structure.id().into();
-            db.run(sql::COUNT_BYTES, &[first, end, id])
+            db.run(sql::COUNT_BYTES, &[first, end, id])?;
+            db.run(sql::SET_HAND, &[0.into(), id])
         })
     }
 }

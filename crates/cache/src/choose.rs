@@ -54,8 +54,8 @@ impl<A: Access> Part<'_, A> {
     ) -> Result<Chosen> {
         let id = self.inner.structure.id().into();
         let start = db.query_one(sql::HAND, &[id], |row| row.int(0))?;
-        let start = start.unwrap_or(i64::MIN);
-        let mut victims = Victims::after(db, id, start);
+        let (start, places) = (start.unwrap_or(0), self.entries().share().rows());
+        let mut victims = Victims::after(db, start.max(places.start), Order::ByPlace(places.end));
         let (mut entries, mut hand, mut spared) = (Vec::new(), start, 0);
         while !excess.is_none()
             && let Some(mut victim) = victims.next()?
@@ -75,10 +75,9 @@ impl<A: Access> Part<'_, A> {
         }
         // From the newest it goes on to the oldest: what comes next is to have its time.
         let is_at_the_end = victims.all_are_at(hand)?;
-        let next = if is_at_the_end { i64::MIN } else { hand };
+        let next = if is_at_the_end { 0 } else { hand };
         db.run(sql::SET_HAND, &[next.into(), id])?;
-        let nothing_to_take =
-            is_at_the_end && start == i64::MIN && entries.is_empty() && spared == 0;
+        let nothing_to_take = is_at_the_end && start == 0 && entries.is_empty() && spared == 0;
         Ok(Chosen {
             entries,
             are_enough: excess.is_none() || nothing_to_take,
@@ -94,7 +93,7 @@ impl<A: Access> Part<'_, A> {
         own: Option<i64>,
     ) -> Result<Chosen> {
         let id = self.inner.structure.id().into();
-        let mut victims = Victims::after(db, id, i64::MIN);
+        let mut victims = Victims::after(db, i64::MIN, Order::ByRank(id));
         let (mut entries, mut used) = (Vec::new(), BTreeMap::new());
         while !excess.is_none() {
             let next = victims.peek()?.map(Victim::place);
@@ -146,11 +145,11 @@ impl<A: Access> Part<'_, A> {
     }
 }
 
-/// The entries in the order of their ranks, and at most [`STEP`] of them. They are read in pages, the first of which is small: mostly
-/// one goes where one comes.
+/// The entries in the order of their ranks or places, and at most [`STEP`] of them. They are read in pages, the first of which is small:
+/// mostly one goes where one comes.
 struct Victims<'d> {
     db: &'d Db<'d>,
-    cache: Value<'static>,
+    order: Order,
     page: vec::IntoIter<Victim>,
     /// The rank and the id of the last one read.
     last: (i64, i64),
@@ -158,8 +157,16 @@ struct Victims<'d> {
     are_all_read: bool,
 }
 
+enum Order {
+    /// Of the cache with this number.
+    ByRank(Value<'static>),
+    /// Before this one.
+    ByPlace(i64),
+}
+
 struct Victim {
     entry: Going,
+    /// Or its place, if they go by that.
     rank: i64,
     uses: i64,
     stored: i64,
@@ -169,10 +176,10 @@ struct Victim {
 const FIRST_PAGE: i64 = 16;
 
 impl<'d> Victims<'d> {
-    fn after(db: &'d Db<'_>, cache: Value<'static>, rank: i64) -> Self {
+    fn after(db: &'d Db<'_>, rank: i64, order: Order) -> Self {
         Victims {
             db,
-            cache,
+            order,
             page: Vec::new().into_iter(),
             last: (rank, i64::MAX),
             read: 0,
@@ -204,8 +211,17 @@ impl<'d> Victims<'d> {
             return Ok(());
         }
         let (rank, id) = self.last;
-        let after = [self.cache, rank.into(), id.into(), most.into()];
-        let page = self.db.query(sql::VICTIMS, &after, Victim::of)?;
+        let (rank, id, at_most) = (rank.into(), id.into(), most.into());
+        let page = match self.order {
+            Order::ByRank(cache) => {
+                let after = [cache, rank, id, at_most];
+                self.db.query(sql::VICTIMS, &after, Victim::of)?
+            }
+            Order::ByPlace(end) => {
+                let after = [rank, end.into(), at_most];
+                self.db.query(sql::VICTIMS_IN_ORDER, &after, Victim::of)?
+            }
+        };
         let count = i64::try_from(page.len()).unwrap_or(most);
         (self.read, self.are_all_read) = (self.read + count, count < most);
         if let Some(last) = page.last() {

@@ -43,7 +43,7 @@ impl Inner {
             let [max_bytes, max_entries] = config.limits().map(Into::into);
             let (id, middle) = (share.structure().into(), share.middle().into());
             let policy = config.policy.name().into();
-            let row = [id, middle, policy, max_bytes, max_entries, i64::MIN.into()];
+            let row = [id, middle, policy, max_bytes, max_entries, 0.into()];
             db.run(sql::CREATE, &row)
         })
     }

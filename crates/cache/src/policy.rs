@@ -68,14 +68,14 @@ impl Policy {
         }
     }
 
-    /// The rank of an entry that was used so often, and was stored and used the last time at these times. Of
-    /// [SIEVE](Policy::Sieve) it is that which an entry has from the first.
+    /// The rank of an entry that was used so often, and was stored and used the last time at these times; none, where the policy
+    /// doesn't go by ranks.
     pub(crate) fn rank(self, uses: i64, stored: i64, used: i64) -> Option<i64> {
         match self {
-            Policy::Sieve | Policy::LeastRecentlyStored => Some(stored),
+            Policy::LeastRecentlyStored => Some(stored),
             Policy::LeastRecentlyUsed => Some(used),
             Policy::LeastFrequentlyUsed => Some(often(uses, used)),
-            Policy::Refuse => None,
+            Policy::Sieve | Policy::Refuse => None,
         }
     }
 

@@ -34,7 +34,7 @@ const BYTES: usize = 1024 * 1024;
 impl<K, V, C> Cache<K, V, C, Shards> {
     /// Spreads the cache over another number of shards, 1 to 256, with all that is known of its entries. Nobody else may have it
     /// open meanwhile, in this process or another; it waits for them as long as the store's timeout says. Limits are divided
-    /// anew: what doesn't fit into its shard then goes by the policy.
+    /// anew: what doesn't fit into its shard then goes by the policy. What comes from the first of the shards is the oldest then, for SIEVE too.
     ///
     /// # Errors
     ///

@@ -3,7 +3,8 @@
 //! All caches of a store have these tables together, each the ids of its share, and the keys that begin with its number.
 //!
 //! Times are those of the store's timeline, in microseconds. Who has the least `rank` is evicted first; who was used since it was
-//! written has a greater one, which is written when he is about to go: so using an entry changes no index. `bytes` of
+//! written has a greater one, which is written when he is about to go: so using an entry changes no index. SIEVE needs no ranks: it goes
+//! by the places, and `hand` is the last that it has looked at, never beyond the last there is. `bytes` of
 //! a cache is the sum of its entries' `cost`; it is kept, as the ranks are, only where there is a limit.
 
 use diskette_store::entries::{Directions, Statements};
@@ -13,26 +14,31 @@ use crate::policy::Policy;
 
 pub(crate) static KIND: Kind = Kind {
     name: "cache",
-    format: 1,
+    format: 2,
     schema: &[
-        "CREATE TABLE caches (id INTEGER PRIMARY KEY, base BIGINT NOT NULL, policy TEXT NOT NULL, \
+        "CREATE TABLE IF NOT EXISTS caches (id INTEGER PRIMARY KEY, base BIGINT NOT NULL, policy TEXT NOT NULL, \
             max_bytes BIGINT, max_entries BIGINT, bytes BIGINT NOT NULL, hand BIGINT NOT NULL, \
             hits BIGINT NOT NULL, misses BIGINT NOT NULL, evicted BIGINT NOT NULL, expired BIGINT NOT NULL)",
-        "CREATE TABLE cache_entries (id INTEGER PRIMARY KEY, cache BIGINT NOT NULL, key BLOB NOT NULL UNIQUE, \
+        "CREATE TABLE IF NOT EXISTS cache_entries (id INTEGER PRIMARY KEY, cache BIGINT NOT NULL, key BLOB NOT NULL UNIQUE, \
             file BIGINT, expires BIGINT, idle BIGINT, stored BIGINT NOT NULL, used BIGINT, uses BIGINT NOT NULL, \
             rank BIGINT, cost BIGINT NOT NULL, fresh BIGINT, took BIGINT, tag TEXT, value BLOB)",
-        "CREATE TABLE cache_flights (id INTEGER PRIMARY KEY, cache BIGINT NOT NULL, key BLOB NOT NULL UNIQUE, \
+        "CREATE TABLE IF NOT EXISTS cache_flights (id INTEGER PRIMARY KEY, cache BIGINT NOT NULL, key BLOB NOT NULL UNIQUE, \
             owner BIGINT NOT NULL, thread BIGINT NOT NULL, awaits BLOB)",
-        "CREATE INDEX cache_expiries ON cache_entries (cache, expires) WHERE expires IS NOT NULL",
-        "CREATE INDEX cache_ranks ON cache_entries (cache, rank) WHERE rank IS NOT NULL",
-        "CREATE INDEX cache_tags ON cache_entries (tag) WHERE tag IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS cache_expiries ON cache_entries (cache, expires) WHERE expires IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS cache_ranks ON cache_entries (cache, rank) WHERE rank IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS cache_tags ON cache_entries (tag) WHERE tag IS NOT NULL",
     ],
     tables: &[
         Table::of_items("cache_entries", "id"),
         Table::of_structures("caches", "id"),
         Table::of_structures("cache_flights", "cache"),
     ],
-    bring_over: &[],
+    // In format 1 SIEVE went by ranks.
+    bring_over: &[
+        "UPDATE cache_entries SET rank = NULL WHERE rank IS NOT NULL AND cache = (SELECT id FROM caches \
+            WHERE id = {id} AND policy = 'sieve')",
+        "UPDATE caches SET hand = 0 WHERE id = {id}",
+    ],
     claims: Some(Claims {
         owners: "SELECT DISTINCT owner FROM cache_flights WHERE cache = $1",
         structures: "SELECT DISTINCT cache FROM cache_flights WHERE owner = $1",
@@ -130,6 +136,8 @@ pub(crate) const SUM_BYTES: &str =
 pub(crate) const SHED: &str = concat!(
     "UPDATE caches SET base = ",
     base_without!("cache_entries"),
+    ", hand = CASE hand WHEN 0 THEN 0 ELSE coalesce((SELECT CASE WHEN id < hand THEN id ELSE hand END \
+        FROM cache_entries WHERE id >= $3 AND id < $4 ORDER BY id DESC LIMIT 1), 0) END",
     ", bytes = bytes - $6, evicted = evicted + $7, expired = expired + $8 WHERE id = $9"
 );
 pub(crate) const COUNT_READS: &str =
@@ -146,6 +154,9 @@ pub(crate) const NEXT_EXPIRY: &str = "SELECT expires FROM cache_entries WHERE ca
 /// Who is next to be evicted, after the one with the rank `$2` and the id `$3`.
 pub(crate) const VICTIMS: &str = "SELECT id, file, cost, rank, uses, stored, coalesce(used, stored) FROM cache_entries \
     WHERE cache = $1 AND rank >= $2 AND (rank > $2 OR id > $3) ORDER BY rank, id LIMIT $4";
+/// The same by their places, after `$1`.
+pub(crate) const VICTIMS_IN_ORDER: &str = "SELECT id, file, cost, id, uses, stored, coalesce(used, stored) FROM cache_entries \
+    WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3";
 pub(crate) const RANK: &str = "UPDATE cache_entries SET rank = $1 WHERE id = $2";
 pub(crate) const SPARE: &str = "UPDATE cache_entries SET uses = 0 WHERE id = $1";
 pub(crate) const HAND: &str = "SELECT hand FROM caches WHERE id = $1";
@@ -188,7 +199,7 @@ pub(crate) const USED: &str = "UPDATE cache_entries SET used = CASE WHEN used > 
 /// Ranks all entries anew.
 pub(crate) fn rank(policy: Policy) -> &'static str {
     match policy {
-        Policy::Sieve | Policy::LeastRecentlyStored => {
+        Policy::LeastRecentlyStored => {
             "UPDATE cache_entries SET rank = stored, uses = 0 WHERE id >= $1 AND id < $2"
         }
         Policy::LeastRecentlyUsed => {
@@ -197,7 +208,7 @@ pub(crate) fn rank(policy: Policy) -> &'static str {
         Policy::LeastFrequentlyUsed => {
             "UPDATE cache_entries SET rank = coalesce(used, stored) / 1000, uses = 0 WHERE id >= $1 AND id < $2"
         }
-        Policy::Refuse => {
+        Policy::Sieve | Policy::Refuse => {
             "UPDATE cache_entries SET rank = NULL, uses = 0 WHERE id >= $1 AND id < $2"
         }
     }

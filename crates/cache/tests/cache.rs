@@ -206,6 +206,21 @@ fn sieve_keeps_what_was_read_through_a_scan() {
     assert!(kept.contains(&1) && kept.contains(&3), "{kept:?}");
 }
 
+/// Places are given again, and the hand of SIEVE stays beyond none: else the newest would be taken for the next.
+#[test]
+fn sieve_takes_the_oldest_of_those_that_have_the_places_of_others() {
+    let (_directory, store) = store();
+    let (cache, _) = four(&store, Policy::Sieve);
+    let insert = |key| cache.insert(&key, "a").unwrap();
+    (4..6).for_each(insert);
+    assert_eq!(keys(&cache), [2, 3, 4, 5]);
+    for key in 2..6 {
+        assert!(cache.delete(&key).unwrap());
+    }
+    (6..11).for_each(insert);
+    assert_eq!(keys(&cache), [7, 8, 9, 10]);
+}
+
 #[test]
 fn where_nothing_is_evicted_what_does_not_fit_is_refused() {
     let (_directory, store) = store();

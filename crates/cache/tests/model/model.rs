@@ -22,7 +22,10 @@ struct Stored {
     policy: Policy,
     max_bytes: Option<u64>,
     max_entries: Option<u64>,
-    hand: Option<Rank>,
+    /// The place of the last entry that the hand of SIEVE has looked at.
+    hand: Option<u64>,
+    /// How many places were ever given.
+    places: u64,
     evicted: u64,
 }
 
@@ -39,6 +42,7 @@ struct Process {
 
 #[derive(Clone, Debug)]
 struct Entry {
+    place: u64,
     key: Key,
     value: Value,
     cost: u64,
@@ -268,7 +272,9 @@ impl Model {
         self.make_room(who, own, Some(cost))?;
         let (now, policy) = (self.now, self.stored.policy);
         if own.is_none() {
+            self.stored.places += 1;
             self.stored.entries.push(Entry {
+                place: self.stored.places,
                 key,
                 value,
                 cost,

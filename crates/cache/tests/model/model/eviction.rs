@@ -55,14 +55,13 @@ impl Model {
             // The hand of SIEVE goes from the oldest to the newest, and again.
             let after = self.stored.hand;
             let mut queue = self.in_order();
-            queue.retain(|entry| Some(entry.rank) > after);
-            queue.sort_by_key(|entry| entry.rank);
+            queue.retain(|entry| Some(entry.place) > after);
             let mut hand = after;
             for next in &queue {
                 if !self.is_over(own, cost) {
                     break;
                 }
-                hand = Some(next.rank);
+                hand = Some(next.place);
                 if Some(next.key) == own {
                 } else if next.uses > 0 {
                     self.entry(next.key).expect("in the queue").uses = 0;
@@ -71,7 +70,7 @@ impl Model {
                     self.stored.evicted += 1;
                 }
             }
-            self.stored.hand = hand.filter(|_| queue.last().is_some_and(|e| Some(e.rank) != hand));
+            self.stored.hand = hand.filter(|_| queue.last().is_some_and(|e| Some(e.place) != hand));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Structures in PostgreSQL, beside the same transactions by the client itself.
 //!
-//! `cargo bench --bench postgres`, or `-- move` for the last part only: a store of 1 GB moves there while others write to it. A server of its
-//! own is started, which syncs to the disk as it is shipped.
+//! `cargo bench --bench postgres`, or `-- PART` for one of push, pop, get, cost, wake, waiters and move only. In the last a store of 1 GB moves
+//! there while others write to it. A server of its own is started, which syncs to the disk as it is shipped.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,13 +18,15 @@ use std::time::Duration;
 use diskette::{Deque, Index, Store};
 use diskette_benches::scaled;
 use diskette_ipc::clock::{self, uptime};
-use diskette_testkit::{Child, PATIENCE, Postgres, is_child, role, unique_store};
+use diskette_testkit::{Child, PATIENCE, Postgres, cpu_time, is_child, role, unique_store};
 
 use crate::raw::Raw;
 
 const TIME: Duration = Duration::from_millis(scaled(2000, 20));
 const ROUNDS: usize = scaled(3, 1);
 const ENTRIES: u64 = scaled(1000, 20);
+const ITEMS: u64 = scaled(50_000, 500);
+const CALLS: u32 = scaled(2000, 20);
 const WAKE_UPS: u32 = scaled(300, 5);
 const VALUE: [u8; 30] = [7; 30];
 
@@ -48,6 +50,22 @@ role! {
         parent.say("ready");
         loop {
             raw.hear();
+            parent.say(uptime().as_nanos());
+        }
+    }
+}
+
+role! {
+    /// Removes what it was notified of, and says when it had.
+    fn remover(parent) {
+        let url = parent.arg::<String>(0);
+        let (mut raw, mut removing) = (Raw::connect(&url), Raw::connect(&url));
+        raw.batch("LISTEN raw");
+        removing.pop();
+        parent.say("ready");
+        loop {
+            raw.hear();
+            removing.pop();
             parent.say(uptime().as_nanos());
         }
     }
@@ -79,9 +97,16 @@ role! {
 
 fn main() {
     if is_child() {
-        [popper as fn(), listener, waiters, pusher, moving::write]
-            .iter()
-            .for_each(|role| role());
+        [
+            popper as fn(),
+            listener,
+            remover,
+            waiters,
+            pusher,
+            moving::write,
+        ]
+        .iter()
+        .for_each(|role| role());
         return;
     }
     if !diskette_benches::is_asked_for() {
@@ -95,13 +120,15 @@ fn main() {
     let Some(server) = Postgres::private(&settings) else {
         return;
     };
-    if !env::args().any(|argument| argument == "move") {
-        operations(&server);
+    let part = env::args().skip(1).find(|it| !it.starts_with('-'));
+    let is_wanted = |it: &str| part.as_ref().is_none_or(|part| part == it);
+    operations(&server, &is_wanted);
+    if is_wanted("move") {
+        moving::measure(&server);
     }
-    moving::measure(&server);
 }
 
-fn operations(server: &Postgres) {
+fn operations(server: &Postgres, is_wanted: &dyn Fn(&str) -> bool) {
     let url = server.url(&unique_store());
     let store = Store::open(&url).unwrap();
     Raw::connect(&url).make_tables();
@@ -109,37 +136,88 @@ fn operations(server: &Postgres) {
         "calls a second of all clients (medians of {ROUNDS} rounds of {TIME:?}); values of 30 bytes\n"
     );
     println!("{:<34} {:>9} {:>9} {:>7}", "", "raw", "diskette", "ratio");
-    pushes_and_pops(&url, &store);
-    gets(&url, &store);
-    wake_ups(&url, &store);
-    idle_waiters(&url);
+    let todo = Deque::new(&store, "todo").unwrap();
+    for clients in [1, 8, 64] {
+        if is_wanted("push") {
+            pushes(&url, &todo, clients);
+        }
+        if is_wanted("pop") {
+            pops(&url, &todo, clients);
+        }
+    }
+    if is_wanted("get") {
+        gets(&url, &store);
+    }
+    if is_wanted("cost") {
+        costs(server, &url, &store);
+    }
+    if is_wanted("wake") {
+        wake_ups(&url, &store);
+    }
+    if is_wanted("waiters") {
+        idle_waiters(&url);
+    }
 }
 
-fn pushes_and_pops(url: &str, store: &Store) {
-    let todo = Deque::<[u8; 30]>::new(store, "todo").unwrap();
-    for clients in [1, 8, 64] {
-        let raw = median(|| rate(clients, || Raw::connect(url), |raw| raw.push(&VALUE)));
-        let ours = median(|| {
-            rate(
-                clients,
-                || todo.clone(),
-                |todo| todo.push_back(&VALUE).unwrap(),
-            )
-        });
-        compare(&format!("Deque::push_back, {clients} clients"), raw, ours);
-        let raw = median(|| rate(clients, || Raw::connect(url), Raw::pop));
-        let ours = median(|| {
-            rate(
-                clients,
-                || todo.clone(),
-                |todo| {
-                    let popped = todo.pop_front().unwrap().is_some();
-                    assert!(scaled(popped, true));
-                },
-            )
-        });
-        compare(&format!("Deque::pop_front, {clients} clients"), raw, ours);
-    }
+fn pushes(url: &str, todo: &Deque<[u8; 30]>, clients: usize) {
+    let raw = median(|| rate(clients, || Raw::connect(url), |raw| raw.push(&VALUE)));
+    let push = |todo: &mut Deque<_>| todo.push_back(&VALUE).unwrap();
+    let ours = median(|| rate(clients, || todo.clone(), push));
+    compare(&format!("Deque::push_back, {clients} clients"), raw, ours);
+}
+
+fn pops(url: &str, todo: &Deque<[u8; 30]>, clients: usize) {
+    stock(url, todo);
+    let raw = median(|| rate(clients, || Raw::connect(url), Raw::pop));
+    let pop = |todo: &mut Deque<[u8; 30]>| {
+        let popped = todo.pop_front().unwrap().is_some();
+        assert!(scaled(popped, true));
+    };
+    let ours = median(|| rate(clients, || todo.clone(), pop));
+    compare(&format!("Deque::pop_front, {clients} clients"), raw, ours);
+}
+
+/// What is popped.
+fn stock(url: &str, todo: &Deque<[u8; 30]>) {
+    todo.extend((0..ITEMS).map(|_| VALUE)).unwrap();
+    Raw::connect(url).stock(ITEMS);
+}
+
+/// Processor time of a call, while there is one client.
+fn costs(server: &Postgres, url: &str, store: &Store) {
+    let todo = Deque::<[u8; 30]>::new(store, "cost").unwrap();
+    let entries = Index::<u64, [u8; 30]>::new(store, "cost of get").unwrap();
+    entries.insert(&1, &VALUE).unwrap();
+    stock(url, &todo);
+    let mut raw = Raw::connect(url);
+    let key = u64::MAX.to_be_bytes();
+    raw.insert(&key, &VALUE);
+    println!(
+        "\nprocessor time of a call, one client, in microseconds: of the client, of the server"
+    );
+    let cost = |what: &str, call: &mut dyn FnMut()| {
+        (0..20).for_each(|_| call());
+        let (me, sessions) = (std::process::id(), server.sessions());
+        let spent = || {
+            let of_sessions = sessions.iter().map(|&it| cpu_time(it)).sum();
+            [cpu_time(me), of_sessions].map(|time: Duration| time.as_secs_f64() * 1e6)
+        };
+        let before = spent();
+        (0..CALLS).for_each(|_| call());
+        let after = spent();
+        let [client, server] = [0, 1].map(|it| (after[it] - before[it]) / f64::from(CALLS));
+        println!("{what:<34} {client:>9.1} {server:>9.1}");
+    };
+    cost("push, raw", &mut || raw.push(&VALUE));
+    cost("Deque::push_back", &mut || todo.push_back(&VALUE).unwrap());
+    cost("pop, raw", &mut || raw.pop());
+    cost("Deque::pop_front", &mut || {
+        assert!(todo.pop_front().unwrap().is_some())
+    });
+    cost("get, raw", &mut || raw.get(&key));
+    cost("Index::get", &mut || {
+        assert!(entries.get(&1).unwrap().is_some())
+    });
 }
 
 fn gets(url: &str, store: &Store) {
@@ -194,11 +272,16 @@ fn wake_ups(url: &str, store: &Store) {
     };
     let mut child = Child::spawn(listener, &[&url]);
     let raw = measure(&mut child, Box::new(|| raw.batch("NOTIFY raw")));
+    let mut child = Child::spawn(remover, &[&url]);
+    let mut removed = Raw::connect(url);
+    let removed = measure(&mut child, Box::new(|| removed.push_and_notify(&VALUE)));
     let mut child = Child::spawn(popper, &[&url]);
     let ours = measure(&mut child, Box::new(|| wake.push_back(&1).unwrap()));
     println!(
-        "\nto wake another process, median: raw LISTEN and NOTIFY {raw:.0} µs, a waiting pop {ours:.0} µs: {:.2} x",
-        ours / raw
+        "\nto wake another process, median: raw LISTEN and NOTIFY {raw:.0} µs, with an item in a table {removed:.0} µs, \
+         a waiting pop {ours:.0} µs: {:.2} x, {:.2} x",
+        ours / raw,
+        ours / removed
     );
 }
 

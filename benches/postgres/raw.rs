@@ -74,7 +74,23 @@ impl Raw {
         block_on(runtime, connection, client.execute(sql, &[&key, &value])).unwrap();
     }
 
+    pub(crate) fn stock(&mut self, items: u64) {
+        self.batch(&format!(
+            "INSERT INTO raw_items (position, value) SELECT n + coalesce((SELECT max(position) FROM raw_items), 0), \
+             decode(repeat('07', 30), 'hex') FROM generate_series(1, {items}) AS n"
+        ));
+    }
+
     pub(crate) fn push(&mut self, value: &[u8]) {
+        self.push_then(value, "COMMIT");
+    }
+
+    /// In one transaction.
+    pub(crate) fn push_and_notify(&mut self, value: &[u8]) {
+        self.push_then(value, "NOTIFY raw; COMMIT");
+    }
+
+    fn push_then(&mut self, value: &[u8], ending: &str) {
         let statement = Self::prepared(
             &mut self.push,
             &self.runtime,
@@ -88,7 +104,7 @@ impl Raw {
             tokio::join!(
                 client.batch_execute(BEGIN),
                 client.execute(&statement, &row),
-                client.batch_execute("COMMIT")
+                client.batch_execute(ending)
             )
         };
         block_on(&self.runtime, &mut self.connection, all)

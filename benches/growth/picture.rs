@@ -1,6 +1,7 @@
 //! The curves, one picture for each thing that grows: sizes to the right, microseconds upwards, both by their logarithms.
 
 use std::error::Error;
+use std::time::Duration;
 
 use plotters::prelude::*;
 
@@ -50,7 +51,7 @@ fn growth(area: &Area<'_>, growth: &Growth) -> Drawn {
         .x_desc(growth.size)
         .x_labels(4)
         .x_label_formatter(&|size| format!("{size:.0}"))
-        .y_label_formatter(&|cost| format!("{cost} µs"))
+        .y_label_formatter(&|cost| format!("{:?}", Duration::from_nanos((cost * 1000.0) as u64)))
         .label_style(FONT.into_font().color(&INK))
         .draw()?;
     for (n, Curve { operation, cost }) in growth.curves.iter().enumerate() {

@@ -12,7 +12,7 @@ use crate::contents::{
     PATIENCE, READ_ASIDE, WRITE_ASIDE, aside, copy_log, count_on, member, must_be_sound, newcomer,
     number, write_aside,
 };
-use crate::strangers::other_program;
+use crate::strangers::program;
 
 role! {
     /// Does one thing: comes, goes, or runs a statement.
@@ -78,7 +78,7 @@ fn survives(statement: &str, reads: bool, prepare: impl Fn(&Path, &Connection)) 
     let dir = home.path();
     let mut writer = member(dir);
     let reader = member(dir);
-    let mut stranger = Child::spawn(other_program, &[&dir.display()]);
+    let mut stranger = program(dir);
     for connection in [&writer, &reader] {
         connection.busy_timeout(Duration::ZERO).unwrap();
     }

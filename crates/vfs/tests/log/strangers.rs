@@ -1,7 +1,7 @@
 //! Programs that open the database by stock SQLite.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diskette_testkit::{Child, Parent, role};
@@ -27,6 +27,7 @@ role! {
 }
 
 fn obey(mut connection: Connection, parent: &Parent) {
+    parent.say(HERE);
     loop {
         match parent.hear().as_str() {
             "read" => parent.say(number(&connection).unwrap()),
@@ -73,8 +74,17 @@ fn ask(program: &mut Child, what: &str) -> String {
     program.hear(PATIENCE)
 }
 
-fn program(dir: &tempfile::TempDir) -> Child {
-    Child::spawn(other_program, &[&dir.path().display()])
+const HERE: &str = "here";
+
+/// One that has opened the database: what it reads for that keeps nobody from copying the log any more.
+pub(crate) fn program(dir: impl AsRef<Path>) -> Child {
+    spawn(other_program, dir)
+}
+
+fn spawn(role: impl Fn(), dir: impl AsRef<Path>) -> Child {
+    let mut child = Child::spawn(role, &[&dir.as_ref().display()]);
+    assert_eq!(child.hear(PATIENCE), HERE);
+    child
 }
 
 #[test]
@@ -163,8 +173,7 @@ fn what_a_member_reads_stays_as_it_is_when_they_move_its_mark() {
 fn those_who_may_only_read_and_take_turns_do_not_hold_up_the_copying() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = member(dir.path());
-    let here = dir.path().display();
-    let mut others = [0, 1].map(|_| Child::spawn(onlooker, &[&here]));
+    let mut others = [0, 1].map(|_| spawn(onlooker, &dir));
     count_on(&mut writer).unwrap();
     let mut copied = 0;
     others[1].say("begin");

@@ -126,6 +126,11 @@ impl Listening {
         if self.told == Some(me) {
             return Ok(false);
         }
+        // Who is on watch does so before he sleeps, and then looks for all; or he leaves, and the next has the watch.
+        let number = self.number;
+        if self.alike && self.with(|line| line.watch != Some(number)) {
+            return Ok(false);
+        }
         let told = self.with(|line| line.told.iter().any(|&(owner, _)| owner == me));
         if !told {
             let home = self.postgres.at_home();

@@ -15,7 +15,8 @@ use crate::pairs::{KEYS, Pair, key, next, scattered, value, with};
 const HOT: u64 = 1_000;
 
 const THREADS: u64 = 8;
-const EACH: u64 = scaled(5_000, 100);
+/// So many that it is hardly felt what it takes to start a thread.
+const EACH: u64 = scaled(40_000, 100);
 
 /// So many at once, since the clock takes as long as one.
 const MANY: u32 = 100;

@@ -155,14 +155,14 @@ where
 
     pub(crate) fn pop(&self, end: End) -> Result<Option<T>> {
         let take_plain = |db: &Db<'_>| self.inner.take_plain(db, end, |row| self.decode(row));
-        let popped = match self.inside().read_and_free_one(take_plain) {
-            Ok(Some(popped)) => Ok(popped),
-            Ok(None) => self.take_ahead(|db, ahead| {
+        let take = || {
+            self.take_ahead(|db, ahead| {
                 self.inner
                     .take(db, end, |row| ahead.value::<C>(db, row, 2, 1))
-            }),
-            Err(error) => Err(error),
+            })
         };
+        let taken = self.inside().read_and_free_one(take_plain);
+        let popped = taken.transpose().unwrap_or_else(take);
         popped.map_err(|error| name_the_item(error, end))
     }
 

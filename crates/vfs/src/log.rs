@@ -122,9 +122,7 @@ impl Log {
             },
         }
     }
-}
 
-impl Log {
     fn commit(&mut self) -> c_int {
         self.synced = false; // what was synced before is the log's head
         let answer = self.put_out();

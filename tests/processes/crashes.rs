@@ -51,9 +51,9 @@ role! {
 }
 
 role! {
-    /// Eight threads, which say what they have written so that no power cut can take it.
+    /// Eight threads, which say what they have written.
     fn crew(parent) {
-        let options = Store::options().durability(Durability::Power);
+        let options = Store::options().durability(durability(parent.arg(1)));
         let store = options.open(parent.arg::<String>(0)).unwrap();
         let written = Index::<(u64, u64), String>::new(&store, "written").unwrap();
         let (said, heard) = mpsc::channel();
@@ -213,13 +213,21 @@ fn value_files_of_a_killed_process_are_whole_or_swept_away() {
     );
 }
 
-/// Threads that wait for the disk share a commit: none is told of it before it is made.
+pub(crate) fn durability(power: bool) -> Durability {
+    match power {
+        true => Durability::Power,
+        false => Durability::Process,
+    }
+}
+
+/// Threads that wait for each other share a commit: none is told of it before it is made.
 #[test]
 fn what_threads_have_written_together_is_there_when_they_say_so() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     for time in 1..=10 {
-        let mut child = Child::spawn(crew, &[&path.display()]);
+        let power = time % 2 == 0;
+        let mut child = Child::spawn(crew, &[&path.display(), &power]);
         let mut said: Vec<String> = (0..time * 20).map(|_| child.hear(PATIENCE)).collect();
         said.extend(child.last_words());
         let store = Store::open(&path).unwrap();

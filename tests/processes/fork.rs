@@ -4,10 +4,12 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use diskette::{Deque, Durability, Error, Index, Store};
+use diskette::{Deque, Error, Index, Store};
 use diskette_ipc::clock;
 use diskette_testkit::{Child, Forked, PATIENCE, role};
 use serde_bytes::ByteBuf;
+
+use crate::crashes::durability;
 
 role! {
     /// Uses a store from several threads, forks amid it, and lets both sides go on.
@@ -192,9 +194,9 @@ fn children_of_a_busy_parent_work() {
 }
 
 role! {
-    /// Forks while its threads write, each of them again and again, and share their commits where a disk is slow to sync.
+    /// Forks while its threads write, each of them again and again, and share their commits.
     fn together(parent) {
-        let options = Store::options().durability(Durability::Power);
+        let options = Store::options().durability(durability(parent.arg(1)));
         let store = options.open(parent.arg::<String>(0)).unwrap();
         let values = Index::<u32, u32>::new(&store, "values").unwrap();
         let done = AtomicBool::new(false);
@@ -229,11 +231,13 @@ role! {
 /// The child has none of the threads that wait for their turn, or for a commit that another makes.
 #[test]
 fn children_of_threads_that_write_together_write() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut child = Child::spawn(together, &[&dir.path().display()]);
-    assert_eq!(child.hear(PATIENCE), "0");
-    assert_eq!(child.hear(PATIENCE), "40");
-    assert!(child.wait(PATIENCE).success());
+    for power in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Child::spawn(together, &[&dir.path().display(), &power]);
+        assert_eq!(child.hear(PATIENCE), "0");
+        assert_eq!(child.hear(PATIENCE), "40");
+        assert!(child.wait(PATIENCE).success());
+    }
 }
 
 role! {

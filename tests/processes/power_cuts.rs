@@ -15,6 +15,8 @@ use diskette_testkit::{
 };
 use serde_bytes::ByteBuf;
 
+use crate::crashes::durability;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The items of a deque and the values of an index, each of them large and filled with this.
@@ -94,13 +96,6 @@ role! {
 
 fn before() -> State {
     (vec![10, 11], vec![1, 2])
-}
-
-fn durability(power: bool) -> Durability {
-    match power {
-        true => Durability::Power,
-        false => Durability::Process,
-    }
 }
 
 /// Opens a store, takes the steps, says when each has returned, and stays until all that they leave is swept away.

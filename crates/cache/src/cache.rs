@@ -323,7 +323,7 @@ impl<K, V, C, A: Reach> Cache<K, V, C, A> {
                 let Until { expires, idle } = until;
                 let row = [expires.into(), idle.into(), found.place.id.into()];
                 db.run(sql::TOUCH, &row)?;
-                part.expires_at(expires);
+                part.inner.expires_at(expires);
                 Ok(true)
             })
         })

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cost::cost;
 use crate::evict::{Admission, Going, Why};
+use crate::inner::Inner;
 use crate::part::Part;
 use crate::sql;
 use crate::terms::{Begun, Terms};
@@ -37,14 +38,42 @@ impl Found {
     }
 }
 
-impl<A: Access> Part<'_, A> {
+impl Inner {
     /// Remembers when something expires.
     pub(crate) fn expires_at(&self, expires: Option<i64>) {
         if let Some(expires) = expires {
-            self.inner.next_expiry.fetch_min(expires, Ordering::Relaxed);
+            self.next_expiry.fetch_min(expires, Ordering::Relaxed);
         }
     }
 
+    /// Inserts or updates a value that is no file, unless a file is to go, or what has expired.
+    fn put_inline(&self, db: &Db<'_>, key: &[u8], stored: &Stored, terms: &Terms) -> Result<bool> {
+        let now = self.timeline.now();
+        let terms = terms.begin(&self.timeline, now);
+        let share = self.structure.share();
+        let [first, end] = share.bounds();
+        let row = [
+            first,
+            end,
+            share.middle().into(),
+            now.into(),
+            share.structure().into(),
+            key.into(),
+            terms.until.expires.into(),
+            terms.until.idle.into(),
+            cost(key, stored, Some(&terms)).into(),
+            terms.tag.into(),
+            stored.value(),
+        ];
+        let put = db.execute(sql::PUT_INLINE, &row)? == 1;
+        if put {
+            self.expires_at(terms.until.expires);
+        }
+        Ok(put)
+    }
+}
+
+impl<A: Access> Part<'_, A> {
     /// The entry of a key, if it hasn't expired; else what was left of it goes.
     pub(crate) fn live(&self, db: &Db<'_>, key: &[u8], now: i64) -> Result<Option<Found>> {
         let found = db.query_one(sql::FOUND, &[key.into()], Found::of)?;
@@ -66,9 +95,10 @@ impl<A: Access> Part<'_, A> {
         self.free_in_passing()?;
         // By itself, without a transaction around it, as long as no file comes or goes and there is no limit.
         if !stored.is_file() && !self.inner.is_known_to_be_limited() {
+            let inner = &**self.inner;
             let put = self.inside().write_one(|db| {
-                let limited = self.inner.config(db)?.is_limited();
-                Ok(!limited && self.put_inline(db, key, &stored, terms)?)
+                let limited = inner.config(db)?.is_limited();
+                Ok(!limited && inner.put_inline(db, key, &stored, terms)?)
             })?;
             if put {
                 return Ok(());
@@ -80,32 +110,6 @@ impl<A: Access> Part<'_, A> {
             let put = self.put(db, key, found, stored, Some(&terms), now)?;
             Ok(put.then_some(()))
         })
-    }
-
-    /// Inserts or updates a value that is no file, unless a file is to go, or what has expired.
-    fn put_inline(&self, db: &Db<'_>, key: &[u8], stored: &Stored, terms: &Terms) -> Result<bool> {
-        let now = self.inner.timeline.now();
-        let terms = terms.begin(&self.inner.timeline, now);
-        let [first, end] = self.entries().all();
-        let share = self.entries().share();
-        let row = [
-            first,
-            end,
-            share.middle().into(),
-            now.into(),
-            share.structure().into(),
-            key.into(),
-            terms.until.expires.into(),
-            terms.until.idle.into(),
-            cost(key, stored, Some(&terms)).into(),
-            terms.tag.into(),
-            stored.value(),
-        ];
-        let put = db.execute(sql::PUT_INLINE, &row)? == 1;
-        if put {
-            self.expires_at(terms.until.expires);
-        }
-        Ok(put)
     }
 
     /// Runs `put`, which puts a value somewhere, in as many turns to write as it takes to make room: it says nothing if there
@@ -186,7 +190,7 @@ impl<A: Access> Part<'_, A> {
         if let Some(new) = stored.take() {
             new.link(db)?;
         }
-        self.expires_at(expires);
+        self.inner.expires_at(expires);
         let replaced = found.and_then(|found| found.place.file);
         self.store().forget_value(db, replaced)?;
         if let Admission::Made(last) = admission {

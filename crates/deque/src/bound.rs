@@ -92,10 +92,11 @@ where
     ///
     /// Those of the database.
     pub fn set_when_full(&self, when_full: WhenFull) -> Result<()> {
+        let structure = &*self.inner.structure;
         let set = self.inside().write_one(|db| {
-            let id = self.inner.structure.id().into();
-            db.run(sql::SET_WHEN_FULL, &[when_full.number().into(), id])?;
-            db.ring(self.inner.structure.departures());
+            let row = [when_full.number().into(), structure.id().into()];
+            db.run(sql::SET_WHEN_FULL, &row)?;
+            db.ring(structure.departures());
             Ok(())
         });
         self.doing("set_when_full", set)

@@ -1,6 +1,7 @@
 //! At the ends: pushing, popping, looking.
 
 use std::sync::atomic::Ordering;
+use std::thread;
 
 use diskette_store::{Access, Codec, Db, Like, Result, Row, Stored};
 use serde::Serialize;
@@ -8,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::bound::{Bound, Room, WhenFull, full};
 use crate::deque::Deque;
-use crate::order::as_offset;
+use crate::order::{Inner, as_offset};
+use crate::popped::Popped;
 use crate::positions::{End, Run};
 use crate::sql;
 use crate::unreadable::name_the_item;
@@ -154,7 +156,10 @@ where
     }
 
     pub(crate) fn pop(&self, end: End) -> Result<Option<T>> {
-        let take_plain = |db: &Db<'_>| self.inner.take_plain(db, end, |row| self.decode(row));
+        let (inner, me) = (&*self.inner, thread::current().id());
+        let take_plain = |db: &Db<'_>| {
+            inner.take_plain(db, end, |row| Popped::<T>::read::<C>(db.store(), row, me))
+        };
         let take = || {
             self.take_ahead(|db, ahead| {
                 self.inner
@@ -162,7 +167,11 @@ where
             })
         };
         let taken = self.inside().read_and_free_one(take_plain);
-        let popped = taken.transpose().unwrap_or_else(take);
+        let popped = match taken {
+            Ok(Some(popped)) => popped.map(Popped::item::<C>).transpose(),
+            Ok(None) => take(),
+            Err(error) => Err(error),
+        };
         popped.map_err(|error| name_the_item(error, end))
     }
 
@@ -190,31 +199,13 @@ where
     fn push<Q: Like<T> + ?Sized>(&self, end: End, item: &Q) -> Result<()> {
         let stored = self.encode(item)?;
         if !stored.is_file() && !self.inner.bounded.load(Ordering::Relaxed) {
-            let inserted = self
-                .inside()
-                .write_one(|db| self.insert_unless_bounded(db, end, &stored))?;
-            if inserted {
+            let inner = &*self.inner;
+            let insert = |db: &Db<'_>| inner.insert_unless_bounded(db, end, &stored);
+            if self.inside().write_one(insert)? {
                 return Ok(());
             }
         }
         self.push_stored(end, vec![stored])
-    }
-
-    fn insert_unless_bounded(&self, db: &Db<'_>, end: End, stored: &Stored) -> Result<bool> {
-        let (share, [first, end_of_rows]) = (self.inner.share(), self.inner.rows());
-        let (middle, structure) = (share.middle().into(), share.structure().into());
-        let row = [first, end_of_rows, middle, stored.value(), structure];
-        let changes = self.inner.structure.changes(db.store())?;
-        // Before the statement, with which the commit goes out. To ring for nothing harms nobody.
-        db.ring(self.inner.structure.arrivals());
-        if self.inner.unbounded_at.load(Ordering::Relaxed) == changes {
-            return db.run(sql::push(end), &row[..4]).map(|()| true);
-        }
-        let inserted = db.execute(sql::push_unless_bounded(end), &row)? > 0;
-        if inserted {
-            self.inner.unbounded_at.store(changes, Ordering::Relaxed);
-        }
-        Ok(inserted)
     }
 
     fn push_many<I>(&self, end: End, items: I) -> Result<()>
@@ -277,5 +268,24 @@ where
         let rows = self.inner.rows();
         self.inside()
             .look(|db| db.query_one(sql::item_at(end), &rows, |row| self.decode(row)))
+    }
+}
+
+impl Inner {
+    fn insert_unless_bounded(&self, db: &Db<'_>, end: End, stored: &Stored) -> Result<bool> {
+        let (share, [first, end_of_rows]) = (self.share(), self.rows());
+        let (middle, structure) = (share.middle().into(), share.structure().into());
+        let row = [first, end_of_rows, middle, stored.value(), structure];
+        let changes = self.structure.changes(db.store())?;
+        // Before the statement, with which the commit goes out. To ring for nothing harms nobody.
+        db.ring(self.structure.arrivals());
+        if self.unbounded_at.load(Ordering::Relaxed) == changes {
+            return db.run(sql::push(end), &row[..4]).map(|()| true);
+        }
+        let inserted = db.execute(sql::push_unless_bounded(end), &row)? > 0;
+        if inserted {
+            self.unbounded_at.store(changes, Ordering::Relaxed);
+        }
+        Ok(inserted)
     }
 }

@@ -41,6 +41,7 @@ mod iter;
 mod middle;
 mod options;
 mod order;
+mod popped;
 mod positions;
 mod rearrange;
 mod sql;

@@ -25,8 +25,7 @@ impl Inner {
 
     /// The first of its positions and the one after the last, as statements want them.
     pub(crate) fn rows(&self) -> [Value<'static>; 2] {
-        let rows = self.share().rows();
-        [rows.start.into(), rows.end.into()]
+        self.share().bounds()
     }
 
     /// Takes the item at an end, if there is one, as `read` reads it, by one statement that writes; `None` if that takes more than one:

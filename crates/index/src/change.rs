@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
+use crate::rows::add;
 
 impl<K, V, C, A> Index<K, V, C, A>
 where
@@ -128,7 +129,7 @@ where
             let stored = self.encode(&key, &made)?;
             let found = self.with_found(&key, |db, place, found| {
                 if place.is_none() {
-                    self.add(db, &key, stored)?;
+                    add(&self.structure, db, &key, stored)?;
                 }
                 Ok(found)
             });

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use diskette_store::entries::decode_value;
 use diskette_store::{
-    Access, Ahead, Codec, Content, Like, MessagePack, Result, Store, Structure, Transaction,
+    Access, Ahead, Codec, Content, Db, Like, MessagePack, Result, Store, Structure, Transaction,
 };
 use serde::de::DeserializeOwned;
 
 use crate::options::IndexOptions;
+use crate::rows::{add, put_inline};
 use crate::sql;
 
 /// A persistent map from `K` to `V`, shared by any number of processes, that keeps two orders: the one
@@ -182,11 +183,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
             let key = self.key(key)?;
             let stored = self.encode(&key, value)?;
             // By itself, without a transaction around it, as long as no file comes or goes.
-            if !stored.is_file()
-                && self
-                    .inside()
-                    .write_one(|db| self.put_inline(db, &key, &stored))?
-            {
+            let structure = &*self.structure;
+            let put_inline = |db: &Db<'_>| put_inline(structure, db, &key, &stored);
+            if !stored.is_file() && self.inside().write_one(put_inline)? {
                 return Ok(());
             }
             self.inside().write(|db| self.put(db, &key, stored))
@@ -223,10 +222,11 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         self.doing("insert_if_absent", || {
             let key = self.key(key)?;
             let stored = self.encode(&key, value)?;
-            if stored.is_file() {
-                self.inside().write(|db| self.add(db, &key, stored))
-            } else {
-                self.inside().write_one(|db| self.add(db, &key, stored))
+            let (is_file, structure) = (stored.is_file(), &*self.structure);
+            let add = |db: &Db<'_>| add(structure, db, &key, stored);
+            match is_file {
+                true => self.inside().write(add),
+                false => self.inside().write_one(add),
             }
         })
     }

@@ -1,7 +1,7 @@
 //! What the methods are made of: each of these runs within one operation.
 
 use diskette_store::entries::{Entries, Gone, Place, read_value, unreadable};
-use diskette_store::{Access, Ahead, Codec, Db, Keeping, Like, Result, Stored};
+use diskette_store::{Access, Ahead, Codec, Db, Keeping, Like, Result, Stored, Structure};
 use serde::de::DeserializeOwned;
 
 use crate::index::Index;
@@ -19,7 +19,7 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
 
     /// Inserts or updates.
     pub(crate) fn put(&self, db: &Db<'_>, key: &[u8], stored: Stored) -> Result<()> {
-        if !stored.is_file() && self.put_inline(db, key, &stored)? {
+        if !stored.is_file() && put_inline(&self.structure, db, key, &stored)? {
             return Ok(());
         }
         let place = self.entries().place(db, key)?;
@@ -37,30 +37,9 @@ impl<K, V, C, A: Access> Index<K, V, C, A> {
         match (place, stored) {
             (Some(place), Some(stored)) => self.set(db, place, stored),
             (Some(place), None) => self.take(db, place),
-            (None, Some(stored)) => self.add(db, key, stored).map(drop),
+            (None, Some(stored)) => add(&self.structure, db, key, stored).map(drop),
             (None, None) => Ok(()),
         }
-    }
-
-    /// Inserts or updates a value that is no file, unless a file is to go.
-    pub(crate) fn put_inline(&self, db: &Db<'_>, key: &[u8], stored: &Stored) -> Result<bool> {
-        let [first, end] = self.entries().all();
-        let middle = self.entries().share().middle().into();
-        let row = [first, end, middle, key.into(), stored.value()];
-        Ok(db.execute(sql::PUT_INLINE, &row)? == 1)
-    }
-
-    /// Inserts, unless the key is there.
-    pub(crate) fn add(&self, db: &Db<'_>, key: &[u8], stored: Stored) -> Result<bool> {
-        let [first, end] = self.entries().all();
-        let middle = self.entries().share().middle().into();
-        let (key, file) = (key.into(), stored.file());
-        let row = [first, end, middle, key, file, stored.value()];
-        let added = db.execute(sql::ADD, &row)? == 1;
-        if added {
-            stored.link(db)?;
-        }
-        Ok(added)
     }
 
     /// Updates.
@@ -129,4 +108,36 @@ where
             Ok((Place::of(row)?, value))
         })
     }
+}
+
+/// Inserts or updates a value that is no file, unless a file has to go.
+pub(crate) fn put_inline(
+    structure: &Structure,
+    db: &Db<'_>,
+    key: &[u8],
+    stored: &Stored,
+) -> Result<bool> {
+    let share = structure.share();
+    let [first, end] = share.bounds();
+    let row = [
+        first,
+        end,
+        share.middle().into(),
+        key.into(),
+        stored.value(),
+    ];
+    Ok(db.execute(sql::PUT_INLINE, &row)? == 1)
+}
+
+/// Inserts, unless the key is there.
+pub(crate) fn add(structure: &Structure, db: &Db<'_>, key: &[u8], stored: Stored) -> Result<bool> {
+    let share = structure.share();
+    let [first, end] = share.bounds();
+    let (middle, key, file) = (share.middle().into(), key.into(), stored.file());
+    let row = [first, end, middle, key, file, stored.value()];
+    let added = db.execute(sql::ADD, &row)? == 1;
+    if added {
+        stored.link(db)?;
+    }
+    Ok(added)
 }

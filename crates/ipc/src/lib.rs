@@ -14,7 +14,7 @@
 //! | stop waiting in time | [`Deadline`] |
 //! | stop waiting when the program ends | [`Stop`] |
 //! | write down a time that another process reads | [`Clock`], [`boot`] |
-//! | take turns among the threads of one process | [`Relay`] |
+//! | take turns among the threads of one process, or do what the others wait for | [`Relay`] |
 //! | read side by side what is seldom written | [`LaneLock`], [`Lanes`] |
 //! | survive `fork` | [`fork`], [`Mutex`] |
 //! | work in the background | [`background`] |
@@ -82,7 +82,7 @@ pub use mutex::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 pub use owner_id::OwnerId;
 pub use owners::Owners;
 pub use queue::{Custody, Taken};
-pub use relay::{Baton, Handing, Queue, Relay};
+pub use relay::{Baton, Doing, Errand, Errands, Queue, Relay, Served};
 #[cfg(target_os = "linux")]
 pub use roster::{Member, Roster};
 pub use seat::Party;

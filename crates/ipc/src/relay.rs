@@ -1,52 +1,96 @@
-//! A lock for the threads of one process, which have it in turns.
+//! A lock for the threads of one process, which have it in turns, and do for each other what is to be done with it.
+
+mod errands;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, Deadline};
 use crate::futex;
-use crate::{ArcMutexGuard, Mutex, MutexGuard};
+use crate::{ArcMutexGuard, Mutex};
+
+pub use errands::Doing;
+use errands::Left;
 
 /// A lock that the threads of one process take and give back again and again. Waking a thread takes longer than most
-/// of what is done under such a lock. So while others wait, the one that has it goes on for a *turn*: each time that it comes back
-/// at once, the lock is still there, and nobody was woken.
+/// of what is done under such a lock. So a thread that waits may leave what it has to do, an *errand*, and whoever has the lock
+/// does it, among others, as one piece of work. And for those who wait for the lock itself it is kept for a *turn*: each time
+/// that the thread which had it comes back at once, the lock is still there, and nobody was woken.
+///
+/// That who has a lock does what others have queued is *flat combining*: Hendler, Incze, Shavit and Tzafrir, 2010.
 ///
 /// # Fairness
 ///
-/// Who waits is served in the order of arrival. All have had their turn within a round, or somewhat later: by the time for which
-/// the lock is held and what it takes to wake a thread, for each that was before.
+/// Who waits is served in the order of arrival, whether by an errand or by a turn. All have had their turn within a round, or
+/// somewhat later: by the time for which the lock is held and what it takes to wake a thread, for each that was before.
 ///
 /// # Cost
 ///
 /// Two atomic writes while nobody waits. Nobody sleeps with a clock but the first who waits, and only while the lock is
 /// kept for a thread that is expected back; then it lies idle for no longer than it takes that one to [look](Self::LOOK).
+/// Who has left an errand stays awake for a moment, since most are done by then.
 ///
 /// # Example
 ///
 /// ```
-/// use diskette_ipc::{Deadline, Relay};
+/// use diskette_ipc::{Deadline, Errands, Relay, Served};
+/// use std::cell::Cell;
+/// use std::sync::atomic::{AtomicBool, Ordering};
 /// use std::time::Duration;
 ///
-/// let relay = Relay::new(Duration::from_millis(1), Duration::from_millis(20));
+/// struct Sums;
+///
+/// impl Errands for Sums {
+///     type Tool = Cell<u64>;
+///     type Done = ();
+///     type End = ();
+/// }
+///
+/// let relay = Relay::<Sums>::new(Duration::from_millis(1), Duration::from_millis(20));
 /// let baton = relay.try_take().expect("it is free");
 /// assert!(relay.try_take().is_none());
-/// assert!(relay.take(true, Deadline::after(Duration::from_millis(5))).is_none());
-/// drop(baton);
-/// assert!(relay.try_take().is_some());
+/// assert!(relay.take(Deadline::after(Duration::from_millis(5))).is_none());
+///
+/// let sum = Cell::new(3);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| {
+///         let add = &mut |sum: &Cell<u64>| sum.set(sum.get() + 4);
+///         let taken = relay.take_or_leave(add, Deadline::after(Duration::from_secs(60)));
+///         assert!(matches!(taken, Some(Served::Done(Some(())))));
+///     });
+///     while !relay.is_waited_for() {}
+///     let mut doing = baton.errands();
+///     while doing.next(&sum).is_some() {}
+///     doing.end(&());
+/// });
+/// assert_eq!(sum.get(), 7);
 /// ```
-#[derive(Debug)]
-pub struct Relay {
+pub struct Relay<E: Errands> {
     /// [`HELD`] and [`WAITED_FOR`]. While somebody waits it changes under the mutex only.
     word: AtomicU32,
-    queue: Arc<Mutex<Queue>>,
+    queue: Arc<Mutex<Queue<E>>>,
     turn: Duration,
     round: Duration,
 }
+
+/// What the threads that wait at a [`Relay`] may leave.
+pub trait Errands: 'static {
+    /// With what they are done.
+    type Tool;
+    /// What one of them says to the thread that does it.
+    type Done;
+    /// How those that were done together have ended, which is told to each who has left one.
+    type End: Clone + Send + Sync;
+}
+
+/// What a thread that waits has to do. Another may do it, while that one sleeps.
+pub type Errand<'e, E> = dyn FnMut(&<E as Errands>::Tool) -> <E as Errands>::Done + Send + 'e;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -54,12 +98,16 @@ const HELD: u32 = 1;
 const WAITED_FOR: u32 = 2;
 
 /// Those who wait at a [`Relay`].
-#[derive(Debug)]
-pub struct Queue {
-    waiters: VecDeque<Arc<Waiter>>,
+pub struct Queue<E: Errands> {
+    waiters: VecDeque<Queued<E>>,
     turn: Turn,
     /// When it was last given back while somebody waited.
     given_back: Instant,
+}
+
+struct Queued<E: Errands> {
+    waiter: Arc<Waiter<E>>,
+    errand: Option<Left<E>>,
 }
 
 #[derive(Debug)]
@@ -71,38 +119,49 @@ struct Turn {
     returns: bool,
 }
 
-#[derive(Debug)]
-struct Waiter {
+struct Waiter<E: Errands> {
     thread: u64,
     /// Whether it came back at once from when it had last had the lock.
     returns: bool,
-    /// Whether it takes over what is [handed on](Baton::hand_on).
-    joins: bool,
     word: AtomicU32,
+    /// How its errand has ended.
+    end: OnceLock<E::End>,
 }
 
-/// What a waiter's word says. It changes under the mutex only.
-const WAITS: u32 = 0;
+/// What a waiter's word says. It changes under the mutex only, or by who has taken its errand, but that it falls asleep.
+const AWAKE: u32 = 0;
+const WAITS: u32 = 1;
 /// It is the first, and looks now and then whether the lock lies idle.
-const LOOKS: u32 = 1;
+const LOOKS: u32 = 2;
 /// It has the lock.
-const GIVEN: u32 = 2;
-/// It waits, and is awake, since it comes next.
-const NEXT: u32 = 3;
+const GIVEN: u32 = 3;
+/// Its errand was done.
+const DONE: u32 = 4;
 
 /// The lock, until it is dropped.
-#[derive(Debug)]
 #[must_use = "it is given back when this is dropped"]
-pub struct Baton<'r> {
-    relay: &'r Relay,
+pub struct Baton<'r, E: Errands> {
+    relay: &'r Relay<E>,
 }
 
-impl Relay {
+/// How a thread was served that waited with an errand.
+#[derive(Debug)]
+pub enum Served<'r, E: Errands> {
+    /// The lock, and the errand is still to be done.
+    Baton(Baton<'r, E>),
+    /// Another thread has done the errand. `None`: it has panicked before it could say how that has ended.
+    Done(Option<E::End>),
+}
+
+impl<E: Errands> Relay<E> {
     /// How often the first who waits looks whether the lock lies idle.
     pub const LOOK: Duration = Duration::from_micros(200);
 
     /// Who comes within this time comes at once.
     const AT_ONCE: Duration = Duration::from_micros(50);
+
+    /// Who has left an errand stays awake for so long: to sleep and to be woken takes longer than most.
+    const AWAKE: Duration = Duration::from_micros(150);
 
     /// A free one. A turn lasts for `turn`, or for as long as those who wait can each have one as long within `round`.
     #[must_use]
@@ -125,17 +184,33 @@ impl Relay {
     }
 
     /// Takes it if it is free and nobody waits.
-    pub fn try_take(&self) -> Option<Baton<'_>> {
+    pub fn try_take(&self) -> Option<Baton<'_, E>> {
         self.change(FREE, HELD).then(|| Baton { relay: self })
     }
 
-    /// Waits for it until `deadline`, and `joins`, perhaps, in what another thread has begun; see
-    /// [`hand_on`](Baton::hand_on). `None`: the time is up.
-    pub fn take(&self, joins: bool, deadline: Deadline) -> Option<Baton<'_>> {
-        if let Some(waiter) = self.take_or_queue(joins) {
+    /// Waits for it until `deadline`. `None`: the time is up.
+    pub fn take(&self, deadline: Deadline) -> Option<Baton<'_, E>> {
+        if let Some(waiter) = self.take_or_queue(None) {
             self.wait(&waiter, deadline)?;
         }
         Some(Baton { relay: self })
+    }
+
+    /// The same, or until another thread has done the errand. `None`: the time is up, and it wasn't begun.
+    pub fn take_or_leave(
+        &self,
+        errand: &mut Errand<'_, E>,
+        deadline: Deadline,
+    ) -> Option<Served<'_, E>> {
+        // SAFETY: this doesn't return before the errand is back from the queue undone, or is done, and nobody reaches it any more.
+        let left = unsafe { Left::new(errand) };
+        let Some(waiter) = self.take_or_queue(Some(left)) else {
+            return Some(Served::Baton(Baton { relay: self }));
+        };
+        Some(match self.wait(&waiter, deadline)? {
+            GIVEN => Served::Baton(Baton { relay: self }),
+            _ => Served::Done(waiter.end.get().cloned()),
+        })
     }
 
     /// Whether anybody waits.
@@ -144,56 +219,25 @@ impl Relay {
     }
 
     /// Nobody comes or goes while this is held.
-    pub fn keep_still(&self) -> ArcMutexGuard<Queue> {
+    pub fn keep_still(&self) -> ArcMutexGuard<Queue<E>> {
         self.queue.lock_arc()
     }
 
     /// In a forked child, that has none of the threads but one, which doesn't have the lock: it is free.
-    pub fn forget_all(&self, queue: &mut Queue) {
+    pub fn forget_all(&self, queue: &mut Queue<E>) {
         queue.waiters.clear();
         self.word.store(FREE, SeqCst);
     }
 }
 
-/// The lock on its way to the next: given when this is dropped.
-#[derive(Debug)]
-pub struct Handing<'r> {
-    relay: &'r Relay,
-    queue: MutexGuard<'r, Queue>,
-}
-
-impl<'r> Baton<'r> {
-    /// Gives it to whoever has waited longest, if that one [joins](Relay::take) in what this thread has begun.
-    ///
-    /// # Errors
-    ///
-    /// The baton itself, if nobody waits, or the first doesn't join in.
-    pub fn hand_on(self) -> Result<Handing<'r>, Self> {
-        let relay = self.relay;
-        let queue = relay.queue.lock();
-        if queue.waiters.front().is_none_or(|first| !first.joins) {
-            return Err(self);
-        }
-        std::mem::forget(self);
-        Ok(Handing { relay, queue })
+impl<E: Errands> Baton<'_, E> {
+    /// Does what those who wait have left, in the order in which they came.
+    pub fn errands(&self) -> Doing<'_, E> {
+        Doing::new(self)
     }
 }
 
-impl Drop for Handing<'_> {
-    fn drop(&mut self) {
-        LEFT.set(Some(clock::now()));
-        self.relay.give(&mut self.queue);
-        // So that it wakes up while the one before it is at work.
-        if let Some(next) = self.queue.waiters.front()
-            && next.joins
-            && next.word.swap(NEXT, SeqCst) != NEXT
-        {
-            futex::wake_one(&next.word);
-        }
-    }
-}
-
-impl Drop for Baton<'_> {
+impl<E: Errands> Drop for Baton<'_, E> {
     fn drop(&mut self) {
         if !self.relay.change(HELD, FREE) {
             self.relay.give_back();
@@ -201,7 +245,7 @@ impl Drop for Baton<'_> {
     }
 }
 
-impl Relay {
+impl<E: Errands> Relay<E> {
     fn change(&self, from: u32, to: u32) -> bool {
         self.word
             .compare_exchange(from, to, AcqRel, Relaxed)
@@ -209,7 +253,7 @@ impl Relay {
     }
 
     /// Queues, unless the lock can be had.
-    fn take_or_queue(&self, joins: bool) -> Option<Arc<Waiter>> {
+    fn take_or_queue(&self, errand: Option<Left<E>>) -> Option<Arc<Waiter<E>>> {
         let mut queue = self.queue.lock();
         let me = me();
         if !queue.waiters.is_empty() {
@@ -221,16 +265,20 @@ impl Relay {
             return None;
         }
         let now = clock::now();
-        if queue.waiters.is_empty() && queue.turn.ends <= now {
-            queue.turn = self.turn(1, 0, false);
-        }
+        let word = match errand {
+            Some(_) => AWAKE,
+            None => WAITS,
+        };
         let waiter = Arc::new(Waiter {
             thread: me,
             returns: LEFT.get().is_some_and(|left| now - left < Self::AT_ONCE),
-            joins,
-            word: AtomicU32::new(WAITS),
+            word: AtomicU32::new(word),
+            end: OnceLock::new(),
         });
-        queue.waiters.push_back(Arc::clone(&waiter));
+        queue.waiters.push_back(Queued {
+            waiter: Arc::clone(&waiter),
+            errand,
+        });
         Some(waiter)
     }
 
@@ -246,25 +294,31 @@ impl Relay {
         }
     }
 
-    /// `None`: the time is up.
-    fn wait(&self, waiter: &Waiter, deadline: Deadline) -> Option<()> {
+    /// Whether it was [`GIVEN`] the lock, or its errand is [`DONE`]. `None`: the time is up.
+    fn wait(&self, waiter: &Waiter<E>, deadline: Deadline) -> Option<u32> {
+        waiter.stay_awake();
         let mut seen = None;
         loop {
             let state = waiter.word.load(SeqCst);
-            if state == GIVEN {
-                return Some(());
+            if state == DONE {
+                LEFT.set(Some(clock::now()));
             }
-            let left = deadline.remaining().unwrap_or(Duration::MAX);
-            if left.is_zero() && self.leave(waiter) {
-                return None;
+            if state == DONE || state == GIVEN {
+                return Some(state);
+            }
+            let mut left = deadline.remaining().unwrap_or(Duration::MAX);
+            if left.is_zero() {
+                if self.leave(waiter) {
+                    return None;
+                }
+                // It was given the lock, or its errand is being done.
+                left = Duration::MAX;
             }
             let nap = match state {
                 LOOKS => left.min(Self::LOOK),
                 _ => left,
             };
-            if state != NEXT || !waiter.is_soon_called(state) {
-                futex::wait_any(&[(&waiter.word, state)], nap);
-            }
+            futex::wait_any(&[(&waiter.word, state)], nap);
             if state == LOOKS {
                 self.look(&mut seen);
             }
@@ -275,7 +329,7 @@ impl Relay {
     fn look(&self, seen: &mut Option<Instant>) {
         let mut queue = self.queue.lock();
         let given_back = queue.given_back;
-        let Some(first) = queue.waiters.front() else {
+        let Some(Queued { waiter: first, .. }) = queue.waiters.front() else {
             return;
         };
         if first.word.load(SeqCst) != LOOKS {
@@ -290,21 +344,37 @@ impl Relay {
         }
     }
 
-    /// Whether the waiter could leave: otherwise it was given the lock.
-    fn leave(&self, waiter: &Waiter) -> bool {
+    /// Whether the waiter could leave: otherwise it was given the lock, or its errand is being done.
+    fn leave(&self, waiter: &Waiter<E>) -> bool {
         let mut queue = self.queue.lock();
-        if waiter.word.load(SeqCst) == GIVEN {
+        let mut waiters = queue.waiters.iter();
+        let Some(place) = waiters.position(|it| std::ptr::eq(&raw const *it.waiter, waiter)) else {
             return false;
-        }
-        queue
-            .waiters
-            .retain(|it| !std::ptr::eq(&raw const **it, waiter));
+        };
+        drop(queue.waiters.remove(place));
         if queue.waiters.is_empty() {
             self.word.fetch_and(!WAITED_FOR, SeqCst);
         } else if !self.is_held() {
             Self::have_the_first_look(&queue);
         }
         true
+    }
+
+    /// What whoever has waited longest has left, if anything, while the turn of this thread lasts.
+    fn next_errand(&self) -> Option<(Arc<Waiter<E>>, Left<E>)> {
+        let mut queue = self.queue.lock();
+        queue.waiters.front()?.errand.as_ref()?;
+        let (me, now) = (me(), clock::now());
+        if queue.turn.of != me || now >= queue.turn.ends + self.turn {
+            queue.turn = self.turn(queue.waiters.len(), me, false);
+        } else if now >= queue.turn.ends {
+            return None;
+        }
+        let Queued { waiter, errand } = queue.waiters.pop_front()?;
+        if queue.waiters.is_empty() {
+            self.word.store(HELD, SeqCst);
+        }
+        Some((waiter, errand?))
     }
 
     /// While somebody waits.
@@ -329,11 +399,11 @@ impl Relay {
     }
 
     /// Begins the turn of the first who waits.
-    fn give(&self, queue: &mut Queue) {
-        let Some(first) = queue.waiters.pop_front() else {
+    fn give(&self, queue: &mut Queue<E>) {
+        let Some(Queued { waiter: first, .. }) = queue.waiters.pop_front() else {
             return;
         };
-        queue.turn = self.turn(queue.waiters.len(), first.thread, first.returns);
+        queue.turn = self.turn(queue.waiters.len() + 1, first.thread, first.returns);
         self.word.store(
             match queue.waiters.is_empty() {
                 true => HELD,
@@ -341,21 +411,18 @@ impl Relay {
             },
             SeqCst,
         );
-        first.word.store(GIVEN, SeqCst);
-        futex::wake_one(&first.word);
+        first.turns(GIVEN);
     }
 
     /// Whenever the lock is left free while somebody waits.
-    fn have_the_first_look(queue: &Queue) {
-        if let Some(first) = queue.waiters.front()
-            && first.word.swap(LOOKS, SeqCst) != LOOKS
-        {
-            futex::wake_one(&first.word);
+    fn have_the_first_look(queue: &Queue<E>) {
+        if let Some(first) = queue.waiters.front() {
+            first.waiter.turns(LOOKS);
         }
     }
 
-    fn turn(&self, waiting: usize, of: u64, returns: bool) -> Turn {
-        let threads = u32::try_from(waiting + 1).unwrap_or(u32::MAX);
+    fn turn(&self, threads: usize, of: u64, returns: bool) -> Turn {
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
         Turn {
             of,
             ends: clock::now() + self.turn.min(self.round / threads),
@@ -368,22 +435,29 @@ impl Relay {
     }
 }
 
-impl Waiter {
-    /// Stays awake for a moment; says whether its word has changed meanwhile.
-    fn is_soon_called(&self, state: u32) -> bool {
-        let moment = Deadline::after(Relay::AT_ONCE);
-        while self.word.load(SeqCst) == state {
+impl<E: Errands> Waiter<E> {
+    /// For a moment, in which most errands are done, and in which the processor is anybody's who has something to do.
+    fn stay_awake(&self) {
+        let moment = Deadline::after(Relay::<E>::AWAKE);
+        while self.word.load(SeqCst) == AWAKE {
             if moment.is_past() {
-                return false;
+                let _ = self.word.compare_exchange(AWAKE, WAITS, SeqCst, SeqCst);
+                return;
             }
             thread::yield_now();
         }
-        true
+    }
+
+    fn turns(&self, state: u32) {
+        let before = self.word.swap(state, SeqCst);
+        if before != AWAKE && before != state {
+            futex::wake_one(&self.word);
+        }
     }
 }
 
 thread_local! {
-    /// When this thread last gave one back for which others waited.
+    /// When this thread last gave one back for which others waited, or was told that its errand was done.
     static LEFT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
@@ -394,6 +468,29 @@ fn me() -> u64 {
         static NUMBER: Cell<u64> = Cell::new(NEXT.fetch_add(1, Relaxed));
     }
     NUMBER.with(Cell::get)
+}
+
+impl<E: Errands> fmt::Debug for Relay<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("word", &self.word)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Errands> fmt::Debug for Queue<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("waiters", &self.waiters.len())
+            .field("turn", &self.turn)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Errands> fmt::Debug for Baton<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Baton").field(self.relay).finish()
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use diskette_ipc::fork;
-use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Row, Store, Value};
+use diskette_store::{Access, Codec, Db, Error, ErrorKind, Result, Row, Store, Timeline, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -69,15 +70,16 @@ where
         let mut unreadable = 0;
         loop {
             let token = token();
+            let (inner, limit) = (&*self.inner, self.time_limit);
             let taken = self.inside().free_one(|db| {
                 let claim = match db.travels() {
                     true => sql::CLAIM_UNLESS_PAUSED,
-                    false if self.inner.config(db)?.paused => return Ok(None),
+                    false if inner.config(db)?.paused => return Ok(None),
                     false => sql::CLAIM,
                 };
-                let taker = self.taker(token)?;
-                let [owner, token, now, due] = self.terms(&taker);
-                let params = [owner, token, now, due, self.inner.id()];
+                let taker = Taker::of(db.store(), token)?;
+                let [owner, token, now, due] = taker.terms(&inner.timeline, limit);
+                let params = [owner, token, now, due, inner.id()];
                 let taken = db.query_one(claim, &params, Taken::of)?;
                 Ok(taken.map(|taken| (taker, taken)))
             })?;
@@ -102,7 +104,7 @@ where
         while most > 0 && claims.is_empty() {
             let token = token();
             let (taker, all) = self.inside().free(|db| {
-                let taker = self.taker(token)?;
+                let taker = Taker::of(db.store(), token)?;
                 if self.inner.config(db)?.paused {
                     return Ok((taker, Vec::new()));
                 }
@@ -136,34 +138,11 @@ where
         }
         if !taken.is_empty() {
             let number = i64::try_from(taken.len()).unwrap_or(i64::MAX);
-            let [owner, token, now, due] = self.terms(taker);
+            let [owner, token, now, due] = taker.terms(&self.inner.timeline, self.time_limit);
             let params = [owner, token, now, due, self.inner.id(), number.into()];
             db.run(sql::CLAIM_MANY, &params)?;
         }
         Ok(taken)
-    }
-
-    fn taker(&self, token: i64) -> Result<Taker> {
-        let store = self.store().staying();
-        Ok(Taker {
-            owner: store.claimant()?,
-            token,
-            store,
-        })
-    }
-
-    /// Who claims, with what token, when, and until when.
-    fn terms(&self, taker: &Taker) -> [Value<'static>; 4] {
-        let now = self.inner.timeline.now();
-        let due = self
-            .time_limit
-            .map(|limit| now.saturating_add(micros(limit)));
-        [
-            taker.owner.as_i64().into(),
-            taker.token.into(),
-            now.into(),
-            due.into(),
-        ]
     }
 
     /// What was taken is held from here on.
@@ -242,6 +221,29 @@ struct Taker {
     token: i64,
     /// Where it takes them.
     store: Store,
+}
+
+impl Taker {
+    fn of(store: &Store, token: i64) -> Result<Self> {
+        let store = store.staying();
+        Ok(Taker {
+            owner: store.claimant()?,
+            token,
+            store,
+        })
+    }
+
+    /// Who claims, with what token, when, and until when.
+    fn terms(&self, timeline: &Timeline, limit: Option<Duration>) -> [Value<'static>; 4] {
+        let now = timeline.now();
+        let due = limit.map(|limit| now.saturating_add(micros(limit)));
+        [
+            self.owner.as_i64().into(),
+            self.token.into(),
+            now.into(),
+            due.into(),
+        ]
+    }
 }
 
 fn token() -> i64 {

@@ -1,11 +1,11 @@
 //! Many jobs are completed at once.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::iter;
-use std::rc::Rc;
+use std::mem;
 use std::sync::Arc;
 
+use diskette_ipc::Mutex;
 use diskette_store::{Access, Db, Error, ErrorKind, Result, Value};
 
 use crate::claim::{Claim, Hold};
@@ -62,12 +62,16 @@ impl<J, C, A: Access> Queue<J, C, A> {
             if batch.is_empty() {
                 return Ok(());
             }
-            let batch = Rc::new(RefCell::new(batch));
+            let batch = Arc::new(Mutex::new(batch));
             self.inside().free(|db| {
-                self.complete_batch(db, &batch.borrow())?;
-                let (ended, undone) = (Rc::clone(&batch), Rc::clone(&batch));
-                db.on_commit(move |_| ended.take().iter_mut().for_each(|hold| hold.0 = None));
-                db.on_rollback(move |_| drop(undone.take()));
+                self.complete_batch(db, &batch.lock())?;
+                let (ended, undone) = (Arc::clone(&batch), Arc::clone(&batch));
+                db.on_commit(move |_| {
+                    mem::take(&mut *ended.lock())
+                        .iter_mut()
+                        .for_each(|hold| hold.0 = None)
+                });
+                db.on_rollback(move |_| drop(mem::take(&mut *undone.lock())));
                 Ok(())
             })
         };

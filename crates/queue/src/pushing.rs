@@ -4,6 +4,7 @@ use diskette_store::{Access, Codec, Db, Error, ErrorKind, Like, Result, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::inner::Inner;
 use crate::job::{JobId, JobState};
 use crate::new_job::NewJob;
 use crate::push::{Push, Pushed};
@@ -89,17 +90,18 @@ where
             return self.inside().write(|db| self.put_with(db, stored, push));
         }
         // Without a transaction around it.
+        let inner = &*self.inner;
         let pushed = self.inside().write_one(|db| {
-            let usual = self.usual_attempts(db)?;
-            let row = NewJob::of(push, usual, (None, None), self.inner.timeline.now());
-            self.insert(db, &row, &stored, JobState::Ready)
+            let usual = inner.usual_attempts(db)?;
+            let row = NewJob::of(push, usual, (None, None), inner.timeline.now());
+            inner.insert(db, &row, &stored, JobState::Ready)
         });
         pushed.map(Pushed::New)
     }
 
     fn put_with(&self, db: &Db<'_>, stored: Stored, push: &Push) -> Result<Pushed> {
         let timeline = &self.inner.timeline;
-        let (usual, now) = (self.usual_attempts(db)?, timeline.now());
+        let (usual, now) = (self.inner.usual_attempts(db)?, timeline.now());
         let times = push.times(timeline, now);
         let row = NewJob::of(push, usual, times, now);
         if let Some(key) = row.unique_key
@@ -112,24 +114,13 @@ where
             return Ok(pushed);
         }
         let state = self.state_of(db, &row, None)?;
-        let id = self.insert(db, &row, &stored, state)?;
+        let id = self.inner.insert(db, &row, &stored, state)?;
         stored.link(db)?;
         self.tag(db, id, &push.tags)?;
         if push.is_for_later() {
             timeline.keep(db)?;
         }
         Ok(Pushed::New(id))
-    }
-
-    /// How often jobs may be tried; `None`, where the statement that pushes one would have to wait for the answer: it finds out itself.
-    fn usual_attempts(&self, db: &Db<'_>) -> Result<Option<u32>> {
-        match db.travels() {
-            true => Ok(None),
-            false => self
-                .inner
-                .config(db)
-                .map(|config| Some(config.max_attempts)),
-        }
     }
 
     /// What becomes of a job whose key another one has; `None`, if none has, or one that runs already.
@@ -222,49 +213,13 @@ where
         })
     }
 
-    fn insert(
-        &self,
-        db: &Db<'_>,
-        row: &NewJob<'_>,
-        stored: &Stored,
-        state: JobState,
-    ) -> Result<JobId> {
-        // Before the statement, with which the commit may go out.
-        if state != JobState::Held {
-            db.ring(self.inner.structure.arrivals());
-        }
-        let job = row.params(self.inner.id(), state, stored);
-        let rows = self.inner.rows();
-        let id = match db.travels() {
-            true => {
-                let params = [&job[..], &[rows.start.into(), rows.end.into()]].concat();
-                db.query_one(sql::PUSH, &params, |row| row.int(0))?
-                    .ok_or_else(used_up)?
-            }
-            false => {
-                let id = self.next(db)?;
-                db.run(sql::ADD, &[&[id.into()], &job[..]].concat())?;
-                id
-            }
-        };
-        Ok(self.inner.job(id))
-    }
-
-    /// The number of the job that comes next.
-    fn next(&self, db: &Db<'_>) -> Result<i64> {
-        let rows = self.inner.rows();
-        let bounds = [self.inner.id(), rows.start.into(), rows.end.into()];
-        let next = db.query_one(sql::NEXT, &bounds, |row| row.int(0))?;
-        next.ok_or_else(used_up)
-    }
-
     fn put_all(&self, db: &Db<'_>, jobs: Vec<Stored>) -> Result<Vec<JobId>> {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
         let max_attempts = i64::from(self.inner.config(db)?.max_attempts);
         let now = self.inner.timeline.now();
-        let first = self.next(db)?;
+        let first = self.inner.next(db)?;
         if self.inner.rows().end - first < i64::try_from(jobs.len()).unwrap_or(i64::MAX) {
             return Err(used_up());
         }
@@ -286,6 +241,52 @@ where
         }
         db.ring(self.inner.structure.arrivals());
         Ok(ids)
+    }
+}
+
+impl Inner {
+    fn insert(
+        &self,
+        db: &Db<'_>,
+        row: &NewJob<'_>,
+        stored: &Stored,
+        state: JobState,
+    ) -> Result<JobId> {
+        // Before the statement, with which the commit may go out.
+        if state != JobState::Held {
+            db.ring(self.structure.arrivals());
+        }
+        let job = row.params(self.id(), state, stored);
+        let rows = self.rows();
+        let id = match db.travels() {
+            true => {
+                let params = [&job[..], &[rows.start.into(), rows.end.into()]].concat();
+                db.query_one(sql::PUSH, &params, |row| row.int(0))?
+                    .ok_or_else(used_up)?
+            }
+            false => {
+                let id = self.next(db)?;
+                db.run(sql::ADD, &[&[id.into()], &job[..]].concat())?;
+                id
+            }
+        };
+        Ok(self.job(id))
+    }
+
+    /// The number of the job that comes next.
+    fn next(&self, db: &Db<'_>) -> Result<i64> {
+        let rows = self.rows();
+        let bounds = [self.id(), rows.start.into(), rows.end.into()];
+        let next = db.query_one(sql::NEXT, &bounds, |row| row.int(0))?;
+        next.ok_or_else(used_up)
+    }
+
+    /// How often jobs may be tried; `None`, where the statement that pushes one would have to wait for the answer: it finds out itself.
+    fn usual_attempts(&self, db: &Db<'_>) -> Result<Option<u32>> {
+        match db.travels() {
+            true => Ok(None),
+            false => self.config(db).map(|config| Some(config.max_attempts)),
+        }
     }
 }
 

@@ -37,13 +37,13 @@ pub trait Access {
     fn write<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
 
     /// At most one writing statement: spares the transaction around it. It may depend on what was read before it only where statements
-    /// don't [travel](Db::travels): there nobody else has the turn.
+    /// don't [travel](Db::travels): there nobody else has the turn. Another thread, which has the turn, may do it for this one.
     ///
     /// # Errors
     ///
     /// Those of `operation`, and of the database.
     #[doc(hidden)]
-    fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R>;
+    fn write_one<R: Send>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R> + Send) -> Result<R>;
 
     /// A [`write_one`](Self::write_one) whose statement depends on what was read before it: where statements travel it is a
     /// [`write`](Self::write).
@@ -52,7 +52,10 @@ pub trait Access {
     ///
     /// Those of `operation`, and of the database.
     #[doc(hidden)]
-    fn read_and_write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+    fn read_and_write_one<R: Send>(
+        &self,
+        operation: impl FnOnce(&Db<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
         self.write(operation)
     }
 
@@ -80,11 +83,14 @@ impl<A: Access> Access for &A {
         (**self).write(operation)
     }
 
-    fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+    fn write_one<R: Send>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R> + Send) -> Result<R> {
         (**self).write_one(operation)
     }
 
-    fn read_and_write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+    fn read_and_write_one<R: Send>(
+        &self,
+        operation: impl FnOnce(&Db<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
         (**self).read_and_write_one(operation)
     }
 

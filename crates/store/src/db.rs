@@ -13,7 +13,7 @@ use crate::sqlite::value_file::StreamReader;
 use crate::store::Store;
 
 /// What runs after the end of a transaction.
-pub(crate) type Afterwards = Box<dyn FnOnce(&Store)>;
+pub(crate) type Afterwards = Box<dyn FnOnce(&Store) + Send>;
 
 /// A connection within one operation or transaction: runs statements, and takes down what is to
 /// happen after the commit or the rollback.
@@ -210,12 +210,12 @@ impl<'c> Db<'c> {
     }
 
     /// Runs `then` once this is committed.
-    pub fn on_commit(&self, then: impl FnOnce(&Store) + 'static) {
+    pub fn on_commit(&self, then: impl FnOnce(&Store) + Send + 'static) {
         self.after_commit.borrow_mut().push(Box::new(then));
     }
 
     /// Runs `then` once this is rolled back.
-    pub fn on_rollback(&self, then: impl FnOnce(&Store) + 'static) {
+    pub fn on_rollback(&self, then: impl FnOnce(&Store) + Send + 'static) {
         self.after_rollback.borrow_mut().push(Box::new(then));
     }
 
@@ -419,10 +419,8 @@ impl<'c> Db<'c> {
             then: self.after_commit.into_inner(),
         };
         let after_rollback = Outcome {
-            pages: 0,
-            next_era: None,
-            rings: SmallVec::new(),
             then: self.after_rollback.into_inner(),
+            ..Outcome::default()
         };
         [after_commit, after_rollback]
     }
@@ -484,6 +482,7 @@ impl std::fmt::Debug for Db<'_> {
 
 /// What is to happen after a transaction has ended.
 #[must_use]
+#[derive(Default)]
 pub(crate) struct Outcome {
     /// About how many pages were written.
     pub(crate) pages: usize,

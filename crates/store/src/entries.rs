@@ -187,8 +187,7 @@ impl<'a, A: Access> Entries<'a, A> {
 
     /// The first of its ids and the one after the last, as statements want them.
     pub fn all(&self) -> [Value<'static>; 2] {
-        let ids = self.share().rows();
-        [ids.start.into(), ids.end.into()]
+        self.share().bounds()
     }
 
     /// Where the row of a key is.

@@ -127,7 +127,7 @@ impl Store {
         work: W,
         run: impl Fn(&Store, &mut Once<W>) -> Result<R, E>,
     ) -> Result<R, E> {
-        let mut work = Once(Some(work));
+        let mut work = Once::new(work);
         let mut now = self.now();
         loop {
             let result = run(&now, &mut work);
@@ -169,6 +169,10 @@ impl Store {
 }
 
 impl<W> Once<W> {
+    pub(crate) fn new(work: W) -> Self {
+        Once(Some(work))
+    }
+
     /// To be called where nothing can send the caller elsewhere any more.
     pub(crate) fn begin(&mut self) -> Result<W> {
         let twice = || Error::new(ErrorKind::Misuse, "what is done once was begun twice");

@@ -112,10 +112,14 @@ impl<A: Access> Inside<'_, A> {
     }
 
     /// See [`Access::write_one`].
-    pub fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+    pub fn write_one<R: Send>(
+        &self,
+        operation: impl FnOnce(&Db<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
         self.must_be_at_home()?;
+        let structure = self.structure;
         self.access.write_one(|db| {
-            self.structure.enter(db)?;
+            structure.enter(db)?;
             operation(db)
         })
     }
@@ -128,21 +132,24 @@ impl<A: Access> Inside<'_, A> {
     }
 
     /// A [`write_one`](Self::write_one) by which room is made, as [`free`](Self::free) does.
-    pub fn free_one<R>(&self, mut operation: impl FnMut(&Db<'_>) -> Result<R>) -> Result<R> {
+    pub fn free_one<R: Send>(
+        &self,
+        mut operation: impl FnMut(&Db<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
         let store = self.access.store();
         store.freeing(|| self.write_one(&mut operation))
     }
 
     /// See [`Access::read_and_write_one`]; by which room is made, as [`free`](Self::free) does.
-    pub fn read_and_free_one<R>(
+    pub fn read_and_free_one<R: Send>(
         &self,
-        mut operation: impl FnMut(&Db<'_>) -> Result<R>,
+        mut operation: impl FnMut(&Db<'_>) -> Result<R> + Send,
     ) -> Result<R> {
         self.must_be_at_home()?;
-        let store = self.access.store();
+        let (store, structure) = (self.access.store(), self.structure);
         store.freeing(|| {
             self.access.read_and_write_one(|db| {
-                self.structure.enter(db)?;
+                structure.enter(db)?;
                 operation(db)
             })
         })

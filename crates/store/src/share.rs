@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::row::Value;
 
 /// The share of one structure in a table of its kind, which all structures of the kind have together.
 ///
@@ -44,6 +45,12 @@ impl Share {
     /// The numbers of its rows.
     pub fn rows(self) -> Range<i64> {
         self.0 << BITS..(self.0 + 1) << BITS
+    }
+
+    /// The first of those numbers and the one after the last, as statements want them.
+    pub fn bounds(self) -> [Value<'static>; 2] {
+        let rows = self.rows();
+        [rows.start.into(), rows.end.into()]
     }
 
     /// Where its rows begin, with room to both sides.

@@ -153,7 +153,7 @@ impl Access for Store {
         })
     }
 
-    fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+    fn write_one<R: Send>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R> + Send) -> Result<R> {
         self.once(operation, |store, operation| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.write_one(store, |db| operation.begin()?(db)),
             #[cfg(feature = "postgres")]
@@ -161,7 +161,10 @@ impl Access for Store {
         })
     }
 
-    fn read_and_write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+    fn read_and_write_one<R: Send>(
+        &self,
+        operation: impl FnOnce(&Db<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
         self.once(operation, |store, operation| match store.engine() {
             Engine::Sqlite(sqlite) => sqlite.write_one(store, |db| operation.begin()?(db)),
             #[cfg(feature = "postgres")]
@@ -208,12 +211,12 @@ impl Transaction<'_> {
     }
 
     /// Runs `then` after the commit, outside the transaction.
-    pub fn on_commit(&self, then: impl FnOnce(&Store) + 'static) {
+    pub fn on_commit(&self, then: impl FnOnce(&Store) + Send + 'static) {
         self.db.on_commit(then);
     }
 
     /// Runs `then` after a rollback of this part of the transaction, for what the database can't undo.
-    pub fn on_rollback(&self, then: impl FnOnce(&Store) + 'static) {
+    pub fn on_rollback(&self, then: impl FnOnce(&Store) + Send + 'static) {
         self.db.on_rollback(then);
     }
 }
@@ -235,7 +238,7 @@ impl Access for Transaction<'_> {
         self.db.step(operation)
     }
 
-    fn write_one<R>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+    fn write_one<R: Send>(&self, operation: impl FnOnce(&Db<'_>) -> Result<R> + Send) -> Result<R> {
         self.db.step(operation)
     }
 }
@@ -267,7 +270,7 @@ impl Access for Snapshot<'_> {
         Err(read_only())
     }
 
-    fn write_one<R>(&self, _: impl FnOnce(&Db<'_>) -> Result<R>) -> Result<R> {
+    fn write_one<R: Send>(&self, _: impl FnOnce(&Db<'_>) -> Result<R> + Send) -> Result<R> {
         Err(read_only())
     }
 }

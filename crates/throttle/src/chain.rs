@@ -219,9 +219,10 @@ impl<A: Access> Chain<A> {
                     return Ok(Err(refusal));
                 }
             }
-            let book = |db: &Db<'_>| booking::book(db, &self.links, wish);
-            let booked = links::write(&self.links, &self.access, book)?;
-            for link in &*self.links {
+            let links = &*self.links;
+            let book = |db: &Db<'_>| booking::book(db, links, wish);
+            let booked = links::write(links, &self.access, book)?;
+            for link in links {
                 link.refuses.store(booked.is_err(), Relaxed);
             }
             Ok(booked.map(drop))

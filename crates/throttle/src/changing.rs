@@ -69,13 +69,14 @@ impl<A: Access> Throttle<A> {
         Ok(state.rates)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State, u64)) -> Result<()> {
-        links::must_be_in(&self.chain.links, self.store())?;
-        links::write(&self.chain.links, &self.chain.access, |db| {
-            let (mut states, now) = links::load(db, &self.chain.links)?;
+    fn change(&self, change: impl FnOnce(&mut State, u64) + Send) -> Result<()> {
+        let links = &self.chain.links;
+        links::must_be_in(links, self.store())?;
+        links::write(links, &self.chain.access, |db| {
+            let (mut states, now) = links::load(db, links)?;
             let state = &mut states[0];
             change(state, now);
-            state.save_with_rates(db, &self.link().structure)
+            state.save_with_rates(db, &links[0].structure)
         })
     }
 }

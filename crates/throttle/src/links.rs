@@ -41,10 +41,10 @@ pub(crate) fn doing<R>(links: &[Link], verb: &str, result: Result<R>) -> Result<
 }
 
 /// A change of the rows, in their turns.
-pub(crate) fn write<A: Access, R>(
+pub(crate) fn write<A: Access, R: Send>(
     links: &[Link],
     access: &A,
-    change: impl FnOnce(&Db<'_>) -> Result<R>,
+    change: impl FnOnce(&Db<'_>) -> Result<R> + Send,
 ) -> Result<R> {
     let change = |db: &Db<'_>| {
         links.iter().try_for_each(|link| link.structure.enter(db))?;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
+mod by_others;
 mod claims;
 mod iteration;
 mod large_values;

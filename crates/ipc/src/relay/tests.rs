@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::mpsc;
 
@@ -5,11 +7,20 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn relay() -> Relay {
+/// Numbers are written down.
+struct Notes;
+
+impl Errands for Notes {
+    type Tool = RefCell<Vec<usize>>;
+    type Done = usize;
+    type End = &'static str;
+}
+
+fn relay() -> Relay<Notes> {
     Relay::new(Duration::from_millis(1), Duration::from_millis(20))
 }
 
-fn wait_for(relay: &Relay, waiters: usize) {
+fn wait_for(relay: &Relay<Notes>, waiters: usize) {
     let deadline = Deadline::after(PATIENCE);
     while relay.queue.lock().waiters.len() < waiters {
         assert!(!deadline.is_past());
@@ -27,7 +38,7 @@ fn threads_exclude_each_other_and_none_is_left_waiting() {
             scope.spawn(|| {
                 start.wait();
                 for _ in 0..5_000 {
-                    let _baton = relay.take(false, Deadline::after(PATIENCE)).unwrap();
+                    let _baton = relay.take(Deadline::after(PATIENCE)).unwrap();
                     count.store(count.load(Relaxed) + 1, Relaxed);
                 }
             });
@@ -46,7 +57,7 @@ fn those_who_wait_are_served_as_they_came() {
         for number in 0..4 {
             let (relay, said) = (&relay, said.clone());
             scope.spawn(move || {
-                let _baton = relay.take(false, Deadline::after(PATIENCE)).unwrap();
+                let _baton = relay.take(Deadline::after(PATIENCE)).unwrap();
                 said.send(number).unwrap();
             });
             wait_for(relay, number + 1);
@@ -63,7 +74,7 @@ fn the_first_who_waits_takes_what_lies_idle() {
     let relay = relay();
     let baton = relay.try_take().unwrap();
     thread::scope(|scope| {
-        let next = scope.spawn(|| relay.take(false, Deadline::after(PATIENCE)).is_some());
+        let next = scope.spawn(|| relay.take(Deadline::after(PATIENCE)).is_some());
         wait_for(&relay, 1);
         let mut queue = relay.queue.lock();
         queue.turn = Turn {
@@ -77,24 +88,109 @@ fn the_first_who_waits_takes_what_lies_idle() {
     });
 }
 
-#[test]
-fn only_who_joins_is_handed_what_is_under_way() {
-    let relay = relay();
-    let baton = relay.try_take().unwrap().hand_on().unwrap_err();
-    thread::scope(|scope| {
-        let alone = scope.spawn(|| relay.take(false, Deadline::after(PATIENCE)).map(drop));
-        wait_for(&relay, 1);
-        let joins = scope.spawn(|| relay.take(true, Deadline::after(PATIENCE)).map(drop));
-        wait_for(&relay, 2);
-        let baton = baton.hand_on().unwrap_err();
-        assert_eq!(relay.queue.lock().waiters.len(), 2);
-        drop(baton);
-        assert!(alone.join().unwrap().is_some() && joins.join().unwrap().is_some());
+/// Leaves a number to be written down; says how that has ended, or that this thread was given the lock.
+fn leave(relay: &Relay<Notes>, number: usize, patience: Duration) -> Option<Option<&'static str>> {
+    let mut write_down = |notes: &RefCell<Vec<usize>>| {
+        notes.borrow_mut().push(number);
+        number
+    };
+    match relay.take_or_leave(&mut write_down, Deadline::after(patience))? {
+        Served::Baton(_) => Some(Some("given the lock")),
+        Served::Done(end) => Some(end),
+    }
+}
 
-        let baton = relay.take(false, Deadline::after(PATIENCE)).unwrap();
-        let joins = scope.spawn(|| relay.take(true, Deadline::after(PATIENCE)).map(drop));
-        wait_for(&relay, 1);
-        drop(baton.hand_on().unwrap());
-        assert!(joins.join().unwrap().is_some());
+#[test]
+fn what_is_left_is_done_as_it_came_and_all_are_told_how_it_has_ended() {
+    let relay = relay();
+    let baton = relay.try_take().unwrap();
+    thread::scope(|scope| {
+        let left = (0..4).map(|number| {
+            let relay = &relay;
+            let left = scope.spawn(move || leave(relay, number, PATIENCE));
+            wait_for(relay, number + 1);
+            left
+        });
+        let left: Vec<_> = left.collect();
+        let notes = RefCell::default();
+        let mut doing = baton.errands();
+        for number in 0..4 {
+            assert_eq!(doing.next(&notes), Some(number));
+        }
+        assert_eq!(doing.next(&notes), None);
+        assert_eq!(notes.into_inner(), [0, 1, 2, 3]);
+        assert!(!relay.is_waited_for() && !left.iter().any(|left| left.is_finished()));
+        doing.end(&"well");
+        for left in left {
+            assert_eq!(left.join().unwrap(), Some(Some("well")));
+        }
     });
+}
+
+#[test]
+fn nothing_is_done_before_its_turn_or_after_that_of_who_does_it() {
+    let relay = relay();
+    let baton = relay.try_take().unwrap();
+    let notes = RefCell::default();
+    thread::scope(|scope| {
+        let alone = scope.spawn(|| relay.take(Deadline::after(PATIENCE)).map(drop));
+        wait_for(&relay, 1);
+        let left = scope.spawn(|| leave(&relay, 1, PATIENCE));
+        wait_for(&relay, 2);
+        assert_eq!(baton.errands().next(&notes), None);
+        drop(baton);
+        assert!(alone.join().unwrap().is_some());
+        assert_eq!(left.join().unwrap(), Some(Some("given the lock")));
+
+        let baton = relay.try_take().unwrap();
+        let left = scope.spawn(|| leave(&relay, 2, PATIENCE));
+        wait_for(&relay, 1);
+        relay.queue.lock().turn = Turn {
+            of: me(),
+            ends: clock::now(),
+            returns: true,
+        };
+        assert_eq!(baton.errands().next(&notes), None);
+        drop(baton);
+        assert_eq!(left.join().unwrap(), Some(Some("given the lock")));
+    });
+}
+
+#[test]
+fn whose_time_is_up_takes_back_what_was_left_unless_it_is_being_done() {
+    let relay = relay();
+    let baton = relay.try_take().unwrap();
+    let notes = RefCell::default();
+    assert_eq!(leave(&relay, 0, Duration::from_millis(1)), None);
+    assert_eq!(baton.errands().next(&notes), None);
+    let moment = Duration::from_millis(50);
+    thread::scope(|scope| {
+        let left = scope.spawn(|| leave(&relay, 1, moment));
+        wait_for(&relay, 1);
+        let mut doing = baton.errands();
+        assert_eq!(doing.next(&notes), Some(1));
+        clock::sleep(2 * moment);
+        assert!(!left.is_finished());
+        doing.end(&"late");
+        assert_eq!(left.join().unwrap(), Some(Some("late")));
+    });
+}
+
+#[test]
+fn who_has_left_something_with_a_thread_that_panics_is_told() {
+    let relay = relay();
+    let baton = relay.try_take().unwrap();
+    thread::scope(|scope| {
+        let left = scope.spawn(|| leave(&relay, 1, PATIENCE));
+        wait_for(&relay, 1);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _baton = baton;
+            let mut doing = _baton.errands();
+            doing.next(&RefCell::default());
+            panic!("in the middle");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(left.join().unwrap(), Some(None));
+    });
+    assert!(relay.try_take().is_some());
 }

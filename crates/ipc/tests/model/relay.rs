@@ -11,8 +11,11 @@ enum Thread {
     Try,
     /// `take_or_queue`, of which nobody else sees the middle.
     Queue,
+    /// It has left an errand, unless it waits for the lock itself.
     Waits,
     Looks,
+    /// Its errand was taken by another.
+    Served,
     Given,
     Held,
     /// The word wasn't just held: `give_back`.
@@ -20,7 +23,7 @@ enum Thread {
     Done,
 }
 
-/// Threads that each take the lock so many times and give it back.
+/// Threads that each take the lock so many times, or have done by another what they would with it, and give it back.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Relay {
     held: bool,
@@ -29,14 +32,20 @@ struct Relay {
     turn_of: usize,
     threads: Vec<Thread>,
     rounds: Vec<u8>,
+    /// These wait for the lock itself; those with greater numbers leave errands.
+    leave_none: usize,
+    /// Whose errands each has in hand.
+    in_hand: Vec<Vec<usize>>,
     timeouts: u8,
     /// The mutations: who leaves the lock free has nobody look; nor has who leaves the queue.
     unwatched: bool,
     leaves_quietly: bool,
+    /// Another: who has done an errand doesn't say so.
+    tells_nobody: bool,
 }
 
 impl Relay {
-    fn of(threads: usize, rounds: u8, timeouts: u8) -> Self {
+    fn of(threads: usize, leave_none: usize, rounds: u8, timeouts: u8) -> Self {
         Relay {
             held: false,
             waited_for: false,
@@ -44,9 +53,12 @@ impl Relay {
             turn_of: usize::MAX,
             threads: vec![Thread::Try; threads],
             rounds: vec![rounds; threads],
+            leave_none,
+            in_hand: vec![Vec::new(); threads],
             timeouts,
             unwatched: false,
             leaves_quietly: false,
+            tells_nobody: false,
         }
     }
 
@@ -61,6 +73,28 @@ impl Relay {
     fn have_the_first_look(&mut self) {
         if let Some(&first) = self.queue.front() {
             self.threads[first] = Thread::Looks;
+        }
+    }
+
+    fn has_errand(&self) -> bool {
+        let first = self.queue.front();
+        first.is_some_and(|&first| first >= self.leave_none)
+    }
+
+    fn take_errand(&mut self, i: usize) {
+        let first = self.queue.pop_front().unwrap();
+        self.waited_for = !self.queue.is_empty();
+        self.turn_of = i;
+        self.threads[first] = Thread::Served;
+        self.in_hand[i].push(first);
+    }
+
+    /// Of the errands in hand.
+    fn end(&mut self, i: usize) {
+        for served in std::mem::take(&mut self.in_hand[i]) {
+            if !self.tells_nobody {
+                self.come_back(served);
+            }
         }
     }
 
@@ -110,6 +144,17 @@ impl Relay {
                 }
             }
             Thread::Given => step(&|it| it.threads[i] = Thread::Held),
+            Thread::Served => {}
+            Thread::Held if !self.in_hand[i].is_empty() => {
+                step(&|it| it.end(i));
+                if self.has_errand() {
+                    step(&|it| it.take_errand(i));
+                }
+            }
+            Thread::Held if self.has_errand() => {
+                step(&|it| it.take_errand(i));
+                step(&|it| it.threads[i] = Thread::GiveBack);
+            }
             Thread::Held if self.waited_for => step(&|it| it.threads[i] = Thread::GiveBack),
             Thread::Held => step(&|it| {
                 it.held = false;
@@ -172,17 +217,26 @@ impl Model for Relay {
 
 #[test]
 fn nobody_waits_for_a_lock_that_lies_idle() {
-    holds(Relay::of(2, 3, 0));
-    holds(Relay::of(3, 2, 2));
-    holds(Relay::of(4, 1, 1));
+    for leave_none in [0, 1, 4] {
+        holds(Relay::of(2, leave_none, 3, 0));
+        holds(Relay::of(3, leave_none, 2, 2));
+        holds(Relay::of(4, leave_none, 1, 1));
+    }
 }
 
 #[test]
 fn a_lock_that_is_left_free_unwatched_is_noticed() {
-    let mut relay = Relay::of(2, 2, 0);
+    let mut relay = Relay::of(2, 2, 2, 0);
     relay.unwatched = true;
     assert!(explore(relay).is_err());
-    let mut relay = Relay::of(3, 2, 1);
+    let mut relay = Relay::of(3, 3, 2, 1);
     relay.leaves_quietly = true;
+    assert!(explore(relay).is_err());
+}
+
+#[test]
+fn an_errand_of_whose_end_nobody_is_told_is_noticed() {
+    let mut relay = Relay::of(2, 0, 1, 0);
+    relay.tells_nobody = true;
     assert!(explore(relay).is_err());
 }

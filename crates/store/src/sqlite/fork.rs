@@ -23,6 +23,7 @@ use crate::sqlite::Shared;
 use crate::sqlite::arrival;
 use crate::sqlite::commons::Commons;
 use crate::sqlite::estate::Estates;
+use crate::sqlite::group::Parts;
 use crate::sqlite::housekeeping::Running;
 use crate::sqlite::memory::Emptied;
 use crate::sqlite::open_stores::{OPEN, OpenStores};
@@ -131,7 +132,7 @@ struct StillStore {
     torn: bool,
     _door: ArcMutexGuard<()>,
     _writer: Option<ArcMutexGuard<Option<Connection>>>,
-    writers: ArcMutexGuard<Queue>,
+    writers: ArcMutexGuard<Queue<Parts>>,
     _readers: ArcMutexGuard<Pool>,
     _memory: Option<Emptied>,
     _kinds: ArcMutexGuard<Vec<&'static Kind>>,

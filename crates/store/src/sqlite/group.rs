@@ -1,107 +1,130 @@
-//! Calls of several threads that share one commit, where a commit takes long.
+//! Calls of several threads that share one commit.
 //!
-//! The thread that has the writer does its part in a savepoint. Then it hands the open transaction on to the next, and waits for
-//! the commit, which the last of them makes. So until that has synced nobody sees what a part did, and no call returns: neither
-//! with a result, nor with an error that is about what others did.
+//! A thread that finds the writer taken leaves what it has to do. Whoever has the writer does all that was left, each *part* in a
+//! savepoint, and commits it. Until then nobody else sees what a part did, and no call returns: neither with a result, nor with
+//! an error that is about what others did.
 //!
 //! Only single statements of the toolkit's own share one, since nobody waits for what a program does in its transactions.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
-use diskette_ipc::{Deadline, Stop};
+use diskette_ipc::{Deadline, Errands};
+use rusqlite::Connection;
 
+use crate::db::{Db, Link, Outcome};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sqlite::gate::TURN;
+use crate::following::Once;
+use crate::sqlite::turns::run;
+use crate::store::Store;
+use crate::transaction::half_done;
 
-/// A transaction that is handed from thread to thread. Who drops it ends it.
-pub(crate) struct Group {
-    ending: Arc<Ending>,
-    size: u32,
-    /// When it is to be committed, whoever waits.
-    until: Deadline,
-    /// The latest of the eras of value files that begin with the commit.
-    pub(crate) next_era: Option<u64>,
+/// So many parts, and then they are committed.
+pub(crate) const LARGEST: u32 = 64;
+
+/// What is left at the writer's [relay](diskette_ipc::Relay). A part says which era of value files begins with the commit; or why
+/// there will be none.
+pub(crate) enum Parts {}
+
+impl Errands for Parts {
+    type Tool = Connection;
+    type Done = Result<Option<u64>, Arc<Error>>;
+    type End = Committed;
 }
 
-/// What all who share a commit wait for.
-#[derive(Default)]
-pub(crate) struct Ending {
-    over: Stop,
-    /// `None`: it was committed.
-    failure: OnceLock<Option<Arc<Error>>>,
+/// How the commit of several parts has ended, for each of them.
+pub(crate) type Committed = Result<(), Arc<Error>>;
+
+/// An operation that another thread may do.
+pub(crate) struct Part<'s, O, R> {
+    store: &'s Store,
+    pub(crate) operation: Once<O>,
+    done: Option<Done<R>>,
 }
 
-impl Group {
-    /// So many threads, and then it is committed.
-    const LARGEST: u32 = 64;
+struct Done<R> {
+    result: thread::Result<Result<R>>,
+    after_commit: Outcome,
+    after_rollback: Outcome,
+}
 
-    /// So long, and then it is committed: other processes wait. A test may run on a slow machine.
-    const LONGEST: Duration = match cfg!(test) {
-        true => Duration::from_secs(60),
-        false => TURN,
-    };
-
-    pub(crate) fn begin() -> Self {
-        Group {
-            ending: Arc::default(),
-            size: 1,
-            until: Deadline::after(Self::LONGEST),
-            next_era: None,
+impl<'s, O: FnOnce(&Db<'_>) -> Result<R>, R> Part<'s, O, R> {
+    pub(crate) fn new(store: &'s Store, operation: O) -> Self {
+        Part {
+            store,
+            operation: Once::new(operation),
+            done: None,
         }
     }
 
-    /// The same, in the hands of the next.
-    pub(crate) fn joined(mut self) -> Self {
-        self.size += 1;
-        self
+    /// Does it in a transaction with others, which the first of them begins.
+    ///
+    /// # Errors
+    ///
+    /// After some failures (a full disk) SQLite has rolled back all parts by itself.
+    pub(crate) fn run(&mut self, connection: &Connection) -> Result<Option<u64>, Arc<Error>> {
+        let db = Db::writing(self.store, Link::Sqlite(connection));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let operation = self.operation.begin()?;
+            if connection.is_autocommit() {
+                run(connection, "BEGIN IMMEDIATE")?;
+            }
+            run(connection, "SAVEPOINT part")?;
+            let result = operation(&db)?;
+            run(connection, "RELEASE part")?;
+            Ok(result)
+        }));
+        let done = matches!(result, Ok(Ok(_)));
+        let undone = || {
+            run(connection, "ROLLBACK TO part")?;
+            run(connection, "RELEASE part")
+        };
+        let whole = match &result {
+            _ if done || !connection.is_autocommit() && undone().is_ok() => Ok(()),
+            Ok(Err(error)) => Err(rolled_back(error)),
+            _ => Err(half_done()),
+        };
+        let [after_commit, after_rollback] = db.into_outcomes();
+        let next_era = after_commit.next_era.filter(|_| done);
+        self.done = Some(Done {
+            result,
+            after_commit,
+            after_rollback,
+        });
+        whole.map(|()| next_era).map_err(Arc::new)
     }
 
-    /// How many threads have had it.
-    pub(crate) fn size(&self) -> u32 {
-        self.size
-    }
-
-    pub(crate) fn may_grow(&self) -> bool {
-        self.size < Self::LARGEST && !self.until.is_past()
-    }
-
-    pub(crate) fn ending(&self) -> Arc<Ending> {
-        Arc::clone(&self.ending)
-    }
-
-    /// Tells all who wait how it has ended.
-    pub(crate) fn end(self, committed: Result<()>) {
-        let failure = committed.err().map(Arc::new);
-        let _ = self.ending.failure.set(failure);
+    /// Its result, once all parts were committed or rolled back, and what is to follow.
+    pub(crate) fn end(self, committed: Committed) -> (Outcome, impl FnOnce() -> Result<R>) {
+        let committed = committed.map_err(|error| shared(&error));
+        let (outcome, result) = match self.done {
+            Some(done) if committed.is_ok() && matches!(done.result, Ok(Ok(_))) => {
+                (done.after_commit, done.result)
+            }
+            Some(done) => (done.after_rollback, done.result),
+            None => (Outcome::default(), Ok(Err(half_done()))),
+        };
+        let result = || match result {
+            Ok(Ok(result)) => committed.map(|()| result),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => resume_unwind(panic),
+        };
+        (outcome, result)
     }
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.ending.over.stop();
-    }
-}
-
-impl Ending {
-    /// Waits until the commit has returned; fails as it did.
-    pub(crate) fn wait(&self) -> Result<()> {
-        Stop::wait_any(&[&self.over]);
-        match self.failure.get() {
-            Some(None) => Ok(()),
-            Some(Some(error)) => Err(shared(error)),
-            None => Err(Error::new(
-                ErrorKind::Io,
-                "the thread that was to commit has panicked",
-            )),
-        }
-    }
+/// Who was to commit has panicked.
+pub(crate) fn deserted() -> Arc<Error> {
+    let message = "the thread that was to commit has panicked";
+    Arc::new(Error::new(ErrorKind::Io, message))
 }
 
 /// SQLite has rolled back what all have done, because of what one has.
-pub(crate) fn rolled_back(error: &Error) -> Error {
+fn rolled_back(error: &Error) -> Error {
     let message =
         format!("another thread's part failed, and SQLite rolled back the whole: {error}");
     Error::new(error.kind(), message)
@@ -122,7 +145,7 @@ pub(crate) struct Habits {
 }
 
 impl Habits {
-    /// A commit that takes less than this is had sooner than a sleeping thread is woken.
+    /// A commit that takes less than this is made sooner than a sleeping thread is woken: nobody waits for company.
     const WORTH: u32 = 40;
 
     /// What each part adds to it.
@@ -131,9 +154,9 @@ impl Habits {
     /// How long to wait, at most, for those who had the last commit together with this thread.
     const PATIENCE: Duration = Duration::from_micros(100);
 
-    /// Whether a commit is to be shared, if it can be, by whoever gets the writer while others wait or not.
-    pub(crate) fn share(&self, others_wait: bool) -> bool {
-        self.cost.load(Relaxed) >= Self::WORTH && (others_wait || self.has_company())
+    /// Whether a commit is to be shared with whoever comes, while nobody waits.
+    pub(crate) fn expect_company(&self) -> bool {
+        self.is_worth_it() && self.has_company()
     }
 
     /// A commit of so many parts took so long. What is slow by chance is hardly counted, since the next one is faster.
@@ -153,10 +176,14 @@ impl Habits {
         self.company.store(size, Relaxed);
     }
 
+    fn is_worth_it(&self) -> bool {
+        self.cost.load(Relaxed) >= Self::WORTH
+    }
+
     /// Until when a group of this size waits for another thread to come. All who have just had a commit together come back at
     /// about the same time.
     pub(crate) fn patience(&self, size: u32) -> Option<Deadline> {
-        if size >= self.company.load(Relaxed) {
+        if !self.is_worth_it() || size >= self.company.load(Relaxed) {
             return None;
         }
         let half = Duration::from_micros((self.cost.load(Relaxed) / 2).into());

@@ -1,15 +1,17 @@
 //! Transactions on this engine.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
+use diskette_ipc::Errand;
 use rusqlite::Connection;
 
 use crate::db::{Db, Link, Outcome};
 use crate::error::{Error, Result, from_sqlite};
 use crate::sqlite::Sqlite;
 use crate::sqlite::fork;
-use crate::sqlite::group::rolled_back;
-use crate::sqlite::writer::Turn;
+use crate::sqlite::group::{self, Committed, Part, Parts};
+use crate::sqlite::writer::{Entered, Turn};
 use crate::store::Store;
 use crate::transaction::{Snapshot, Transaction, half_done, within_another};
 
@@ -55,67 +57,81 @@ impl Sqlite {
         self.in_turn(store, |_, tx| operation(&tx.db))
     }
 
-    pub(crate) fn write_one<R>(
+    pub(crate) fn write_one<R: Send>(
         &self,
         store: &Store,
+        operation: impl FnOnce(&Db<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
+        let mut part = Part::new(store, operation);
+        let mut run = |connection: &Connection| part.run(connection);
+        let committed = match self.writer().enter_or_leave(self, &mut run)? {
+            Entered::Done(committed) => committed,
+            Entered::Turn(turn) if turn.is_shared() => {
+                let committed = self.commit_together(&turn, Some(&mut run));
+                self.end_turn(turn);
+                committed.unwrap_or(Ok(()))
+            }
+            Entered::Turn(turn) => return self.write_alone(store, turn, part.operation.begin()?),
+        };
+        let (outcome, result) = part.end(committed);
+        self.follow_up(store, outcome);
+        result()
+    }
+
+    /// Without a transaction around it.
+    fn write_alone<R>(
+        &self,
+        store: &Store,
+        turn: Turn<'_>,
         operation: impl FnOnce(&Db<'_>) -> Result<R>,
     ) -> Result<R> {
-        let turn = self.writer().enter_to_join(self)?;
-        if turn.is_shared() {
-            return self.write_together(store, turn, operation);
-        }
         let watch = turn.watch();
         let db = Db::writing(store, Link::Sqlite(turn.connection()?));
         let result = operation(&db);
-        turn.stop(watch);
+        turn.stop(watch, 1);
         let outcome = db.into_outcome(result.is_ok());
-        self.end_turn(store, turn, outcome);
+        self.begin_next(outcome.next_era);
+        self.end_turn(turn);
+        self.follow_up(store, outcome);
         result
     }
 
-    /// A part of a transaction in which other threads have parts: see [`group`](crate::sqlite::group).
-    fn write_together<R>(
+    /// Commits what this thread has to do, if anything, with what others have left. `None`: there was nothing.
+    fn commit_together(
         &self,
-        store: &Store,
-        mut turn: Turn<'_>,
-        operation: impl FnOnce(&Db<'_>) -> Result<R>,
-    ) -> Result<R> {
-        let connection = turn.connection()?;
-        let db = Db::writing(store, Link::Sqlite(connection));
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            if !turn.has_joined() {
-                run(connection, "BEGIN IMMEDIATE")?;
+        turn: &Turn<'_>,
+        mut mine: Option<&mut Errand<'_, Parts>>,
+    ) -> Option<Committed> {
+        let connection = turn.connection().ok()?;
+        let mut others = turn.parts();
+        let (mut size, mut next_era) = (0, None);
+        let parts = loop {
+            let part = match mine.take() {
+                Some(mine) => Some(mine(connection)),
+                None => others.next(connection),
+            };
+            match part {
+                Some(Ok(era)) => {
+                    size += 1;
+                    next_era = next_era.max(era);
+                }
+                Some(Err(error)) => break Err(error),
+                None if size == 0 => return None,
+                None => break Ok(()),
             }
-            run(connection, "SAVEPOINT part")?;
-            let result = operation(&db)?;
-            run(connection, "RELEASE part")?;
-            Ok(result)
-        }));
-        let done = matches!(result, Ok(Ok(_)));
-        let undone = || {
-            run(connection, "ROLLBACK TO part")?;
-            run(connection, "RELEASE part")
+            if size == group::LARGEST || !turn.has_company(size) {
+                break Ok(());
+            }
         };
-        // After some failures (a full disk) SQLite has rolled back all parts by itself.
-        let whole = match &result {
-            _ if done || !connection.is_autocommit() && undone().is_ok() => Ok(()),
-            Ok(Err(error)) => Err(rolled_back(error)),
-            _ => Err(half_done()),
-        };
-        let [after_commit, after_rollback] = db.into_outcomes();
-        if done {
-            turn.will_begin_era(after_commit.next_era);
+        let watch = turn.watch();
+        let open = Open::begun(connection, "ROLLBACK");
+        let committed = parts.and_then(|()| open.end("COMMIT").map_err(Arc::new));
+        if committed.is_ok() {
+            turn.stop(watch, size);
+            self.begin_next(next_era);
         }
-        let committed = turn.commit_together(self, whole);
-        let outcome = match done && committed.is_ok() {
-            true => after_commit,
-            false => after_rollback,
-        };
-        self.follow_up(store, outcome);
-        match result.unwrap_or_else(|panic| resume_unwind(panic)) {
-            Ok(result) => committed.map(|()| result),
-            Err(error) => Err(error),
-        }
+        others.end(&committed);
+        Some(committed)
     }
 
     pub(crate) fn read<R>(
@@ -183,20 +199,27 @@ impl Sqlite {
             Ok(result)
         }));
         let outcome = tx.db.into_outcome(matches!(result, Ok(Ok(_))));
-        self.end_turn(store, turn, outcome);
+        self.begin_next(outcome.next_era);
+        self.end_turn(turn);
+        self.follow_up(store, outcome);
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Ends a turn to write; then, never while the gate is held, comes what was to follow, a checkpoint if one is due,
-    /// and what was put off until now.
-    fn end_turn(&self, store: &Store, turn: Turn<'_>, outcome: Outcome) {
-        if let Some(era) = outcome.next_era {
+    /// What makes garbage of value files begins an era while the turn lasts.
+    fn begin_next(&self, era: Option<u64>) {
+        if let Some(era) = era {
             self.begin_era(era);
         }
-        drop(turn);
-        self.follow_up(store, outcome);
     }
 
+    /// Ends a turn to write, when what others have left was done in it.
+    fn end_turn(&self, turn: Turn<'_>) {
+        while turn.is_waited_for() && self.commit_together(&turn, None).is_some() {}
+        drop(turn);
+    }
+
+    /// After a turn, and never while the gate is held, comes what was to follow, a checkpoint if one is due, and what was put
+    /// off until now.
     fn follow_up(&self, store: &Store, outcome: Outcome) {
         if !outcome.rings.is_empty()
             && let Some(together) = &self.commons().together
@@ -263,13 +286,7 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Commits a transaction that was handed on, or rolls it back if it isn't whole.
-pub(crate) fn end(connection: &Connection, whole: Result<()>) -> Result<()> {
-    let open = Open::begun(connection, "ROLLBACK");
-    whole.and_then(|()| open.end("COMMIT"))
-}
-
-fn run(connection: &Connection, statement: &str) -> Result<()> {
+pub(crate) fn run(connection: &Connection, statement: &str) -> Result<()> {
     fork::must_be_whole()?;
     connection
         .prepare_cached(statement)

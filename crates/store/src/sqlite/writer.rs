@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diskette_ipc::clock::{self, Deadline};
-use diskette_ipc::{ArcMutexGuard, Baton, Hold, Mutex, MutexGuard, Queue, Relay};
+use diskette_ipc::{
+    ArcMutexGuard, Baton, Doing, Errand, Hold, Mutex, MutexGuard, Queue, Relay, Served,
+};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result, removed, timed_out};
@@ -17,9 +19,8 @@ use crate::sqlite::Sqlite;
 use crate::sqlite::connection::{self, Role};
 use crate::sqlite::fork;
 use crate::sqlite::gate::{Gate, TURN};
-use crate::sqlite::group::{Group, Habits};
+use crate::sqlite::group::{self, Committed, Habits, Parts};
 use crate::sqlite::reading;
-use crate::sqlite::turns;
 use crate::transaction::within_another;
 
 /// Each thread of this process that waits has had a turn by then.
@@ -28,9 +29,7 @@ const ROUND: Duration = Duration::from_millis(24);
 /// The state of the writer: the threads of this process have the `relay` in turns, the one that has it queues at `gate` for its
 /// process, and the one inside is alone with the database, by the `connection` of its process.
 pub(crate) struct Writer {
-    relay: Relay,
-    /// What comes with the relay when a thread hands on a transaction.
-    handed_on: Mutex<Option<(Group, Hold)>>,
+    relay: Relay<Parts>,
     pub(crate) habits: Habits,
     connection: Arc<Mutex<Option<Connection>>>,
     /// With what durability it commits.
@@ -56,7 +55,6 @@ impl Writer {
     pub(crate) fn nobody(durability: Durability) -> Self {
         Writer {
             relay: Relay::new(TURN, ROUND),
-            handed_on: Mutex::default(),
             habits: Habits::default(),
             connection: Arc::default(),
             durability: durability.into(),
@@ -73,40 +71,46 @@ impl Writer {
 
     /// Waits for the turn of this thread.
     pub(crate) fn enter<'s>(&'s self, store: &Sqlite) -> Result<Turn<'s>> {
-        self.enter_and(store, false)
+        self.may_enter(store)?;
+        let Some(baton) = self.relay.try_take() else {
+            let deadline = Deadline::after(store.timeout());
+            let baton = self.relay.take(deadline);
+            return self.begin(store, baton.ok_or_else(|| late(store))?, Some(deadline));
+        };
+        self.begin(store, baton, None)
     }
 
-    /// The same for a single statement that may share its commit with those of other threads: then the turn comes with a
-    /// [group](Turn::take_group).
-    pub(crate) fn enter_to_join<'s>(&'s self, store: &Sqlite) -> Result<Turn<'s>> {
-        self.enter_and(store, true)
+    /// The same for a [part](crate::sqlite::group), unless another thread has done it meanwhile.
+    pub(crate) fn enter_or_leave<'s>(
+        &'s self,
+        store: &Sqlite,
+        part: &mut Errand<'_, Parts>,
+    ) -> Result<Entered<'s>> {
+        self.may_enter(store)?;
+        let Some(baton) = self.relay.try_take() else {
+            let deadline = Deadline::after(store.timeout());
+            let served = self.relay.take_or_leave(part, deadline);
+            return Ok(match served.ok_or_else(|| late(store))? {
+                Served::Baton(baton) => Entered::Turn(self.begin(store, baton, Some(deadline))?),
+                Served::Done(end) => Entered::Done(end.unwrap_or_else(|| Err(group::deserted()))),
+            });
+        };
+        self.begin(store, baton, None).map(Entered::Turn)
     }
 
-    fn enter_and<'s>(&'s self, store: &Sqlite, joins: bool) -> Result<Turn<'s>> {
+    fn may_enter(&self, store: &Sqlite) -> Result<()> {
         store.must_be_writable()?;
         if self.is_mine() {
             return Err(within_another());
         }
-        fork::must_be_whole()?;
-        let Some(baton) = self.relay.try_take() else {
-            let timeout = store.timeout();
-            let deadline = Deadline::after(timeout);
-            let baton = self.relay.take(joins, deadline);
-            let baton = baton.ok_or_else(|| timed_out("the turn to write", timeout))?;
-            return match self.handed_on.lock().take() {
-                Some((group, inside)) => Ok(self.join(baton, group, inside)),
-                None => self.begin(store, baton, Some(deadline), joins),
-            };
-        };
-        self.begin(store, baton, None, joins)
+        fork::must_be_whole()
     }
 
     fn begin<'s>(
         &'s self,
         store: &Sqlite,
-        baton: Baton<'s>,
+        baton: Baton<'s, Parts>,
         deadline: Option<Deadline>,
-        joins: bool,
     ) -> Result<Turn<'s>> {
         let inside = self.pass(store, deadline)?;
         store.must_be_here()?;
@@ -126,26 +130,12 @@ impl Writer {
                 self.durability.raise_to(wanted);
             }
         }
-        let shares =
-            joins && wanted == Durability::Power && self.habits.share(self.relay.is_waited_for());
         Ok(Turn {
             mine: Mine::of(self),
             slot,
-            group: shares.then(Group::begin),
-            inside,
+            _inside: inside,
             baton,
         })
-    }
-
-    /// Goes on with what another thread has begun. It isn't to wait for a fork: that waits for it.
-    fn join<'s>(&'s self, baton: Baton<'s>, group: Group, inside: Hold) -> Turn<'s> {
-        Turn {
-            slot: self.connection.lock(),
-            mine: Mine::of(self),
-            group: Some(group.joined()),
-            inside,
-            baton,
-        }
     }
 
     fn pass(&self, store: &Sqlite, deadline: Option<Deadline>) -> Result<Hold> {
@@ -159,11 +149,9 @@ impl Writer {
             return Ok(inside);
         }
         store.watch_deaths()?;
-        let timeout = store.timeout();
-        let inside = gate.enter(deadline.unwrap_or_else(|| Deadline::after(timeout)));
-        inside
-            .map_err(failed)?
-            .ok_or_else(|| timed_out("the turn to write", timeout))
+        let deadline = deadline.unwrap_or_else(|| Deadline::after(store.timeout()));
+        let inside = gate.enter(deadline).map_err(failed)?;
+        inside.ok_or_else(|| late(store))
     }
 
     /// Takes the connection away before a fork, so that the child finds none of SQLite's state. `None`: a transaction is
@@ -177,12 +165,6 @@ impl Writer {
             let Some(mut slot) = self.connection.try_lock_arc_for(fork::LOOK) else {
                 continue;
             };
-            if slot.as_ref().is_some_and(|it| !it.is_autocommit()) {
-                // It is being handed on, and soon committed.
-                drop(slot);
-                clock::sleep(fork::LOOK);
-                continue;
-            }
             if let Some(connection) = slot.take() {
                 connection::close_for_fork(connection);
             }
@@ -192,12 +174,12 @@ impl Writer {
     }
 
     /// Keeps threads from coming and going over a fork.
-    pub(crate) fn keep_still(&self) -> ArcMutexGuard<Queue> {
+    pub(crate) fn keep_still(&self) -> ArcMutexGuard<Queue<Parts>> {
         self.relay.keep_still()
     }
 
     /// In the child, where the others are not.
-    pub(crate) fn forget_others(&self, queue: &mut Queue) {
+    pub(crate) fn forget_others(&self, queue: &mut Queue<Parts>) {
         self.relay.forget_all(queue);
     }
 
@@ -217,9 +199,16 @@ pub(crate) struct Turn<'s> {
     mine: Mine<'s>,
     /// Given back first, so that who passes the gate finds it free.
     slot: MutexGuard<'s, Option<Connection>>,
-    group: Option<Group>,
-    inside: Hold,
-    baton: Baton<'s>,
+    _inside: Hold,
+    baton: Baton<'s, Parts>,
+}
+
+/// What has come of waiting for a turn to do a part.
+pub(crate) enum Entered<'s> {
+    /// The part is still to be done.
+    Turn(Turn<'s>),
+    /// It was done by another thread.
+    Done(Committed),
 }
 
 impl Turn<'_> {
@@ -236,86 +225,49 @@ impl Turn<'_> {
         self.slot.as_ref().ok_or_else(connection::closed)
     }
 
-    /// Whether the commit is to be shared with other threads.
+    /// Whether the commit is to be shared with those who wait, or are likely to come.
     pub(crate) fn is_shared(&self) -> bool {
-        self.group.is_some()
+        self.is_waited_for() || self.commits_to_disk() && self.mine.0.habits.expect_company()
     }
 
-    /// Whether the transaction of the group was begun before.
-    pub(crate) fn has_joined(&self) -> bool {
-        self.group.as_ref().is_some_and(|group| group.size() > 1)
+    /// Whether other threads wait.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.mine.0.relay.is_waited_for()
+    }
+
+    /// The parts of others.
+    pub(crate) fn parts(&self) -> Doing<'_, Parts> {
+        self.baton.errands()
+    }
+
+    /// Whether another thread has come to share a commit with this many, or is worth waiting for and then has come.
+    pub(crate) fn has_company(&self, size: u32) -> bool {
+        let Writer { relay, habits, .. } = self.mine.0;
+        if let Some(patience) = habits.patience(size) {
+            while !relay.is_waited_for() && !patience.is_past() {
+                thread::yield_now();
+            }
+        }
+        relay.is_waited_for()
     }
 
     /// Begins to measure how long a commit takes, if others may come to share one.
     pub(crate) fn watch(&self) -> Option<Instant> {
-        let Writer {
-            relay,
-            durability,
-            habits,
-            ..
-        } = self.mine.0;
-        let worth = durability.get() == Durability::Power
-            && (relay.is_waited_for() || habits.has_company());
+        let Writer { relay, habits, .. } = self.mine.0;
+        let worth = self.commits_to_disk() && (relay.is_waited_for() || habits.has_company());
         worth.then(clock::now)
     }
 
-    pub(crate) fn stop(&self, watch: Option<Instant>) {
+    pub(crate) fn stop(&self, watch: Option<Instant>, size: u32) {
         let Writer { relay, habits, .. } = self.mine.0;
         if let Some(begun) = watch {
-            habits.took(clock::now() - begun, 1);
+            habits.took(clock::now() - begun, size);
         }
-        habits.had_company(1 + u32::from(relay.is_waited_for()));
+        habits.had_company(size.max(1 + u32::from(relay.is_waited_for())));
     }
 
-    /// What makes garbage of value files begins an era with the commit.
-    pub(crate) fn will_begin_era(&mut self, era: Option<u64>) {
-        if let Some(group) = &mut self.group {
-            group.next_era = group.next_era.max(era);
-        }
-    }
-
-    /// Hands the transaction on to another thread that waits and joins in; otherwise commits it, or takes it back if it isn't
-    /// `whole`. Returns once it is committed, or has failed, by whichever thread.
-    pub(crate) fn commit_together(mut self, store: &Sqlite, whole: Result<()>) -> Result<()> {
-        let Some(group) = self.group.take() else {
-            return whole;
-        };
-        let writer = self.mine.0;
-        let ending = group.ending();
-        if whole.is_ok() && group.may_grow() {
-            writer.wait_for_company(group.size());
-            match self.baton.hand_on() {
-                Ok(handing) => {
-                    drop((self.mine, self.slot));
-                    *writer.handed_on.lock() = Some((group, self.inside));
-                    drop(handing);
-                    return ending.wait();
-                }
-                Err(baton) => self.baton = baton,
-            }
-        }
-        let begun = clock::now();
-        let committed = self.connection().and_then(|it| turns::end(it, whole));
-        if committed.is_ok() {
-            writer.habits.took(clock::now() - begun, group.size());
-            writer.habits.had_company(group.size());
-            if let Some(era) = group.next_era {
-                store.begin_era(era);
-            }
-        }
-        drop(self);
-        group.end(committed);
-        ending.wait()
-    }
-}
-
-impl Writer {
-    fn wait_for_company(&self, size: u32) {
-        if let Some(patience) = self.habits.patience(size) {
-            while !self.relay.is_waited_for() && !patience.is_past() {
-                thread::yield_now();
-            }
-        }
+    fn commits_to_disk(&self) -> bool {
+        self.mine.0.durability.get() == Durability::Power
     }
 }
 
@@ -334,6 +286,10 @@ impl Drop for Mine<'_> {
         self.0.holder.store(0, Ordering::Relaxed);
         self.0.lent.store(false, Ordering::Relaxed);
     }
+}
+
+fn late(store: &Sqlite) -> Error {
+    timed_out("the turn to write", store.timeout())
 }
 
 /// A number of this thread, never 0.

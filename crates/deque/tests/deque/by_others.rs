@@ -1,0 +1,54 @@
+//! What a thread wants while another has the turn to write is done by that one.
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::thread::{self, ThreadId};
+
+use diskette::{Deque, Error, Store};
+use diskette_testkit::asleep;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Knows where it was made, and stays there.
+struct Local(ThreadId, PhantomData<Rc<()>>);
+
+static MADE: Mutex<Vec<ThreadId>> = Mutex::new(Vec::new());
+
+impl Local {
+    fn new() -> Self {
+        Local(thread::current().id(), PhantomData)
+    }
+}
+
+impl Serialize for Local {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Local {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        <()>::deserialize(from)?;
+        let made = Local::new();
+        MADE.lock().unwrap().push(made.0);
+        Ok(made)
+    }
+}
+
+#[test]
+fn an_item_is_made_in_the_thread_that_pops_it_whoever_takes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let deque = Deque::<Local>::new(&store, "deque").unwrap();
+    deque.push_back(&Local::new()).unwrap();
+    MADE.lock().unwrap().clear();
+    thread::scope(|scope| {
+        let pop = || deque.pop_front().map(|item| item.map(|item| item.0));
+        let popper = store.transaction(|_| Ok::<_, Error>(asleep(scope, || (), pop)));
+        let popper = popper.unwrap();
+        let (here, there) = (thread::current().id(), popper.thread().id());
+        assert_eq!(popper.join().unwrap().unwrap(), Some(there));
+        assert_eq!(*MADE.lock().unwrap(), [here, there]);
+    });
+    assert!(deque.is_empty().unwrap());
+}

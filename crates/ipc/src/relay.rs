@@ -218,6 +218,14 @@ impl<E: Errands> Relay<E> {
         self.word.load(Relaxed) & WAITED_FOR != 0
     }
 
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        match self.is_waited_for() {
+            true => self.queue.lock().waiters.len(),
+            false => 0,
+        }
+    }
+
     /// Nobody comes or goes while this is held.
     pub fn keep_still(&self) -> ArcMutexGuard<Queue<E>> {
         self.queue.lock_arc()

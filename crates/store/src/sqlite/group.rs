@@ -140,7 +140,7 @@ fn shared(error: &Arc<Error>) -> Error {
 pub(crate) struct Habits {
     /// About how long a commit takes, in microseconds, beside the writing of its pages.
     cost: AtomicU32,
-    /// How many threads had the last commit together.
+    /// How many threads had the last commit together, or came to wait meanwhile.
     company: AtomicU32,
 }
 

@@ -263,7 +263,8 @@ impl Turn<'_> {
         if let Some(begun) = watch {
             habits.took(clock::now() - begun, size);
         }
-        habits.had_company(size.max(1 + u32::from(relay.is_waited_for())));
+        let waiting = u32::try_from(relay.waiting()).unwrap_or(u32::MAX);
+        habits.had_company(size.saturating_add(waiting));
     }
 
     fn commits_to_disk(&self) -> bool {

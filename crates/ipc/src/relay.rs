@@ -142,6 +142,7 @@ const DONE: u32 = 4;
 #[must_use = "it is given back when this is dropped"]
 pub struct Baton<'r, E: Errands> {
     relay: &'r Relay<E>,
+    has_served: Cell<bool>,
 }
 
 /// How a thread was served that waited with an errand.
@@ -185,7 +186,7 @@ impl<E: Errands> Relay<E> {
 
     /// Takes it if it is free and nobody waits.
     pub fn try_take(&self) -> Option<Baton<'_, E>> {
-        self.change(FREE, HELD).then(|| Baton { relay: self })
+        self.change(FREE, HELD).then(|| self.baton())
     }
 
     /// Waits for it until `deadline`. `None`: the time is up.
@@ -193,7 +194,7 @@ impl<E: Errands> Relay<E> {
         if let Some(waiter) = self.take_or_queue(None) {
             self.wait(&waiter, deadline)?;
         }
-        Some(Baton { relay: self })
+        Some(self.baton())
     }
 
     /// The same, or until another thread has done the errand. `None`: the time is up, and it wasn't begun.
@@ -205,10 +206,10 @@ impl<E: Errands> Relay<E> {
         // SAFETY: this doesn't return before the errand is back from the queue undone, or is done, and nobody reaches it any more.
         let left = unsafe { Left::new(errand) };
         let Some(waiter) = self.take_or_queue(Some(left)) else {
-            return Some(Served::Baton(Baton { relay: self }));
+            return Some(Served::Baton(self.baton()));
         };
         Some(match self.wait(&waiter, deadline)? {
-            GIVEN => Served::Baton(Baton { relay: self }),
+            GIVEN => Served::Baton(self.baton()),
             _ => Served::Done(waiter.end.get().cloned()),
         })
     }
@@ -250,10 +251,34 @@ impl<E: Errands> Drop for Baton<'_, E> {
         if !self.relay.change(HELD, FREE) {
             self.relay.give_back();
         }
+        if self.has_served.get() {
+            let_the_served_run();
+        }
+    }
+}
+
+/// Some of them are awake, and wait for this thread's processor. Without this they would come back later than the others, each time.
+fn let_the_served_run() {
+    const OFTEN: Duration = Duration::from_micros(300);
+    thread_local! {
+        static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let now = clock::now();
+    if LAST.get().is_none_or(|last| now - last > OFTEN) {
+        LAST.set(Some(now));
+        thread::yield_now();
     }
 }
 
 impl<E: Errands> Relay<E> {
+    /// Of who has the lock.
+    fn baton(&self) -> Baton<'_, E> {
+        Baton {
+            relay: self,
+            has_served: Cell::new(false),
+        }
+    }
+
     fn change(&self, from: u32, to: u32) -> bool {
         self.word
             .compare_exchange(from, to, AcqRel, Relaxed)

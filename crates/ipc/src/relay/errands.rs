@@ -50,6 +50,7 @@ impl<'b, E: Errands> Doing<'b, E> {
     /// Does the next. `None`: whoever has waited longest has left none, or the turn of this thread is over.
     pub fn next(&mut self, tool: &E::Tool) -> Option<E::Done> {
         let (waiter, errand) = self.baton.relay.next_errand()?;
+        self.baton.has_served.set(true);
         self.begun.push(waiter);
         Some(errand.run(tool))
     }

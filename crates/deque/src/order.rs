@@ -28,20 +28,20 @@ impl Inner {
         self.share().bounds()
     }
 
-    /// Takes the item at an end, if there is one, as `read` reads it, by one statement that writes; `None` if that takes more than one:
-    /// see [`take`](Self::take).
+    /// Takes the item at an end, if there is one, as `read` reads it, by one statement that writes; `None` if that takes more than one,
+    /// or if `read` says so: see [`take`](Self::take).
     pub(crate) fn take_plain<R>(
         &self,
         db: &Db<'_>,
         end: End,
-        read: impl FnOnce(&Row<'_>) -> Result<R>,
+        read: impl FnOnce(&Row<'_>) -> Result<Option<R>>,
     ) -> Result<Option<Option<R>>> {
         let found = db.query_one(sql::item_at(end), &self.rows(), |row| {
             let (pos, file, gap) = (row.int(0)?, row.opt_int(1)?, row.opt_int(3)?);
             let is_plain = file.is_none()
                 && !gap.is_some_and(|gap| end.is_outer(gap, pos))
                 && self.share().has_room_around(pos);
-            Ok((pos, is_plain.then(|| read(row)).transpose()?))
+            Ok((pos, is_plain.then(|| read(row)).transpose()?.flatten()))
         })?;
         match found {
             None => Ok(Some(None)),

@@ -13,13 +13,18 @@ pub(crate) enum Popped<T> {
 }
 
 impl<T: DeserializeOwned> Popped<T> {
-    /// Decodes the item of a row of pos, file, value, which is no file, for a thread.
-    pub(crate) fn read<C: Codec>(store: &Store, row: &Row<'_>, by: ThreadId) -> Result<Self> {
-        let item = store.load_value::<C, T>(row, 2, 1)?;
-        match thread::current().id() == by {
-            true => Ok(Popped::Here(Fragile::new(item))),
-            false => Ok(Popped::Elsewhere(row.blob(2)?.to_owned())),
+    /// Decodes the item of a row of pos, file, value, which is no file, for a thread. `None`: it takes that one to say what is wrong.
+    pub(crate) fn read<C: Codec>(
+        store: &Store,
+        row: &Row<'_>,
+        by: ThreadId,
+    ) -> Result<Option<Self>> {
+        let item = store.load_value::<C, T>(row, 2, 1);
+        if thread::current().id() == by {
+            return item.map(|item| Some(Popped::Here(Fragile::new(item))));
         }
+        let bytes = |_| row.blob(2).map(|bytes| Popped::Elsewhere(bytes.to_owned()));
+        item.ok().map(bytes).transpose()
     }
 
     /// The item, in the thread for which it was read.

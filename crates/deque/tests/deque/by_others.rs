@@ -1,5 +1,6 @@
 //! What a thread wants while another has the turn to write is done by that one.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -7,6 +8,7 @@ use std::thread::{self, ThreadId};
 
 use diskette::{Deque, Error, Store};
 use diskette_testkit::asleep;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Knows where it was made, and stays there.
@@ -26,9 +28,16 @@ impl Serialize for Local {
     }
 }
 
+thread_local! {
+    static IS_KNOWN: Cell<bool> = const { Cell::new(true) };
+}
+
 impl<'de> Deserialize<'de> for Local {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         <()>::deserialize(from)?;
+        if !IS_KNOWN.get() {
+            return Err(D::Error::custom("not in this thread"));
+        }
         let made = Local::new();
         MADE.lock().unwrap().push(made.0);
         Ok(made)
@@ -40,15 +49,22 @@ fn an_item_is_made_in_the_thread_that_pops_it_whoever_takes_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let deque = Deque::<Local>::new(&store, "deque").unwrap();
-    deque.push_back(&Local::new()).unwrap();
-    MADE.lock().unwrap().clear();
-    thread::scope(|scope| {
-        let pop = || deque.pop_front().map(|item| item.map(|item| item.0));
-        let popper = store.transaction(|_| Ok::<_, Error>(asleep(scope, || (), pop)));
-        let popper = popper.unwrap();
-        let (here, there) = (thread::current().id(), popper.thread().id());
-        assert_eq!(popper.join().unwrap().unwrap(), Some(there));
-        assert_eq!(*MADE.lock().unwrap(), [here, there]);
-    });
-    assert!(deque.is_empty().unwrap());
+    for is_known_here in [true, false] {
+        deque.push_back(&Local::new()).unwrap();
+        MADE.lock().unwrap().clear();
+        IS_KNOWN.set(is_known_here);
+        thread::scope(|scope| {
+            let pop = || deque.pop_front().map(|item| item.map(|item| item.0));
+            let popper = store.transaction(|_| Ok::<_, Error>(asleep(scope, || (), pop)));
+            let popper = popper.unwrap();
+            let (here, there) = (thread::current().id(), popper.thread().id());
+            assert_eq!(popper.join().unwrap().unwrap(), Some(there));
+            let made = MADE.lock().unwrap();
+            match is_known_here {
+                true => assert_eq!(*made, [here, there]),
+                false => assert_eq!(*made, [there]),
+            }
+        });
+        assert!(deque.is_empty().unwrap());
+    }
 }

@@ -1,10 +1,13 @@
-//! What several processes are answered by a cache, while they are killed: for each key there is an order of the calls in which one
-//! process alone would have been answered the same.
+//! What several processes, and their threads, are answered by a cache, while they are killed: for each key there is an order of the calls
+//! in which one thread alone would have been answered the same.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
 use diskette::{Cache, Error, Expiry, Store};
 use diskette_testkit::{Call, Child, PATIENCE, Place, Random, linearizable, role};
@@ -39,6 +42,9 @@ enum Line {
 type History = HashMap<u8, Vec<Call<(Do, Option<Answer>)>>>;
 
 const KEYS: u64 = 3;
+const PROCESSES: u64 = 3;
+/// Of each process; they are numbered on.
+const THREADS: u64 = 2;
 const LARGE: usize = 600_000;
 
 /// A third of all values are files.
@@ -99,28 +105,45 @@ role! {
         let (store, dir, me): (String, String, u64) = (parent.arg(0), parent.arg(1), parent.arg(2));
         let store = Store::open(store).unwrap();
         let cache = Cache::<u8, ByteBuf>::new(&store, "cache").unwrap();
-        let mut random = Random::new(me);
-        loop {
-            let key = random.below(KEYS) as u8;
-            // Few different ones, so that old values come again.
-            let mut some = || random.below(12);
-            let what = match some() {
-                0..=4 => Do::Get,
-                5 => Do::Insert(some()),
-                6 if some() < 4 => Do::InsertExpired(some()),
-                6 => Do::InsertIfAbsent(some()),
-                7 => Do::Replace(some()),
-                8 => Do::CompareAndSwap(Some(some()), Some(some())),
-                9 => Do::CompareAndSwap(None, Some(some())),
-                10 => Do::Add(some()),
-                _ if some() < 6 => Do::Remove,
-                _ => Do::Delete,
-            };
-            write(&dir, &Line::Begins(me, key, what));
-            let answer = act(&cache, key, what).unwrap();
-            write(&dir, &Line::Ends(me, answer));
-            parent.say("did");
-        }
+        let (said, heard) = mpsc::channel();
+        thread::scope(|scope| {
+            for me in threads(me) {
+                let (dir, cache, said) = (&dir, &cache, said.clone());
+                scope.spawn(move || keep_diary(dir, cache, me, &said));
+            }
+            for said in heard {
+                parent.say(said);
+            }
+        });
+    }
+}
+
+fn threads(process: u64) -> Range<u64> {
+    process * THREADS..(process + 1) * THREADS
+}
+
+fn keep_diary(dir: &str, cache: &Cache<u8, ByteBuf>, me: u64, said: &mpsc::Sender<&str>) {
+    let mut random = Random::new(me);
+    loop {
+        let key = random.below(KEYS) as u8;
+        // Few different ones, so that old values come again.
+        let mut some = || random.below(12);
+        let what = match some() {
+            0..=4 => Do::Get,
+            5 => Do::Insert(some()),
+            6 if some() < 4 => Do::InsertExpired(some()),
+            6 => Do::InsertIfAbsent(some()),
+            7 => Do::Replace(some()),
+            8 => Do::CompareAndSwap(Some(some()), Some(some())),
+            9 => Do::CompareAndSwap(None, Some(some())),
+            10 => Do::Add(some()),
+            _ if some() < 6 => Do::Remove,
+            _ => Do::Delete,
+        };
+        write(dir, &Line::Begins(me, key, what));
+        let answer = act(cache, key, what).unwrap();
+        write(dir, &Line::Ends(me, answer));
+        said.send("did").unwrap();
     }
 }
 
@@ -141,15 +164,17 @@ fn answers_are_those_of_one_order_whoever_is_killed() {
     let place = Place::new();
     let (store, dir) = (place.path(), place.beside(""));
     let start = |me: u64| Child::spawn(diarist, &[&store.display(), &dir.display(), &me]);
-    let mut diarists: Vec<_> = (0..4).map(|me| (me, start(me))).collect();
+    let mut diarists: Vec<_> = (0..PROCESSES).map(|me| (me, start(me))).collect();
     let mut random = Random::new(9);
-    for next in 4..24 {
-        let (me, diarist) = &mut diarists[next as usize % 4];
+    for next in PROCESSES..8 * PROCESSES {
+        let (me, diarist) = &mut diarists[(next % PROCESSES) as usize];
         for _ in 0..random.below(40) {
             diarist.hear(PATIENCE);
         }
         diarist.kill();
-        write(&dir, &Line::Killed(*me));
+        for thread in threads(*me) {
+            write(&dir, &Line::Killed(thread));
+        }
         (*me, *diarist) = (next, start(next));
     }
     drop(diarists);

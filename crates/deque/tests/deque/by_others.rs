@@ -68,3 +68,40 @@ fn an_item_is_made_in_the_thread_that_pops_it_whoever_takes_it() {
         assert!(deque.is_empty().unwrap());
     }
 }
+
+#[test]
+fn what_threads_push_for_each_other_is_popped_once_and_as_each_has_pushed_it() {
+    const THREADS: u32 = 4;
+    const EACH: u32 = 500;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let deque = Deque::<(u32, u32)>::new(&store, "deque").unwrap();
+    let push = |me| (0..EACH).for_each(|n| deque.push_back(&(me, n)).unwrap());
+    let pop = || {
+        let mut popped = Vec::new();
+        while popped.len() < EACH as usize {
+            popped.extend(deque.pop_front().unwrap());
+        }
+        popped
+    };
+    let popped: Vec<_> = thread::scope(|scope| {
+        let poppers: Vec<_> = (0..THREADS)
+            .map(|me| {
+                scope.spawn(move || push(me));
+                scope.spawn(pop)
+            })
+            .collect();
+        let popped = poppers.into_iter().map(|popper| popper.join().unwrap());
+        popped.collect()
+    });
+    for items in &popped {
+        for me in 0..THREADS {
+            let of_me = items.iter().filter(|item| item.0 == me);
+            assert!(of_me.is_sorted());
+        }
+    }
+    let mut all = popped.concat();
+    all.sort_unstable();
+    let pushed = (0..THREADS).flat_map(|me| (0..EACH).map(move |n| (me, n)));
+    assert!(all.into_iter().eq(pushed));
+}

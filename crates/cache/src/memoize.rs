@@ -217,11 +217,9 @@ impl Part<'_, Store> {
         });
         if waited && flight::is_flying() {
             // In vain, it says of this thread what was true once: a chain that leads nowhere.
-            let no_more = |me| {
-                let wait_for_none = |db: &Db<'_>| flight::wait_for(db, None, me);
-                structure.inside(store).write_one(wait_for_none)
-            };
-            let _ = Pilot::me(store).and_then(no_more);
+            let inside = structure.inside(store);
+            let _ = Pilot::me(store)
+                .and_then(|me| inside.write_one(|db| flight::wait_for(db, None, me)));
         }
         match turn? {
             Some(Ok(flight)) => {

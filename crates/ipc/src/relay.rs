@@ -1,6 +1,8 @@
 //! A lock for the threads of one process, which have it in turns, and do for each other what is to be done with it.
 
+mod baton;
 mod errands;
+mod waiter;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -8,15 +10,16 @@ use std::fmt;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, Deadline};
 use crate::futex;
 use crate::{ArcMutexGuard, Mutex};
 
-pub use errands::Doing;
+pub use baton::Baton;
 use errands::Left;
+pub use errands::{Doing, Errand, Errands, Served};
+use waiter::{AWAKE, DONE, GIVEN, LOOKS, WAITS, Waiter};
 
 /// A lock that the threads of one process take and give back again and again. Waking a thread takes longer than most
 /// of what is done under such a lock. So a thread that waits may leave what it has to do, an *errand*, and whoever has the lock
@@ -41,7 +44,6 @@ use errands::Left;
 /// ```
 /// use diskette_ipc::{Deadline, Errands, Relay, Served};
 /// use std::cell::Cell;
-/// use std::sync::atomic::{AtomicBool, Ordering};
 /// use std::time::Duration;
 ///
 /// struct Sums;
@@ -79,19 +81,6 @@ pub struct Relay<E: Errands> {
     round: Duration,
 }
 
-/// What the threads that wait at a [`Relay`] may leave.
-pub trait Errands: 'static {
-    /// With what they are done.
-    type Tool;
-    /// What one of them says to the thread that does it.
-    type Done;
-    /// How those that were done together have ended, which is told to each who has left one.
-    type End: Clone + Send + Sync;
-}
-
-/// What a thread that waits has to do. Another may do it, while that one sleeps.
-pub type Errand<'e, E> = dyn FnMut(&<E as Errands>::Tool) -> <E as Errands>::Done + Send + 'e;
-
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 /// The queue isn't empty.
@@ -119,50 +108,12 @@ struct Turn {
     returns: bool,
 }
 
-struct Waiter<E: Errands> {
-    thread: u64,
-    /// Whether it came back at once from when it had last had the lock.
-    returns: bool,
-    word: AtomicU32,
-    /// How its errand has ended.
-    end: OnceLock<E::End>,
-}
-
-/// What a waiter's word says. It changes under the mutex only, or by who has taken its errand, but that it falls asleep.
-const AWAKE: u32 = 0;
-const WAITS: u32 = 1;
-/// It is the first, and looks now and then whether the lock lies idle.
-const LOOKS: u32 = 2;
-/// It has the lock.
-const GIVEN: u32 = 3;
-/// Its errand was done.
-const DONE: u32 = 4;
-
-/// The lock, until it is dropped.
-#[must_use = "it is given back when this is dropped"]
-pub struct Baton<'r, E: Errands> {
-    relay: &'r Relay<E>,
-    has_served: Cell<bool>,
-}
-
-/// How a thread was served that waited with an errand.
-#[derive(Debug)]
-pub enum Served<'r, E: Errands> {
-    /// The lock, and the errand is still to be done.
-    Baton(Baton<'r, E>),
-    /// Another thread has done the errand. `None`: it has panicked before it could say how that has ended.
-    Done(Option<E::End>),
-}
-
 impl<E: Errands> Relay<E> {
     /// How often the first who waits looks whether the lock lies idle.
     pub const LOOK: Duration = Duration::from_micros(200);
 
     /// Who comes within this time comes at once.
     const AT_ONCE: Duration = Duration::from_micros(50);
-
-    /// Who has left an errand stays awake for so long: to sleep and to be woken takes longer than most.
-    const AWAKE: Duration = Duration::from_micros(150);
 
     /// A free one. A turn lasts for `turn`, or for as long as those who wait can each have one as long within `round`.
     #[must_use]
@@ -186,7 +137,7 @@ impl<E: Errands> Relay<E> {
 
     /// Takes it if it is free and nobody waits.
     pub fn try_take(&self) -> Option<Baton<'_, E>> {
-        self.change(FREE, HELD).then(|| self.baton())
+        self.change(FREE, HELD).then(|| Baton::new(self))
     }
 
     /// Waits for it until `deadline`. `None`: the time is up.
@@ -194,7 +145,7 @@ impl<E: Errands> Relay<E> {
         if let Some(waiter) = self.take_or_queue(None) {
             self.wait(&waiter, deadline)?;
         }
-        Some(self.baton())
+        Some(Baton::new(self))
     }
 
     /// The same, or until another thread has done the errand. `None`: the time is up, and it wasn't begun.
@@ -206,10 +157,10 @@ impl<E: Errands> Relay<E> {
         // SAFETY: this doesn't return before the errand is back from the queue undone, or is done, and nobody reaches it any more.
         let left = unsafe { Left::new(errand) };
         let Some(waiter) = self.take_or_queue(Some(left)) else {
-            return Some(Served::Baton(self.baton()));
+            return Some(Served::Baton(Baton::new(self)));
         };
         Some(match self.wait(&waiter, deadline)? {
-            GIVEN => Served::Baton(self.baton()),
+            GIVEN => Served::Baton(Baton::new(self)),
             _ => Served::Done(waiter.end.get().cloned()),
         })
     }
@@ -239,46 +190,7 @@ impl<E: Errands> Relay<E> {
     }
 }
 
-impl<E: Errands> Baton<'_, E> {
-    /// Does what those who wait have left, in the order in which they came.
-    pub fn errands(&self) -> Doing<'_, E> {
-        Doing::new(self)
-    }
-}
-
-impl<E: Errands> Drop for Baton<'_, E> {
-    fn drop(&mut self) {
-        if !self.relay.change(HELD, FREE) {
-            self.relay.give_back();
-        }
-        if self.has_served.get() {
-            let_the_served_run();
-        }
-    }
-}
-
-/// Some of them are awake, and wait for this thread's processor. Without this they would come back later than the others, each time.
-fn let_the_served_run() {
-    const OFTEN: Duration = Duration::from_micros(300);
-    thread_local! {
-        static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
-    }
-    let now = clock::now();
-    if LAST.get().is_none_or(|last| now - last > OFTEN) {
-        LAST.set(Some(now));
-        thread::yield_now();
-    }
-}
-
 impl<E: Errands> Relay<E> {
-    /// Of who has the lock.
-    fn baton(&self) -> Baton<'_, E> {
-        Baton {
-            relay: self,
-            has_served: Cell::new(false),
-        }
-    }
-
     fn change(&self, from: u32, to: u32) -> bool {
         self.word
             .compare_exchange(from, to, AcqRel, Relaxed)
@@ -468,27 +380,6 @@ impl<E: Errands> Relay<E> {
     }
 }
 
-impl<E: Errands> Waiter<E> {
-    /// For a moment, in which most errands are done, and in which the processor is anybody's who has something to do.
-    fn stay_awake(&self) {
-        let moment = Deadline::after(Relay::<E>::AWAKE);
-        while self.word.load(SeqCst) == AWAKE {
-            if moment.is_past() {
-                let _ = self.word.compare_exchange(AWAKE, WAITS, SeqCst, SeqCst);
-                return;
-            }
-            thread::yield_now();
-        }
-    }
-
-    fn turns(&self, state: u32) {
-        let before = self.word.swap(state, SeqCst);
-        if before != AWAKE && before != state {
-            futex::wake_one(&self.word);
-        }
-    }
-}
-
 thread_local! {
     /// When this thread last gave one back for which others waited, or was told that its errand was done.
     static LEFT: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -517,12 +408,6 @@ impl<E: Errands> fmt::Debug for Queue<E> {
             .field("waiters", &self.waiters.len())
             .field("turn", &self.turn)
             .finish_non_exhaustive()
-    }
-}
-
-impl<E: Errands> fmt::Debug for Baton<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Baton").field(self.relay).finish()
     }
 }
 

@@ -46,10 +46,10 @@ impl<'de> Deserialize<'de> for Local {
 
 #[test]
 fn an_item_is_made_in_the_thread_that_pops_it_whoever_takes_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    let deque = Deque::<Local>::new(&store, "deque").unwrap();
     for is_known_here in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let deque = Deque::<Local>::new(&store, "deque").unwrap();
         deque.push_back(&Local::new()).unwrap();
         MADE.lock().unwrap().clear();
         IS_KNOWN.set(is_known_here);

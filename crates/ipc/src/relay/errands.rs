@@ -5,7 +5,30 @@ use std::mem;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::{Baton, Errand, Errands, Waiter};
+use super::Baton;
+use super::waiter::{DONE, Waiter};
+
+/// What the threads that wait at a [`Relay`](super::Relay) may leave.
+pub trait Errands: 'static {
+    /// With what they are done.
+    type Tool;
+    /// What one of them says to the thread that does it.
+    type Done;
+    /// How those that were done together have ended, which is told to each who has left one.
+    type End: Clone + Send + Sync;
+}
+
+/// What a thread that waits has to do. Another may do it, while that one sleeps.
+pub type Errand<'e, E> = dyn FnMut(&<E as Errands>::Tool) -> <E as Errands>::Done + Send + 'e;
+
+/// How a thread was served that waited with an errand.
+#[derive(Debug)]
+pub enum Served<'r, E: Errands> {
+    /// The lock, and the errand is still to be done.
+    Baton(Baton<'r, E>),
+    /// Another thread has done the errand. `None`: it has panicked before it could say how that has ended.
+    Done(Option<E::End>),
+}
 
 /// An errand of a thread that waits.
 pub(super) struct Left<E: Errands>(NonNull<Errand<'static, E>>);
@@ -66,7 +89,7 @@ impl<'b, E: Errands> Doing<'b, E> {
 impl<E: Errands> Drop for Doing<'_, E> {
     fn drop(&mut self) {
         for waiter in &self.begun {
-            waiter.turns(super::DONE);
+            waiter.turns(DONE);
         }
     }
 }

@@ -68,7 +68,7 @@ impl Sqlite {
             Entered::Done(committed) => committed,
             Entered::Turn(turn) if turn.is_shared() => {
                 let committed = self.commit_together(&turn, Some(&mut run));
-                self.end_turn(turn);
+                self.give_back(turn);
                 committed.unwrap_or(Ok(()))
             }
             Entered::Turn(turn) => return self.write_alone(store, turn, part.operation.begin()?),
@@ -90,9 +90,7 @@ impl Sqlite {
         let result = operation(&db);
         turn.stop(watch, 1);
         let outcome = db.into_outcome(result.is_ok());
-        self.begin_next(outcome.next_era);
-        self.end_turn(turn);
-        self.follow_up(store, outcome);
+        self.end_turn(store, turn, outcome);
         result
     }
 
@@ -119,7 +117,7 @@ impl Sqlite {
                 None if size == 0 => return None,
                 None => break Ok(()),
             }
-            if size == group::LARGEST || !turn.has_company(size) {
+            if size == group::LARGEST || !turn.wait_for_company(size) {
                 break Ok(());
             }
         };
@@ -199,10 +197,15 @@ impl Sqlite {
             Ok(result)
         }));
         let outcome = tx.db.into_outcome(matches!(result, Ok(Ok(_))));
-        self.begin_next(outcome.next_era);
-        self.end_turn(turn);
-        self.follow_up(store, outcome);
+        self.end_turn(store, turn, outcome);
         result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Ends a turn to write, and does what is to follow.
+    fn end_turn(&self, store: &Store, turn: Turn<'_>, outcome: Outcome) {
+        self.begin_next(outcome.next_era);
+        self.give_back(turn);
+        self.follow_up(store, outcome);
     }
 
     /// What makes garbage of value files begins an era while the turn lasts.
@@ -212,8 +215,8 @@ impl Sqlite {
         }
     }
 
-    /// Ends a turn to write, when what others have left was done in it.
-    fn end_turn(&self, turn: Turn<'_>) {
+    /// Ends a turn to write, once what others have left was done in it.
+    fn give_back(&self, turn: Turn<'_>) {
         while turn.is_waited_for() && self.commit_together(&turn, None).is_some() {}
         drop(turn);
     }

@@ -23,8 +23,11 @@ use crate::sqlite::group::{self, Committed, Habits, Parts};
 use crate::sqlite::reading;
 use crate::transaction::within_another;
 
-/// Each thread of this process that waits has had a turn by then.
-const ROUND: Duration = Duration::from_millis(24);
+/// The turns of this process's threads, and when each of those that wait has had one. A test may run on a slow machine.
+const TURNS: [Duration; 2] = match cfg!(test) {
+    true => [Duration::from_secs(60), Duration::from_secs(60 * 60)],
+    false => [TURN, Duration::from_millis(24)],
+};
 
 /// The state of the writer: the threads of this process have the `relay` in turns, the one that has it queues at `gate` for its
 /// process, and the one inside is alone with the database, by the `connection` of its process.
@@ -53,8 +56,9 @@ impl Writer {
 
     /// Where nobody may write.
     pub(crate) fn nobody(durability: Durability) -> Self {
+        let [turn, round] = TURNS;
         Writer {
-            relay: Relay::new(TURN, ROUND),
+            relay: Relay::new(turn, round),
             habits: Habits::default(),
             connection: Arc::default(),
             durability: durability.into(),
@@ -240,8 +244,8 @@ impl Turn<'_> {
         self.baton.errands()
     }
 
-    /// Whether another thread has come to share a commit with this many, or is worth waiting for and then has come.
-    pub(crate) fn has_company(&self, size: u32) -> bool {
+    /// Waits for another thread to share a commit with this many, if that is worth it; says whether one has come.
+    pub(crate) fn wait_for_company(&self, size: u32) -> bool {
         let Writer { relay, habits, .. } = self.mine.0;
         if let Some(patience) = habits.patience(size) {
             while !relay.is_waited_for() && !patience.is_past() {
